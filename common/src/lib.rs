@@ -1,0 +1,14 @@
+//! The words both sides of Homing speak: names, keys, envelopes, records, frames, limits.
+//!
+//! Everything here is pure: no socket, clock, entropy source, file or thread. Two modules touch
+//! cryptography that needs entropy handed in by the caller ([`seal`]) or build configurations for
+//! a TLS library ([`tls`]); neither is called from inside a decision core.
+
+pub mod identity;
+pub mod limits;
+pub mod message;
+pub mod name;
+pub mod record;
+pub mod seal;
+pub mod tls;
+pub mod wire;

@@ -1,0 +1,65 @@
+//! Every size, count and time that both roles share, with units; relations are asserted at compile time.
+//! Limits of one role only stand in that role's core.
+
+/// Fewest characters of a name.
+pub const NAME_MIN_CHARS: usize = 3;
+/// Most characters of a name.
+pub const NAME_MAX_CHARS: usize = 15;
+
+/// Most bytes of a text message.
+pub const TEXT_MAX_BYTES: usize = 16 * 1024;
+/// Plain bytes that a sealed item is padded to, by class.
+pub const SEAL_CLASSES_BYTES: [usize; 3] = [1024, 4 * 1024, 20 * 1024];
+/// Most bytes of a sealed item or slot.
+pub const SEALED_MAX_BYTES: usize = 24 * 1024;
+/// Bytes of an X-Wing public key.
+pub const PREKEY_BYTES: usize = 1216;
+
+/// Most bytes of a frame, kind included, after login and between peers.
+pub const FRAME_MAX_BYTES: usize = 64 * 1024;
+/// Most bytes of a frame before login.
+pub const FRAME_LOGIN_MAX_BYTES: usize = 4 * 1024;
+/// TLS and login as a whole, milliseconds.
+pub const LOGIN_TIMEOUT_MS: u64 = 10_000;
+/// A peer pings its directory after so many milliseconds of silence.
+pub const KEEP_ALIVE_MS: u64 = 30_000;
+/// A session silent for so many milliseconds is dead, on both ends.
+pub const SESSION_DEAD_MS: u64 = 90_000;
+
+/// Most addresses a peer publishes.
+pub const CANDIDATES_MAX: usize = 4;
+/// People in one page.
+pub const WHO_PAGE: usize = 200;
+/// Keys in one `Watch` frame.
+pub const WATCH_MAX: usize = 1_000;
+/// Places in one `Have` or `Withdraw` frame.
+pub const HAVE_MAX: usize = 500;
+/// Items in one `Take` frame.
+pub const TAKE_MAX: usize = 1_000;
+
+/// Envelopes of a lane that may be on their way at once: seqs from the floor on.
+pub const LANE_WINDOW: u64 = 2_000;
+/// Missing ranges a recipient keeps for one lane; what needs more is refused unstored.
+pub const LANE_MISSING_RANGES_MAX: usize = 2_048;
+
+/// A message is given up after so many milliseconds, unless delivered: 30 days.
+pub const MESSAGE_LIFETIME_MS: u64 = 30 * DAY_MS;
+/// The directory keeps an item so long at most: 35 days.
+pub const ITEM_LIFETIME_MS: u64 = 35 * DAY_MS;
+/// First warning about an undelivered message.
+pub const UNDELIVERED_WARNING_MS: u64 = DAY_MS;
+
+/// A day in milliseconds.
+pub const DAY_MS: u64 = 24 * HOUR_MS;
+/// An hour in milliseconds.
+pub const HOUR_MS: u64 = 3_600_000;
+
+const _: () = {
+    assert!(SEAL_CLASSES_BYTES[2] > TEXT_MAX_BYTES + 2048);
+    assert!(SEALED_MAX_BYTES > SEAL_CLASSES_BYTES[2] + 2048);
+    assert!(FRAME_MAX_BYTES > SEALED_MAX_BYTES + 1024);
+    assert!(FRAME_LOGIN_MAX_BYTES > 2 * PREKEY_BYTES);
+    assert!(MESSAGE_LIFETIME_MS < ITEM_LIFETIME_MS);
+    assert!(SESSION_DEAD_MS >= 3 * KEEP_ALIVE_MS);
+    assert!(LANE_MISSING_RANGES_MAX as u64 > LANE_WINDOW);
+};

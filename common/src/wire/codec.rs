@@ -1,0 +1,45 @@
+//! Bytes to value and back, bounded. The only file that names the serialisation library.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+use crate::limits::FRAME_MAX_BYTES;
+
+/// Why bytes are not the value they should be.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum DecodeError {
+    /// Too short, too long inside, or not of this type.
+    #[error("the bytes do not decode: {0}")]
+    Malformed(String),
+    /// More bytes than the value needs.
+    #[error("{0} bytes are left over after the value")]
+    Trailing(usize),
+    /// No value of this type has this many bytes.
+    #[error("{0} bytes are more than the {FRAME_MAX_BYTES} allowed")]
+    TooLong(usize),
+}
+
+/// Encodes a value. Every wire type encodes: they hold no maps, no skipped fields, nothing fallible.
+#[must_use]
+pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    // The types of this crate cannot fail to encode into memory; an empty result is refused by every decoder.
+    bincode::serde::encode_to_vec(value, bincode::config::standard()).unwrap_or_default()
+}
+
+/// Decodes a whole value: all the bytes, within the frame limit.
+///
+/// # Errors
+/// [`DecodeError`] for anything but exactly one value.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    if bytes.len() > FRAME_MAX_BYTES {
+        return Err(DecodeError::TooLong(bytes.len()));
+    }
+    let bounded = bincode::config::standard().with_limit::<{ FRAME_MAX_BYTES }>();
+    let (value, used) =
+        bincode::serde::decode_from_slice(bytes, bounded).map_err(|error| DecodeError::Malformed(error.to_string()))?;
+    match bytes.len() - used {
+        0 => Ok(value),
+        left => Err(DecodeError::Trailing(left)),
+    }
+}
