@@ -1,0 +1,52 @@
+//! Sizes, counts and times of a messenger, with units. Those both roles share stand in `common::limits`.
+
+/// Nothing acknowledged on a direct attempt after so many milliseconds: it has failed.
+pub const DIRECT_TIMEOUT_MS: u64 = 1_500;
+/// After a failed direct attempt, deposits do not wait for another for so many milliseconds.
+pub const DIRECT_DISTRUST_MS: u64 = 30_000;
+/// A look-up of an unknown name may take so long, milliseconds.
+pub const LOOKUP_TIMEOUT_MS: u64 = 5_000;
+/// Without progress for so long, a gap is shown, milliseconds.
+pub const GAP_PATIENCE_MS: u64 = 5_000;
+/// Flush at quit and end of input, milliseconds.
+pub const FLUSH_MS: u64 = 5_000;
+/// A kept message is offered again directly when it is unacknowledged so long after the recipient returned, milliseconds.
+pub const OFFER_AGAIN_MS: u64 = 10_000;
+/// Reconnecting to the directory: first delay, milliseconds.
+pub const RECONNECT_MIN_MS: u64 = 500;
+/// Reconnecting to the directory: longest delay, milliseconds.
+pub const RECONNECT_MAX_MS: u64 = 15_000;
+/// Redialling a peer: first delay, milliseconds.
+pub const REDIAL_MIN_MS: u64 = 1_000;
+/// Redialling a peer: longest delay, milliseconds.
+pub const REDIAL_MAX_MS: u64 = 30_000;
+/// A peer is redialled without a message waiting if one was exchanged so recently, milliseconds.
+pub const REDIAL_INTEREST_MS: u64 = 10 * 60_000;
+/// Own messages not yet settled, all lanes together.
+pub const OUTBOX_MAX: usize = 100_000;
+/// Bytes of their bodies.
+pub const OUTBOX_MAX_BYTES: usize = 256 * 1024 * 1024;
+/// Links to known people.
+pub const LINKS_KNOWN_MAX: usize = 64;
+/// Links to strangers.
+pub const LINKS_STRANGERS_MAX: usize = 8;
+/// A stranger's link idle for so long is closed, milliseconds.
+pub const STRANGER_IDLE_MS: u64 = 10_000;
+/// Prekeys are replaced after so long, milliseconds.
+pub const PREKEY_ROTATE_MS: u64 = common::limits::DAY_MS;
+/// A replaced prekey is kept at least so long, milliseconds.
+pub const PREKEY_GRACE_MS: u64 = common::limits::HOUR_MS;
+/// A replaced prekey is destroyed at the latest after so long, milliseconds.
+pub const PREKEY_LAST_MS: u64 = 35 * common::limits::DAY_MS;
+/// Times a recipient may fail to open a message before it is held.
+pub const CANNOT_OPEN_MAX: u32 = 3;
+/// A wall clock step of more than this needs the directory's word before it counts as elapsed time, milliseconds.
+pub const CLOCK_TRUST_MS: i64 = 3_600_000;
+/// Pair state versions reserved with one commit.
+pub const VERSION_RESERVE: u64 = 1_000_000;
+/// Most messages of one `!history`.
+pub const HISTORY_MAX: u32 = 10_000;
+/// Messages of one `!history` without a count.
+pub const HISTORY_DEFAULT: u32 = 20;
+/// Most characters of an idempotency key.
+pub const KEY_MAX_CHARS: usize = 64;
