@@ -27,7 +27,7 @@ pub enum Context {
 }
 
 impl Context {
-    fn label(self) -> &'static [u8] {
+    pub(crate) fn label(self) -> &'static [u8] {
         match self {
             Self::Binding => b"homing/1 binding",
             Self::Prekey => b"homing/1 prekey",

@@ -4,6 +4,8 @@
 //! cryptography that needs entropy handed in by the caller ([`seal`]) or build configurations for
 //! a TLS library ([`tls`]); neither is called from inside a decision core.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 pub mod identity;
 pub mod limits;
 pub mod message;

@@ -193,7 +193,9 @@ impl Held {
     /// Whether `seq` is said to be held.
     #[must_use]
     pub fn covers(&self, seq: u64) -> bool {
-        seq >= self.floor && seq <= self.top && !self.missing.iter().any(|(first, last)| (*first..=*last).contains(&seq))
+        seq >= self.floor
+            && seq <= self.top
+            && !self.missing.iter().any(|(first, last)| (*first..=*last).contains(&seq))
     }
 }
 
