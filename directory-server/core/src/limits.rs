@@ -1,0 +1,180 @@
+//! The limits that the directory alone decides by, with their units and defaults for a 2-core machine with a small
+//! disk. Not here: what both roles share (`common::limits`), and sockets, handshakes and queues, which are the program's.
+
+use common::limits::{DAY_MS, ITEM_LIFETIME_MS};
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+
+/// What one deposit may take, checked by the store in the transaction that keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MailboxLimits {
+    /// Items in one mailbox; more is `MailboxFull`.
+    pub mailbox_items: u64,
+    /// Sealed bytes in one mailbox; more is `MailboxFull`.
+    pub mailbox_bytes: u64,
+    /// Items from one submitter to one recipient; more is `QuotaExceeded`.
+    pub pair_items: u64,
+    /// Items from one submitter to everybody; more is `QuotaExceeded`.
+    pub submitter_items: u64,
+    /// Sealed bytes from one submitter to everybody; more is `QuotaExceeded`.
+    pub submitter_bytes: u64,
+    /// Items in one mailbox from submitters its owner has not accepted, together; more is `StrangersFull`.
+    pub stranger_items: u64,
+    /// Sealed bytes in the whole store from submitters not accepted by their recipients; more is `StrangersFull`.
+    pub stranger_bytes_all: u64,
+}
+
+impl Default for MailboxLimits {
+    fn default() -> Self {
+        Self {
+            mailbox_items: 10_000,
+            mailbox_bytes: 64 * MIB,
+            pair_items: 2_000,
+            submitter_items: 5_000,
+            submitter_bytes: 128 * MIB,
+            stranger_items: 200,
+            stranger_bytes_all: 8 * GIB / 10,
+        }
+    }
+}
+
+/// What the slots for one recipient may take, checked by the store in the transaction that keeps one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlotLimits {
+    /// Slots for one recipient.
+    pub slots: u64,
+    /// Of these, from submitters the recipient has not accepted.
+    pub stranger_slots: u64,
+}
+
+impl Default for SlotLimits {
+    fn default() -> Self {
+        Self { slots: 10_000, stranger_slots: 1_000 }
+    }
+}
+
+/// A rate: so many at once, then one every so often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// At once.
+    pub burst: u32,
+    /// Milliseconds for one more.
+    pub every_ms: u64,
+}
+
+/// Every limit of the core.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Sessions, all.
+    pub sessions: usize,
+    /// Sessions from one IP address; loopback is exempt.
+    pub sessions_per_address: usize,
+    /// What a session refused for want of room is told to wait, milliseconds.
+    pub full_retry_ms: u32,
+    /// Hellos in one session, those answered `Behind` included.
+    pub hello_tries: u32,
+    /// Frames that may wait in one session for the login or for its request rate.
+    pub backlog_frames: usize,
+    /// Requests of one session, not deposits, takes and acknowledgements.
+    pub requests: Rate,
+    /// A session whose requests were delayed for so many milliseconds without a pause is closed.
+    pub abuse_ms: u64,
+    /// Store operations of one session in flight; above it, reading is paused until half of them are answered.
+    pub in_flight: usize,
+    /// New names from one IP address; loopback is exempt.
+    pub registrations: Rate,
+    /// Addresses whose registrations are remembered; above it the one longest quiet is forgotten.
+    pub registration_addresses: usize,
+    /// Keys one session may watch.
+    pub watches: usize,
+    /// Notices about one person.
+    pub notices: Rate,
+    /// Items handed out in one session and not taken yet.
+    pub window_items: usize,
+    /// Sealed bytes of these; one item is always allowed.
+    pub window_bytes: usize,
+    /// Slots handed out in one session and not taken yet.
+    pub window_slots: usize,
+    /// Sealed bytes of these; one slot is always allowed.
+    pub window_slot_bytes: usize,
+    /// Keys one user may have accepted.
+    pub accepted: u64,
+    /// For deposits.
+    pub mailbox: MailboxLimits,
+    /// For slots.
+    pub slots: SlotLimits,
+    /// Items live so many milliseconds.
+    pub item_lifetime_ms: u64,
+    /// What became of an item is remembered for so many milliseconds after it went unread.
+    pub tombstone_lifetime_ms: u64,
+    /// Milliseconds between two looks for what has expired.
+    pub expire_every_ms: u64,
+    /// Rows that one expiry transaction removes.
+    pub expire_page: u32,
+    /// Below so many free bytes of disk nothing but acknowledging and deleting is done.
+    pub disk_floor_bytes: u64,
+    /// Below so many free bytes of disk no new mail is kept, however small the disk.
+    pub disk_mail_min_bytes: u64,
+    /// The share of the disk, one in so many, below which no new mail is kept ...
+    pub disk_mail_share: u64,
+    /// ... as long as it is no more than so many bytes.
+    pub disk_mail_max_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions: 20_000,
+            sessions_per_address: 256,
+            full_retry_ms: 30_000,
+            hello_tries: 4,
+            backlog_frames: 1_024,
+            requests: Rate { burst: 500, every_ms: 20 },
+            abuse_ms: 30_000,
+            in_flight: 256,
+            registrations: Rate { burst: 30, every_ms: 20_000 },
+            registration_addresses: 10_000,
+            watches: 1_000,
+            notices: Rate { burst: 3, every_ms: 5_000 },
+            window_items: 256,
+            window_bytes: 192 * 1024,
+            window_slots: 64,
+            window_slot_bytes: 64 * 1024,
+            accepted: 10_000,
+            mailbox: MailboxLimits::default(),
+            slots: SlotLimits::default(),
+            item_lifetime_ms: ITEM_LIFETIME_MS,
+            tombstone_lifetime_ms: 70 * DAY_MS,
+            expire_every_ms: 60_000,
+            expire_page: 500,
+            disk_floor_bytes: 128 * MIB,
+            disk_mail_min_bytes: 512 * MIB,
+            disk_mail_share: 20,
+            disk_mail_max_bytes: 2 * GIB,
+        }
+    }
+}
+
+impl Limits {
+    /// Free bytes of a disk of `total_bytes` below which no new mail is kept.
+    #[must_use]
+    pub fn disk_mail_bytes(&self, total_bytes: u64) -> u64 {
+        let share = total_bytes / self.disk_mail_share.max(1);
+        self.disk_mail_min_bytes.max(share.min(self.disk_mail_max_bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_room_kept_free_follows_the_size_of_the_disk_within_its_bounds() {
+        let limits = Limits::default();
+        assert_eq!(limits.disk_mail_bytes(GIB), 512 * MIB);
+        assert_eq!(limits.disk_mail_bytes(20 * GIB), GIB);
+        assert_eq!(limits.disk_mail_bytes(1000 * GIB), 2 * GIB);
+    }
+}
