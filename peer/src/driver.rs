@@ -1,0 +1,3 @@
+//! The one loop of the program.
+
+pub mod api;
