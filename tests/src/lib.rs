@@ -1,1 +1,11 @@
-//! Placeholder while the workspace is laid out.
+//! What the tests of the whole system share: the real programs under a harness, lossy networks in front of
+//! them, raw clients that misbehave. Not a part of any program, and no test itself.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+pub mod checks;
+pub mod cutter;
+pub mod hostile;
+pub mod lossy;
+pub mod programs;
+pub mod terminal;
+pub mod tidy;

@@ -1,0 +1,130 @@
+//! A directory server under the harness.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use rustix::process::Signal;
+
+use super::log::Log;
+use super::one_shot::{Outcome, confine, run};
+use super::process::Process;
+use super::{PATIENCE, binary};
+
+/// A directory server: running, or between two runs.
+pub struct Directory {
+    root: PathBuf,
+    data_dir: PathBuf,
+    ip: Ipv4Addr,
+    port: u16,
+    fingerprint: String,
+    log: Arc<Log>,
+    process: Option<Process>,
+}
+
+impl Directory {
+    /// Starts one on `port` (0: any) with its data in `root/name`, and waits until it listens.
+    #[must_use]
+    pub fn start(root: &Path, name: &str, ip: Ipv4Addr, port: u16) -> Self {
+        let log = Arc::new(Log::default());
+        let (root, data_dir) = (root.to_path_buf(), root.join(name));
+        let mut directory = Self { root, data_dir, ip, port, fingerprint: String::new(), log, process: None };
+        directory.restart();
+        directory
+    }
+
+    /// Starts it again after it was killed or stopped, on the same port with the same data.
+    ///
+    /// # Panics
+    /// When it does not say that it listens, in the words of the contract.
+    pub fn restart(&mut self) {
+        assert!(self.process.is_none(), "the directory server runs already");
+        let mut command = Command::new(binary("directory-server"));
+        confine(&mut command, &self.root);
+        command.arg("--bind").arg(self.ip.to_string()).arg("--port").arg(self.port.to_string());
+        command.arg("--data-dir").arg(&self.data_dir).arg("-v");
+        self.process = Some(Process::start(command, &self.log));
+        let begin = self.log.run_begins_at();
+        let first = self.log.wait(begin, PATIENCE, |line| Some(line.text.clone()));
+        let first = first.unwrap_or_else(|missed| panic!("no first line ({missed:?})\n{}", self.log.tail(20)));
+        let words: Vec<&str> = first.split_whitespace().collect();
+        let ["listening", "on", address, "fingerprint", fingerprint] = words[..] else {
+            panic!("the first line is {first:?}, not `listening on ADDR:PORT fingerprint FINGERPRINT`")
+        };
+        let address: SocketAddr = address.parse().expect("an address and port in the first line");
+        assert_eq!(address.ip(), self.ip, "it listens where it was told to");
+        self.port = address.port();
+        self.fingerprint = fingerprint.to_string();
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        (self.ip, self.port).into()
+    }
+
+    /// The fingerprint it printed.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// Its data directory.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// Its process id while it runs.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::id)
+    }
+
+    /// Whether it still runs.
+    #[must_use]
+    pub fn runs(&mut self) -> bool {
+        self.process.as_mut().is_some_and(Process::runs)
+    }
+
+    /// Its log on standard error.
+    #[must_use]
+    pub fn stderr(&self) -> String {
+        self.log.stderr()
+    }
+
+    /// Kills it with SIGKILL.
+    pub fn kill_9(&mut self) {
+        self.process.take().expect("a running directory server").kill_9();
+    }
+
+    /// Stops it with SIGTERM.
+    ///
+    /// # Panics
+    /// When it does not end with code 0 within 10 s.
+    pub fn terminate(&mut self) {
+        let mut process = self.process.take().expect("a running directory server");
+        process.signal(Signal::TERM);
+        let status = process.wait(std::time::Duration::from_secs(10));
+        let code = status.expect("SIGTERM ends it within 10 s").code();
+        assert_eq!(code, Some(0), "SIGTERM ends it with code 0\n{}", self.log.tail(20));
+    }
+
+    /// Runs an administrator's command on this server's data directory.
+    #[must_use]
+    pub fn admin(&self, arguments: &[&str]) -> Outcome {
+        let data_dir = self.data_dir.to_string_lossy().into_owned();
+        let mut all = vec!["--data-dir", &data_dir];
+        all.extend_from_slice(arguments);
+        run("directory-server", &self.root, &all, b"")
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("directory server at {}:\n{}", self.address(), self.log.tail(10));
+        }
+    }
+}
