@@ -1,8 +1,16 @@
 //! A line to a [`Command`]: the grammar of the prompt and of scripts, and the two states a line may meet (an open
 //! conversation, an unfinished multi-line message). Decides nothing about the network.
 
+mod console;
+mod parse;
+#[cfg(test)]
+mod tests;
+pub mod verb;
+
 use common::identity::Fingerprint;
 use common::name::Name;
+
+pub use console::{Console, Fed};
 
 /// Whom a message is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
