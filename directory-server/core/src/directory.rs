@@ -1,32 +1,396 @@
-//! The composer: the only file that knows every part.
+//! The composer: the only module that knows every part. It gives each input to the part it concerns and turns what the
+//! parts ask for into outputs; what a logged-in session asks for is in `requests`, what the store answers in `results`.
+//! No rule of its own but who comes first.
 
-use common::identity::Identity;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 
-use crate::event::{Input, Now, Output, StoreHead};
+use common::identity::{Identity, PublicKey};
+use common::wire::directory::{
+    FromDirectory, Place, Pong, Refused, Rejected, Rejection, RequestId, ToDirectory, Unsupported,
+};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+
+use crate::event::{Input, Now, Output, SessionId, StoreHead, StoreOp, Ticket};
 use crate::limits::Limits;
+use crate::mailbox::{Mailboxes, Want};
+use crate::presence::{Fanout, Presence};
+use crate::quota::{Flows, Next, Reading, Room};
+use crate::registry::Registry;
+use crate::session::{Facts, Sessions, Step, rejected};
+use crate::timers::{Timer, Timers};
+
+mod requests;
+mod results;
+#[cfg(test)]
+mod tests;
+
+/// What a store operation was for.
+#[derive(Debug)]
+enum Asked {
+    Load,
+    Offer,
+    Confirm,
+    Register(RequestId),
+    Deregister(RequestId),
+    Online(RequestId, Vec<SocketAddr>),
+    Prekey(RequestId),
+    LookUp(RequestId),
+    Who(RequestId),
+    LastSeen(Vec<PublicKey>),
+    Deposit(Place),
+    Have(RequestId, Vec<Place>),
+    Take(PublicKey),
+    Page,
+    PutSlot,
+    SlotPage,
+    /// Nobody waits for the answer.
+    Quiet,
+    Expire,
+}
 
 /// A directory.
-pub struct Directory {}
+pub struct Directory {
+    limits: Limits,
+    head: StoreHead,
+    random: ChaCha20Rng,
+    sessions: Sessions,
+    flows: Flows,
+    registry: Registry,
+    presence: Presence,
+    mailboxes: Mailboxes,
+    room: Room,
+    timers: Timers,
+    pending: BTreeMap<Ticket, (Option<SessionId>, Asked)>,
+    last_ticket: u64,
+    outputs: VecDeque<Output>,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Serving,
+    Leaving,
+    Failed,
+}
 
 impl Directory {
     /// A directory that answers for `identity`, on the store that `head` describes. `seed` is all the randomness it
     /// ever has.
     #[must_use]
-    pub fn new(_limits: Limits, _identity: Identity, _seed: [u8; 32], _head: StoreHead, _now: Now) -> Self {
-        Self {}
+    pub fn new(limits: Limits, identity: Identity, seed: [u8; 32], head: StoreHead, now: Now) -> Self {
+        let mut timers = Timers::default();
+        timers.set(Timer::Expire, now.mono_ms + limits.expire_every_ms);
+        Self {
+            registry: Registry::new(identity, head.binding_serial),
+            limits,
+            head,
+            random: ChaCha20Rng::from_seed(seed),
+            sessions: Sessions::default(),
+            flows: Flows::default(),
+            presence: Presence::default(),
+            mailboxes: Mailboxes::default(),
+            room: Room::Ample,
+            timers,
+            pending: BTreeMap::new(),
+            last_ticket: 0,
+            outputs: VecDeque::new(),
+            stage: Stage::Serving,
+        }
     }
 
     /// Takes one input.
-    pub fn handle(&mut self, _input: Input, _now: Now) {}
+    pub fn handle(&mut self, input: Input, now: Now) {
+        if self.stage == Stage::Failed {
+            return;
+        }
+        match input {
+            Input::SessionOpened { session, key, address } => self.opened(session, key, address, now),
+            Input::Frame { session, frame } => self.frame(session, frame, now),
+            Input::UnknownFrame { session, kind } => self.unknown(session, kind, now),
+            Input::BadFrame { session } => self.end(session, rejected(Rejection::Protocol), now),
+            Input::SessionClosed { session } => self.forget(session, now),
+            Input::Stored { results, commits } => {
+                self.head.commits = commits;
+                for (ticket, result) in results {
+                    self.stored(ticket, result, now);
+                }
+            }
+            Input::StoreFailed => self.fail(),
+            Input::DiskFree { free_bytes, total_bytes } => {
+                self.room = Room::of(&self.limits, free_bytes, total_bytes);
+            }
+            Input::Timeout => self.timeout(now),
+            Input::Shutdown => self.leave(now),
+        }
+    }
 
     /// The next thing to be done, in order; none when all is said.
     pub fn poll_output(&mut self) -> Option<Output> {
-        None
+        if self.outputs.is_empty() {
+            // Answers to deposits wait until here so that one frame carries those of a whole commit.
+            for want in self.mailboxes.answers() {
+                self.want(want);
+            }
+        }
+        self.outputs.pop_front()
     }
 
     /// When [`Input::Timeout`] is due, on the clock of [`Now::mono_ms`].
     #[must_use]
     pub fn poll_timeout(&self) -> Option<u64> {
-        None
+        self.timers.next_ms()
+    }
+
+    fn opened(&mut self, session: SessionId, key: PublicKey, address: SocketAddr, now: Now) {
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        let refused = match self.stage {
+            Stage::Serving => self.sessions.open(session, key, address, &self.limits, now.mono_ms).err(),
+            Stage::Leaving | Stage::Failed => Some(Rejection::ShuttingDown),
+        };
+        if let Some(reason) = refused {
+            self.send(session, Rejected { reason });
+            self.outputs.push_back(Output::Close { session });
+            return;
+        }
+        self.flows.open(session);
+        self.watch_deadline(session);
+    }
+
+    fn frame(&mut self, session: SessionId, frame: ToDirectory, now: Now) {
+        if !self.sessions.knows(session) {
+            return;
+        }
+        self.sessions.heard(session, now.mono_ms);
+        if self.flows.push(session, frame, &self.limits) {
+            self.take_up(session, now);
+        } else {
+            self.end(session, rejected(Rejection::Protocol), now);
+        }
+    }
+
+    fn unknown(&mut self, session: SessionId, kind: u16, now: Now) {
+        self.sessions.heard(session, now.mono_ms);
+        if self.sessions.key(session).is_some() || self.sessions.is_confirming(session) {
+            self.send(session, Unsupported { kind });
+        } else {
+            self.end(session, rejected(Rejection::Protocol), now);
+        }
+    }
+
+    /// Takes up the frames of a session as far as its login and its rate allow.
+    fn take_up(&mut self, session: SessionId, now: Now) {
+        while !self.sessions.is_confirming(session) {
+            match self.flows.next(session, &self.limits, now.mono_ms) {
+                Next::Take(frame) => self.dispatch(session, *frame, now),
+                Next::Delayed(until_ms) => {
+                    self.timers.set(Timer::Flow(session), until_ms);
+                    break;
+                }
+                Next::Abuse => {
+                    let retry_ms = self.limits.full_retry_ms;
+                    return self.end(session, rejected(Rejection::Full(retry_ms)), now);
+                }
+                Next::Empty => break,
+            }
+        }
+        self.settle_reading(session);
+    }
+
+    fn dispatch(&mut self, session: SessionId, frame: ToDirectory, now: Now) {
+        match frame {
+            ToDirectory::Hello(hello) => {
+                let steps = self.sessions.hello(session, hello, &self.limits);
+                self.steps(steps, now);
+            }
+            ToDirectory::ConfirmToken(confirm) => {
+                let steps = self.sessions.confirm(session, &confirm);
+                self.steps(steps, now);
+            }
+            ToDirectory::Ping(_) => self.send(session, Pong {}),
+            frame => match self.sessions.key(session).zip(self.sessions.ip(session)) {
+                Some((key, ip)) => requests::Request { session, key, ip, now }.dispatch(self, frame),
+                None => self.end(session, rejected(Rejection::Protocol), now),
+            },
+        }
+    }
+
+    fn steps(&mut self, steps: Vec<Step>, now: Now) {
+        for step in steps {
+            match step {
+                Step::Send(session, frame) => self.send(session, frame),
+                Step::End(session, farewell) => self.end(session, farewell, now),
+                Step::Load(session, key) => self.ask(Some(session), Asked::Load, StoreOp::LoadAccount { key }),
+                Step::Offer { session, key, token, proven } => {
+                    self.ask(Some(session), Asked::Offer, StoreOp::OfferToken { key, token, proven });
+                }
+                Step::Confirm { session, key, token, epoch } => {
+                    let op = StoreOp::ConfirmToken { key, token, epoch, now_ms: now.wall_ms };
+                    self.ask(Some(session), Asked::Confirm, op);
+                }
+                Step::LoggedIn(session) => {
+                    self.watch_deadline(session);
+                    self.take_up(session, now);
+                }
+            }
+        }
+    }
+
+    fn timeout(&mut self, now: Now) {
+        while let Some(timer) = self.timers.due(now.mono_ms) {
+            match timer {
+                Timer::Session(session) => match self.sessions.deadline_ms(session) {
+                    Some(at_ms) if at_ms <= now.mono_ms => self.end(session, None, now),
+                    Some(_) => self.watch_deadline(session),
+                    None => {}
+                },
+                Timer::Flow(session) => self.take_up(session, now),
+                Timer::Notice(key) => {
+                    let fanout = self.presence.due(key, &self.limits, now.mono_ms);
+                    self.fan_out(key, fanout);
+                }
+                Timer::Expire => {
+                    self.timers.set(Timer::Expire, now.mono_ms + self.limits.expire_every_ms);
+                    self.expire(now);
+                }
+            }
+        }
+    }
+
+    fn expire(&mut self, now: Now) {
+        let before = |age_ms: u64| now.wall_ms.saturating_sub_unsigned(age_ms);
+        let op = StoreOp::Expire {
+            items_before_ms: before(self.limits.item_lifetime_ms),
+            tombstones_before_ms: before(self.limits.tombstone_lifetime_ms),
+            now_ms: now.wall_ms,
+            limit: self.limits.expire_page,
+        };
+        self.ask(None, Asked::Expire, op);
+    }
+
+    fn watch_deadline(&mut self, session: SessionId) {
+        if let Some(at_ms) = self.sessions.deadline_ms(session) {
+            self.timers.set(Timer::Session(session), at_ms);
+        }
+    }
+
+    fn settle_reading(&mut self, session: SessionId) {
+        match self.flows.reading(session, &self.limits) {
+            Some(Reading::Pause) => self.outputs.push_back(Output::Pause { session }),
+            Some(Reading::Resume) => self.outputs.push_back(Output::Resume { session }),
+            None => {}
+        }
+    }
+
+    fn send(&mut self, session: SessionId, frame: impl Into<FromDirectory>) {
+        self.outputs.push_back(Output::Send { session, frame: frame.into() });
+    }
+
+    fn refuse(&mut self, session: SessionId, request: RequestId, reason: common::wire::directory::Refusal) {
+        self.send(session, Refused { request, reason });
+    }
+
+    fn ask(&mut self, session: Option<SessionId>, asked: Asked, op: StoreOp) {
+        self.last_ticket += 1;
+        let ticket = Ticket(self.last_ticket);
+        if let Some(session) = session {
+            self.flows.asked(session);
+        }
+        self.pending.insert(ticket, (session, asked));
+        self.outputs.push_back(Output::Store { ticket, op });
+    }
+
+    fn want(&mut self, want: Want) {
+        match want {
+            Want::Send(session, frame) => self.send(session, frame),
+            Want::Page { session, recipient, from, limit_items, limit_bytes } => {
+                let op = StoreOp::Page { recipient, from, limit_items, limit_bytes };
+                self.ask(Some(session), Asked::Page, op);
+            }
+            Want::SlotPage { session, recipient, after_serial, limit_slots, limit_bytes } => {
+                let op = StoreOp::SlotPage { recipient, after_serial, limit_slots, limit_bytes };
+                self.ask(Some(session), Asked::SlotPage, op);
+            }
+        }
+    }
+
+    fn changed(&mut self, key: PublicKey, now: Now) {
+        let fanout = self.presence.changed(key, now.wall_ms, &self.limits, now.mono_ms);
+        self.fan_out(key, fanout);
+    }
+
+    fn fan_out(&mut self, key: PublicKey, fanout: Fanout) {
+        for (watcher, notice) in fanout.notices {
+            self.send(watcher, notice);
+        }
+        if let Some(due_ms) = fanout.due_ms {
+            self.timers.set(Timer::Notice(key), due_ms);
+        }
+    }
+
+    /// Closes a session that is known, with a last frame.
+    fn end(&mut self, session: SessionId, farewell: Option<FromDirectory>, now: Now) {
+        if !self.sessions.knows(session) {
+            return;
+        }
+        if let Some(farewell) = farewell {
+            self.send(session, farewell);
+        }
+        self.outputs.push_back(Output::Close { session });
+        self.forget(session, now);
+    }
+
+    /// A session is gone.
+    fn forget(&mut self, session: SessionId, now: Now) {
+        if !self.sessions.remove(session) {
+            return;
+        }
+        self.flows.close(session);
+        self.presence.unwatch_all(session);
+        self.timers.cancel(Timer::Session(session));
+        self.timers.cancel(Timer::Flow(session));
+        self.gone(session, now);
+        self.mailboxes.end(session);
+    }
+
+    /// Whoever is online in this session is not any more.
+    fn gone(&mut self, session: SessionId, now: Now) {
+        if let Some(key) = self.presence.leave(session) {
+            self.ask(None, Asked::Quiet, StoreOp::WentOffline { key, now_ms: now.wall_ms });
+            self.changed(key, now);
+        }
+    }
+
+    fn leave(&mut self, now: Now) {
+        self.stage = Stage::Leaving;
+        for session in self.sessions.ids() {
+            self.end(session, rejected(Rejection::ShuttingDown), now);
+        }
+    }
+
+    /// The store cannot be believed: nothing that waits for it is ever said.
+    fn fail(&mut self) {
+        if self.stage == Stage::Failed {
+            return;
+        }
+        self.stage = Stage::Failed;
+        self.pending.clear();
+        self.mailboxes = Mailboxes::default();
+        self.timers = Timers::default();
+        // What was not drained yet may ask the store again; what was already true may still be sent.
+        self.outputs.retain(|output| !matches!(output, Output::Store { .. }));
+        let close = self.sessions.ids().into_iter().map(|session| Output::Close { session });
+        self.outputs.extend(close.chain([Output::Fatal]));
+    }
+
+    fn facts(&self, now: Now) -> Facts {
+        Facts { store_id: self.head.store_id, commits: self.head.commits, now_ms: now.wall_ms }
+    }
+
+    fn random_token(&mut self) -> [u8; 16] {
+        let mut token = [0; 16];
+        self.random.fill_bytes(&mut token);
+        token
     }
 }

@@ -2,13 +2,21 @@
 //!
 //! [`Directory`] is driven by three calls. `handle(input, now)` takes one [`Input`] and never fails; `poll_output()` is
 //! then called until it gives none; `poll_timeout()` says when, on the clock of [`Now::mono_ms`], an
-//! [`Input::Timeout`] is due. Many inputs may be handled before the outputs are drained, so that one commit of the store serves many.
+//! [`Input::Timeout`] is due. Many inputs may be handled before the outputs are drained, so that one commit of the
+//! store serves many.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod bucket;
 mod directory;
 pub mod event;
 pub mod limits;
+mod mailbox;
+mod presence;
+mod quota;
+mod registry;
+mod session;
+mod timers;
 
 pub use directory::Directory;
 pub use event::{Input, Now, Output, SessionId, StoreHead, StoreOp, StoreResult, Ticket};

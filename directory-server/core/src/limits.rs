@@ -130,7 +130,7 @@ impl Default for Limits {
             sessions_per_address: 256,
             full_retry_ms: 30_000,
             hello_tries: 4,
-            backlog_frames: 1_024,
+            backlog_frames: 4_096,
             requests: Rate { burst: 500, every_ms: 20 },
             abuse_ms: 30_000,
             in_flight: 256,

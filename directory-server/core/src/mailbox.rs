@@ -1,0 +1,278 @@
+//! Handing out mail: the drain of a login, what comes after it, slots, and how much of both may be on its way.
+//! What is in a mailbox is the store's knowledge; who may deposit is not decided here.
+//!
+//! Two orders follow each other in one session. The drain goes through what waited when the session came online, urgent
+//! items first, then lane by lane. What was deposited since is followed in order of item numbers: pushed as it is
+//! committed while the window has room, read from the store in pages when it had none.
+
+use std::collections::BTreeMap;
+
+use common::identity::PublicKey;
+use common::wire::directory::{Deposit, DepositAnswer, Deposited, DrainBegin, DrainEnd, FromDirectory, Item, Slot};
+
+use crate::event::{DepositOp, DrainPosition, PageFrom, PageItem, PutSlotOp, SessionId};
+use crate::limits::Limits;
+
+/// Answers in one `Deposited` frame: well within the frame limit.
+const ANSWERS_MAX: usize = 512;
+
+/// What handing out asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Want {
+    /// Send.
+    Send(SessionId, FromDirectory),
+    /// Ask for a page of items; answered with `page`.
+    Page {
+        /// For whom.
+        session: SessionId,
+        /// Whose mailbox.
+        recipient: PublicKey,
+        /// From where.
+        from: PageFrom,
+        /// How many.
+        limit_items: usize,
+        /// How many bytes.
+        limit_bytes: usize,
+    },
+    /// Ask for a page of slots; answered with `slots`.
+    SlotPage {
+        /// For whom.
+        session: SessionId,
+        /// Whose slots.
+        recipient: PublicKey,
+        /// From where.
+        after_serial: u64,
+        /// How many.
+        limit_slots: usize,
+        /// How many bytes.
+        limit_bytes: usize,
+    },
+}
+
+/// What is on its way and not taken yet, by what it is taken by.
+#[derive(Debug)]
+struct Window<K> {
+    out: BTreeMap<K, usize>,
+    bytes: usize,
+    /// The store holds more than was handed out.
+    behind: bool,
+    /// A page is being read.
+    asked: bool,
+    max: usize,
+    max_bytes: usize,
+}
+
+impl<K: Ord> Window<K> {
+    fn new(max: usize, max_bytes: usize) -> Self {
+        Self { out: BTreeMap::new(), bytes: 0, behind: true, asked: false, max, max_bytes }
+    }
+
+    fn add(&mut self, key: K, bytes: usize) {
+        let before = self.out.insert(key, bytes).unwrap_or(0);
+        self.bytes = self.bytes - before + bytes;
+    }
+
+    fn remove(&mut self, key: &K) {
+        self.bytes -= self.out.remove(key).unwrap_or(0);
+    }
+
+    /// May this be pushed past the store? Only if nothing older waits there.
+    fn takes(&self, bytes: usize) -> bool {
+        let room = self.out.len() < self.max && self.bytes + bytes <= self.max_bytes;
+        !self.behind && !self.asked && (room || self.out.is_empty())
+    }
+
+    /// How much to read now. Half a window at least, so that pages are worth their transaction.
+    fn page(&mut self) -> Option<(usize, usize)> {
+        let half_free = self.out.len() <= self.max / 2 && self.bytes <= self.max_bytes / 2;
+        if !self.behind || self.asked || !half_free {
+            return None;
+        }
+        (self.behind, self.asked) = (false, true);
+        Some(((self.max - self.out.len()).max(1), (self.max_bytes - self.bytes).max(1)))
+    }
+
+    fn read(&mut self, more: bool) {
+        self.asked = false;
+        self.behind |= more;
+    }
+}
+
+#[derive(Debug)]
+struct Drain {
+    after: Option<DrainPosition>,
+    newest: u64,
+}
+
+/// What is handed out in one session.
+#[derive(Debug)]
+struct Pump {
+    recipient: PublicKey,
+    drain: Option<Drain>,
+    last_item: u64,
+    items: Window<u64>,
+    last_serial: u64,
+    slots: Window<PublicKey>,
+}
+
+/// Everything that is being handed out, and the answers to deposits that wait to be sent together.
+#[derive(Debug, Default)]
+pub struct Mailboxes {
+    pumps: BTreeMap<SessionId, Pump>,
+    answers: BTreeMap<SessionId, Vec<DepositAnswer>>,
+}
+
+impl Mailboxes {
+    /// Begins the drain of a session that has come online; nothing if it has begun before.
+    pub fn begin(
+        &mut self,
+        session: SessionId,
+        recipient: PublicKey,
+        human: u64,
+        newest: u64,
+        limits: &Limits,
+    ) -> Vec<Want> {
+        if self.pumps.contains_key(&session) {
+            return vec![];
+        }
+        let items = Window::new(limits.window_items, limits.window_bytes);
+        let slots = Window::new(limits.window_slots, limits.window_slot_bytes);
+        let drain = Some(Drain { after: None, newest });
+        self.pumps.insert(session, Pump { recipient, drain, last_item: newest, items, last_serial: 0, slots });
+        let mut wants = vec![Want::Send(session, DrainBegin { human }.into())];
+        // Slots first: they say what need not be sent again.
+        wants.extend(self.fill_slots(session));
+        wants.extend(self.fill(session));
+        wants
+    }
+
+    /// Stops handing out in a session.
+    pub fn stop(&mut self, session: SessionId) {
+        self.pumps.remove(&session);
+    }
+
+    /// Forgets a session.
+    pub fn end(&mut self, session: SessionId) {
+        self.stop(session);
+        self.answers.remove(&session);
+    }
+
+    fn fill(&mut self, session: SessionId) -> Option<Want> {
+        let pump = self.pumps.get_mut(&session)?;
+        let (limit_items, limit_bytes) = pump.items.page()?;
+        let from = match &pump.drain {
+            Some(drain) => PageFrom::Drain { after: drain.after, newest: drain.newest },
+            None => PageFrom::Since { item: pump.last_item },
+        };
+        Some(Want::Page { session, recipient: pump.recipient, from, limit_items, limit_bytes })
+    }
+
+    fn fill_slots(&mut self, session: SessionId) -> Option<Want> {
+        let pump = self.pumps.get_mut(&session)?;
+        let (limit_slots, limit_bytes) = pump.slots.page()?;
+        let (recipient, after_serial) = (pump.recipient, pump.last_serial);
+        Some(Want::SlotPage { session, recipient, after_serial, limit_slots, limit_bytes })
+    }
+
+    /// A page of items was read.
+    pub fn page(&mut self, session: SessionId, items: Vec<PageItem>, more: bool) -> Vec<Want> {
+        let Some(pump) = self.pumps.get_mut(&session) else { return vec![] };
+        let mut wants = Vec::with_capacity(items.len() + 2);
+        pump.items.read(more);
+        for PageItem { item, position } in items {
+            match &mut pump.drain {
+                Some(drain) => drain.after = Some(position),
+                None => pump.last_item = item.item,
+            }
+            pump.items.add(item.item, item.sealed.len());
+            wants.push(Want::Send(session, item.into()));
+        }
+        if !more && pump.drain.take().is_some() {
+            // What was deposited during the drain has not been looked at yet.
+            pump.items.behind = true;
+            wants.push(Want::Send(session, DrainEnd {}.into()));
+        }
+        wants.extend(self.fill(session));
+        wants
+    }
+
+    /// An item for the recipient of this session was committed.
+    pub fn deposited(&mut self, session: SessionId, number: u64, op: DepositOp) -> Option<Want> {
+        let pump = self.pumps.get_mut(&session)?;
+        let bytes = op.deposit.sealed.len();
+        if pump.drain.is_some() || !pump.items.takes(bytes) {
+            pump.items.behind = true;
+            return self.fill(session);
+        }
+        pump.items.add(number, bytes);
+        pump.last_item = number;
+        Some(Want::Send(session, item(number, op).into()))
+    }
+
+    /// These were taken.
+    pub fn taken(&mut self, session: SessionId, numbers: impl Iterator<Item = u64>) -> Option<Want> {
+        let pump = self.pumps.get_mut(&session)?;
+        numbers.for_each(|number| pump.items.remove(&number));
+        self.fill(session)
+    }
+
+    /// A page of slots was read.
+    pub fn slots(&mut self, session: SessionId, slots: Vec<Slot>, more: bool) -> Vec<Want> {
+        let Some(pump) = self.pumps.get_mut(&session) else { return vec![] };
+        pump.slots.read(more);
+        let mut wants = Vec::with_capacity(slots.len() + 1);
+        for slot in slots {
+            pump.last_serial = slot.serial;
+            pump.slots.add(slot.from, slot.sealed.len());
+            wants.push(Want::Send(session, slot.into()));
+        }
+        wants.extend(self.fill_slots(session));
+        wants
+    }
+
+    /// A slot for the recipient of this session was committed. While an older content of the same slot is on its way
+    /// it waits in the store: the newest is all that counts.
+    pub fn slot_kept(&mut self, session: SessionId, serial: u64, op: PutSlotOp) -> Option<Want> {
+        let pump = self.pumps.get_mut(&session)?;
+        let bytes = op.slot.sealed.len();
+        let older_out = pump.slots.out.contains_key(&op.from);
+        if older_out || !pump.slots.takes(bytes) {
+            pump.slots.behind = true;
+            return if older_out { None } else { self.fill_slots(session) };
+        }
+        pump.slots.add(op.from, bytes);
+        pump.last_serial = serial;
+        let slot = Slot { from: op.from, serial, prekey: op.slot.prekey, sealed: op.slot.sealed };
+        Some(Want::Send(session, slot.into()))
+    }
+
+    /// A slot was taken, whichever content.
+    pub fn slot_taken(&mut self, session: SessionId, from: &PublicKey) -> Option<Want> {
+        self.pumps.get_mut(&session)?.slots.remove(from);
+        self.fill_slots(session)
+    }
+
+    /// Notes the answer to a deposit.
+    pub fn answer(&mut self, session: SessionId, answer: DepositAnswer) {
+        self.answers.entry(session).or_default().push(answer);
+    }
+
+    /// The answers noted since, as few frames as hold them.
+    pub fn answers(&mut self) -> Vec<Want> {
+        let mut wants = Vec::new();
+        for (session, answers) in std::mem::take(&mut self.answers) {
+            wants.extend(
+                answers
+                    .chunks(ANSWERS_MAX)
+                    .map(|part| Want::Send(session, Deposited { answers: part.to_vec() }.into())),
+            );
+        }
+        wants
+    }
+}
+
+fn item(item: u64, op: DepositOp) -> Item {
+    let DepositOp { submitter, deposit, waited, now_ms: deposited_at_ms, limits: _ } = op;
+    let Deposit { place, tag: _, prekey, urgent: _, human: _, sealed } = deposit;
+    Item { item, submitter, epoch: place.epoch, seq: place.seq, prekey, waited, deposited_at_ms, sealed }
+}

@@ -1,0 +1,291 @@
+//! Who is here, where to try them directly, and who wants to know. Names, mail and what lies on disk are not here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use common::identity::PublicKey;
+use common::limits::{CANDIDATES_MAX, WATCH_MAX};
+use common::wire::directory::{Presence as Notice, Refusal, Standing, Watch};
+
+use crate::bucket::Bucket;
+use crate::event::SessionId;
+use crate::limits::Limits;
+
+/// Ports below this belong to services, never to a peer.
+const PORT_MIN: u16 = 1024;
+
+/// Somebody who is online.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Here {
+    /// In which session.
+    pub session: SessionId,
+    /// Where to try directly.
+    pub candidates: Vec<SocketAddr>,
+    /// Since when, milliseconds since 1970.
+    pub since_ms: i64,
+}
+
+/// What a subscription asks for at once.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// The state of those who are here.
+    pub here: Vec<Notice>,
+    /// Those whose last time has to be looked up.
+    pub absent: Vec<PublicKey>,
+}
+
+/// What a change of state asks for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Fanout {
+    /// To be sent now.
+    pub notices: Vec<(SessionId, Notice)>,
+    /// When `due` is to be called for this person, milliseconds.
+    pub due_ms: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Rated {
+    bucket: Bucket,
+    /// The state that nobody has been told yet.
+    pending: Option<Notice>,
+}
+
+/// Everybody who is here and everybody who watches.
+#[derive(Debug, Default)]
+pub struct Presence {
+    here: BTreeMap<PublicKey, Here>,
+    keys: BTreeMap<SessionId, PublicKey>,
+    watchers: BTreeMap<PublicKey, BTreeSet<SessionId>>,
+    watches: BTreeMap<SessionId, BTreeSet<PublicKey>>,
+    addresses: BTreeMap<SessionId, IpAddr>,
+    rated: BTreeMap<PublicKey, Rated>,
+}
+
+/// The addresses that a peer may publish from a session seen from `observed`: so that nobody is made to knock at
+/// somebody else's door.
+///
+/// # Errors
+/// [`Refusal::TooLarge`] for too many, [`Refusal::Invalid`] for one that is not allowed.
+pub fn candidates(given: &[SocketAddr], observed: IpAddr) -> Result<Vec<SocketAddr>, Refusal> {
+    if given.len() > CANDIDATES_MAX {
+        return Err(Refusal::TooLarge { limit: CANDIDATES_MAX as u64 });
+    }
+    let mut allowed = Vec::with_capacity(given.len());
+    for candidate in given {
+        let ip = match candidate.ip().to_canonical() {
+            ip if ip.is_unspecified() => observed,
+            ip => ip,
+        };
+        if candidate.port() < PORT_MIN || !may_publish(ip, observed) {
+            return Err(Refusal::Invalid);
+        }
+        let candidate = SocketAddr::new(ip, candidate.port());
+        if !allowed.contains(&candidate) {
+            allowed.push(candidate);
+        }
+    }
+    Ok(allowed)
+}
+
+fn may_publish(ip: IpAddr, observed: IpAddr) -> bool {
+    let private = match ip {
+        IpAddr::V4(v4) if v4.is_broadcast() => return false,
+        IpAddr::V4(v4) => v4.is_private(),
+        IpAddr::V6(v6) => v6.is_unique_local(),
+    };
+    if ip.is_multicast() || ip.is_unspecified() {
+        return false;
+    }
+    if ip.is_loopback() { observed.is_loopback() } else { private || ip == observed }
+}
+
+/// What somebody at `viewer` may see of candidates: a loopback address means nothing on another machine.
+pub fn visible(candidates: &[SocketAddr], viewer: IpAddr) -> Vec<SocketAddr> {
+    let seen = |candidate: &&SocketAddr| viewer.is_loopback() || !candidate.ip().is_loopback();
+    candidates.iter().filter(seen).copied().collect()
+}
+
+impl Presence {
+    /// Somebody who is here.
+    pub fn of(&self, key: &PublicKey) -> Option<&Here> {
+        self.here.get(key)
+    }
+
+    /// Comes, or changes addresses; true if this is news.
+    pub fn come(&mut self, key: PublicKey, session: SessionId, candidates: Vec<SocketAddr>, now_ms: i64) -> bool {
+        let before = self.here.get(&key).filter(|here| here.session == session);
+        let since_ms = before.map_or(now_ms, |here| here.since_ms);
+        let here = Here { session, candidates, since_ms };
+        let news = before != Some(&here);
+        self.keys.insert(session, key);
+        self.here.insert(key, here);
+        news
+    }
+
+    /// Goes; the key, if the session was what kept it here.
+    pub fn leave(&mut self, session: SessionId) -> Option<PublicKey> {
+        let key = self.keys.remove(&session)?;
+        self.here.get(&key).filter(|here| here.session == session)?;
+        self.here.remove(&key);
+        Some(key)
+    }
+
+    /// Forgets what a session watches.
+    pub fn unwatch_all(&mut self, session: SessionId) {
+        self.addresses.remove(&session);
+        for key in self.watches.remove(&session).unwrap_or_default() {
+            self.unwatch(session, &key);
+        }
+    }
+
+    fn unwatch(&mut self, session: SessionId, key: &PublicKey) {
+        if let Some(watchers) = self.watchers.get_mut(key) {
+            watchers.remove(&session);
+            if watchers.is_empty() {
+                self.watchers.remove(key);
+            }
+        }
+    }
+
+    /// Adds and removes subscriptions of a session that comes from `viewer`; above the limit the rest is passed over.
+    ///
+    /// # Errors
+    /// [`Refusal::TooLarge`] when the frame itself names too many.
+    pub fn watch(
+        &mut self,
+        session: SessionId,
+        viewer: IpAddr,
+        watch: Watch,
+        limits: &Limits,
+    ) -> Result<Watched, Refusal> {
+        if watch.add.len() > WATCH_MAX || watch.remove.len() > WATCH_MAX {
+            return Err(Refusal::TooLarge { limit: WATCH_MAX as u64 });
+        }
+        self.addresses.insert(session, viewer);
+        for key in &watch.remove {
+            if self.watches.get_mut(&session).is_some_and(|mine| mine.remove(key)) {
+                self.unwatch(session, key);
+            }
+        }
+        let mut watched = Watched::default();
+        let mine = self.watches.entry(session).or_default();
+        for key in watch.add {
+            if !mine.contains(&key) && mine.len() >= limits.watches {
+                continue;
+            }
+            mine.insert(key);
+            self.watchers.entry(key).or_default().insert(session);
+            match self.here.get(&key) {
+                Some(here) => watched.here.push(online(key, here, viewer)),
+                None => watched.absent.push(key),
+            }
+        }
+        Ok(watched)
+    }
+
+    /// What to tell about somebody who was looked up: here by now, or last seen then.
+    pub fn told(&self, key: PublicKey, viewer: IpAddr, last_seen_ms: i64) -> Notice {
+        self.here.get(&key).map_or_else(|| offline(key, last_seen_ms), |here| online(key, here, viewer))
+    }
+
+    /// The state of somebody has changed; `now_ms` is the deadline clock, `wall_ms` when they went, if they went.
+    pub fn changed(&mut self, key: PublicKey, wall_ms: i64, limits: &Limits, now_ms: u64) -> Fanout {
+        if !self.watchers.contains_key(&key) {
+            return Fanout::default();
+        }
+        // Nobody's own address: what each watcher may see is cut when it is sent.
+        let state = self.here.get(&key).map_or_else(
+            || offline(key, wall_ms),
+            |here| Notice {
+                key,
+                standing: Standing::Online,
+                since_ms: here.since_ms,
+                candidates: here.candidates.clone(),
+            },
+        );
+        self.rated.entry(key).or_insert_with(|| Rated { bucket: Bucket::full(), pending: None }).pending = Some(state);
+        self.due(key, limits, now_ms)
+    }
+
+    /// Sends the last state of somebody if the rate allows, or says when.
+    pub fn due(&mut self, key: PublicKey, limits: &Limits, now_ms: u64) -> Fanout {
+        let Some(rated) = self.rated.get_mut(&key) else { return Fanout::default() };
+        if rated.pending.is_some() && !rated.bucket.take(limits.notices, now_ms) {
+            return Fanout { notices: vec![], due_ms: Some(rated.bucket.next_ms(limits.notices, now_ms)) };
+        }
+        let state = rated.pending.take();
+        let due_ms = Some(rated.bucket.full_at_ms()).filter(|full_at_ms| *full_at_ms > now_ms);
+        if due_ms.is_none() {
+            self.rated.remove(&key);
+        }
+        let notices = state.map(|state| self.fan(&state)).unwrap_or_default();
+        Fanout { notices, due_ms }
+    }
+
+    fn fan(&self, state: &Notice) -> Vec<(SessionId, Notice)> {
+        let watchers = self.watchers.get(&state.key).into_iter().flatten();
+        watchers
+            .filter_map(|session| {
+                let candidates = visible(&state.candidates, *self.addresses.get(session)?);
+                Some((*session, Notice { candidates, ..state.clone() }))
+            })
+            .collect()
+    }
+}
+
+fn online(key: PublicKey, here: &Here, viewer: IpAddr) -> Notice {
+    let candidates = visible(&here.candidates, viewer);
+    Notice { key, standing: Standing::Online, since_ms: here.since_ms, candidates }
+}
+
+fn offline(key: PublicKey, since_ms: i64) -> Notice {
+    Notice { key, standing: Standing::Offline, since_ms, candidates: vec![] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(candidate: &str, observed: &str) -> Result<Vec<String>, Refusal> {
+        let ok = candidates(&[candidate.parse().unwrap()], observed.parse().unwrap())?;
+        Ok(ok.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_candidate_is_the_observed_address_or_a_private_one() {
+        assert_eq!(allowed("0.0.0.0:8283", "203.0.113.7"), Ok(vec!["203.0.113.7:8283".to_owned()]));
+        assert_eq!(allowed("[::]:8283", "203.0.113.7"), Ok(vec!["203.0.113.7:8283".to_owned()]));
+        assert!(allowed("203.0.113.7:8283", "203.0.113.7").is_ok());
+        assert!(allowed("[::ffff:203.0.113.7]:8283", "203.0.113.7").is_ok());
+        assert!(allowed("192.168.1.2:8283", "203.0.113.7").is_ok());
+        assert!(allowed("[fd00::1]:8283", "203.0.113.7").is_ok());
+        assert_eq!(allowed("203.0.113.8:8283", "203.0.113.7"), Err(Refusal::Invalid));
+    }
+
+    #[test]
+    fn a_candidate_is_never_loopback_from_afar_nor_multicast_broadcast_or_a_service_port() {
+        assert!(allowed("127.0.0.1:8283", "127.0.0.1").is_ok());
+        assert_eq!(allowed("127.0.0.1:8283", "192.168.1.2"), Err(Refusal::Invalid));
+        assert_eq!(allowed("[::ffff:127.0.0.1]:8283", "192.168.1.2"), Err(Refusal::Invalid));
+        assert_eq!(allowed("[::1]:8283", "192.168.1.2"), Err(Refusal::Invalid));
+        assert_eq!(allowed("224.0.0.1:8283", "224.0.0.1"), Err(Refusal::Invalid));
+        assert_eq!(allowed("255.255.255.255:8283", "255.255.255.255"), Err(Refusal::Invalid));
+        assert_eq!(allowed("192.168.1.2:53", "192.168.1.2"), Err(Refusal::Invalid));
+    }
+
+    #[test]
+    fn at_most_four_candidates_and_each_once() {
+        let ip: IpAddr = "192.168.1.2".parse().unwrap();
+        let same = vec![SocketAddr::new(ip, 8283); 4];
+        assert_eq!(candidates(&same, ip).unwrap().len(), 1);
+        let five: Vec<_> = (0..5).map(|port| SocketAddr::new(ip, 8283 + port)).collect();
+        assert_eq!(candidates(&five, ip), Err(Refusal::TooLarge { limit: 4 }));
+    }
+
+    #[test]
+    fn a_loopback_candidate_is_not_shown_on_another_machine() {
+        let both = ["127.0.0.1:8283".parse().unwrap(), "192.168.1.2:8283".parse().unwrap()];
+        assert_eq!(visible(&both, "192.168.1.3".parse().unwrap()), both[1..]);
+        assert_eq!(visible(&both, "127.0.0.1".parse().unwrap()), both);
+    }
+}
