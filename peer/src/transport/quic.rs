@@ -1,0 +1,324 @@
+//! The peer's QUIC endpoint: it dials and accepts on the one UDP port, numbers what it accepts, and caps how much it
+//! holds. Each connection carries one bidirectional stream, opened by the dialler. Not here: whom to dial, which of
+//! several links stays, and what a frame means.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use common::identity::{Identity, PublicKey};
+use common::tls::{self, Alpn, TlsError};
+use common::wire::peer::PeerFrame;
+use peer_core::event::{Input, LinkEnd, LinkId};
+use peer_core::limits::{LINKS_KNOWN_MAX, LINKS_STRANGERS_MAX};
+use quinn::crypto::rustls::{NoInitialCipherSuite, QuicClientConfig, QuicServerConfig};
+use quinn::{
+    ClientConfig, Endpoint, EndpointConfig, Incoming, MtuDiscoveryConfig, ServerConfig, TokioRuntime, TransportConfig,
+    ValidationTokenConfig, VarInt,
+};
+use thiserror::Error;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::budget::Budget;
+use super::dial::Dial;
+use super::link::{self, CloseCode, OPEN_TIMEOUT, Open, QUEUE_MAX_BYTES};
+use super::outgoing::{Ending, Outgoing};
+use super::{Batch, BatchSender, socket};
+
+/// Links and handshakes together; more are refused.
+pub const CONNECTIONS_MAX: usize = LINKS_KNOWN_MAX + LINKS_STRANGERS_MAX;
+/// Accepted links under one key; one more closes the oldest of them.
+pub const CONNECTIONS_PER_KEY_MAX: usize = 2;
+/// Open handshakes above which a newcomer must first prove its address.
+pub const HANDSHAKES_UNPROVED_MAX: usize = 32;
+/// Open handshakes above which newcomers are refused.
+pub const HANDSHAKES_MAX: usize = 64;
+/// Streams that the other side may open. One is used; the limit is memory of every connection.
+const STREAMS_MAX: u32 = 8;
+/// Bytes in flight on one stream and on one connection.
+const WINDOW_BYTES: u32 = 1024 * 1024;
+const IDLE_TIMEOUT_MS: u32 = 15_000;
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// Assumed until measured: loss in the first round trip is repaired after three times this.
+const INITIAL_RTT: Duration = Duration::from_millis(100);
+const INITIAL_MTU: u16 = 1_200;
+const DISCOVERED_MTU_MAX: u16 = 1_452;
+/// Bytes kept of a connection that is not accepted yet, and of all of them.
+const INCOMING_BYTES: u64 = 16 * 1024;
+const INCOMING_TOTAL_BYTES: u64 = 1024 * 1024;
+const QUIC_VERSION: u32 = 1;
+/// The last packets get so long to leave.
+const LEAVE_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// Why there is no endpoint, or no dial.
+#[derive(Debug, Error)]
+pub enum QuicError {
+    /// No TLS configuration.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The TLS library has no cipher for QUIC's first packets.
+    #[error("QUIC cannot be configured: {0}")]
+    Cipher(#[from] NoInitialCipherSuite),
+    /// The socket cannot be used.
+    #[error("the UDP socket cannot be used: {0}")]
+    Socket(#[from] std::io::Error),
+}
+
+/// The endpoint with all its links.
+#[derive(Debug)]
+pub struct Quic {
+    shared: Arc<Shared>,
+    accepting: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    endpoint: Endpoint,
+    local: SocketAddr,
+    me: Identity,
+    inputs: BatchSender,
+    links: Mutex<BTreeMap<LinkId, Entry>>,
+    budget: Mutex<Budget>,
+    handshakes: AtomicUsize,
+    accepted: AtomicU64,
+}
+
+/// A link or a dial under way.
+#[derive(Debug)]
+struct Entry {
+    outgoing: Arc<Outgoing>,
+    /// Who dialled in; none for links dialled from here.
+    caller: Option<PublicKey>,
+}
+
+impl Quic {
+    /// Starts accepting on `socket`, which is bound and non-blocking. Needs the runtime it will run on.
+    ///
+    /// # Errors
+    /// [`QuicError`].
+    pub fn start(socket: UdpSocket, me: Identity, inputs: BatchSender) -> Result<Self, QuicError> {
+        let local = socket.local_addr()?;
+        let server = server_config(tls::server_config(&me, Alpn::Peer)?)?;
+        let mut config = EndpointConfig::default();
+        config.supported_versions(vec![QUIC_VERSION]);
+        let endpoint = Endpoint::new(config, Some(server), socket, Arc::new(TokioRuntime))?;
+        let shared = Arc::new(Shared {
+            endpoint,
+            local,
+            me,
+            inputs,
+            links: Mutex::default(),
+            budget: Mutex::default(),
+            handshakes: AtomicUsize::new(0),
+            accepted: AtomicU64::new(0),
+        });
+        let accepting = tokio::spawn(accept_all(shared.clone()));
+        Ok(Self { shared, accepting })
+    }
+
+    /// Dials; answered by `LinkUp` or `LinkDown` on the channel of inputs, within [`OPEN_TIMEOUT`].
+    pub fn dial(&self, link: LinkId, key: PublicKey, addresses: Vec<SocketAddr>) {
+        let outgoing = Arc::new(Outgoing::new(QUEUE_MAX_BYTES));
+        let addresses = if self.shared.has_room() { self.shared.dialable(addresses) } else { Vec::new() };
+        self.shared.links().insert(link, Entry { outgoing: outgoing.clone(), caller: None });
+        tokio::spawn(dial(self.shared.clone(), link, key, addresses, outgoing));
+    }
+
+    /// Puts a frame into a link's queue. What cannot be sent is lost with the link.
+    pub fn send(&self, link: LinkId, frame: &PeerFrame) {
+        if let Some(entry) = self.shared.links().get(&link) {
+            entry.outgoing.push(frame);
+        }
+    }
+
+    /// Flushes and closes a link, or cancels its dial; answered by `LinkDown`.
+    pub fn close(&self, link: LinkId) {
+        if let Some(entry) = self.shared.links().get(&link) {
+            entry.outgoing.end(Ending::Flush);
+        }
+    }
+
+    /// Flushes and closes everything. Takes less than a second.
+    pub async fn shutdown(self) {
+        self.accepting.abort();
+        self.shared.endpoint.set_server_config(None);
+        for entry in self.shared.links().values() {
+            entry.outgoing.end(Ending::Flush);
+        }
+        let flushed = async {
+            while !self.shared.links().is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let _ = timeout(super::stream::FLUSH_TIMEOUT, flushed).await;
+        self.shared.endpoint.close(VarInt::from_u32(0), b"");
+        let _ = timeout(LEAVE_TIMEOUT, self.shared.endpoint.wait_idle()).await;
+    }
+}
+
+impl Shared {
+    fn links(&self) -> MutexGuard<'_, BTreeMap<LinkId, Entry>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_room(&self) -> bool {
+        self.links().len() + self.handshakes.load(Ordering::Relaxed) < CONNECTIONS_MAX
+    }
+
+    /// Those of `addresses` that this socket reaches and that may be dialled now, in its own form, each once.
+    fn dialable(&self, addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let mut dialable = Vec::new();
+        for address in addresses.into_iter().take(common::limits::CANDIDATES_MAX) {
+            let Some(reachable) = socket::reachable_from(self.local, address) else { continue };
+            let fresh = !dialable.contains(&reachable) && socket::may_be_dialled(reachable);
+            if fresh && budget.spend(socket::canonical(reachable), now) {
+                dialable.push(reachable);
+            }
+        }
+        dialable
+    }
+
+    /// The number and queue of an accepted connection of `key`. Same key, too many: the oldest goes, since a peer that
+    /// calls again has most likely lost it.
+    fn admit(&self, key: PublicKey) -> (LinkId, Arc<Outgoing>) {
+        let link = LinkId(2 * self.accepted.fetch_add(1, Ordering::Relaxed) + 1);
+        let outgoing = Arc::new(Outgoing::new(QUEUE_MAX_BYTES));
+        let mut links = self.links();
+        let same = links.values().filter(|entry| entry.caller == Some(key) && entry.outgoing.ending().is_none());
+        let same: Vec<&Entry> = same.collect();
+        if same.len() >= CONNECTIONS_PER_KEY_MAX
+            && let Some(oldest) = same.first()
+        {
+            oldest.outgoing.end(Ending::Overflow);
+        }
+        links.insert(link, Entry { outgoing: outgoing.clone(), caller: Some(key) });
+        (link, outgoing)
+    }
+
+    /// The last thing about a link.
+    async fn down(&self, link: LinkId, end: LinkEnd) {
+        self.links().remove(&link);
+        // Fails only when the loop has left: nobody is to be told.
+        let _ = self.inputs.send(Batch::Links(vec![Input::LinkDown { link, end }])).await;
+    }
+}
+
+async fn dial(shared: Arc<Shared>, link: LinkId, key: PublicKey, addresses: Vec<SocketAddr>, outgoing: Arc<Outgoing>) {
+    let open = async {
+        let dial = Dial::new(&shared.me, key).map_err(|error| {
+            tracing::warn!(%error, "no dial");
+            LinkEnd::NotReached
+        })?;
+        let connection = dial.race(&shared.endpoint, addresses).await?;
+        let (send, receive) = connection.open_bi().await.map_err(|_| LinkEnd::NotReached)?;
+        Ok(Open { connection, send, receive, key, dialled: true })
+    };
+    let opened = tokio::select! {
+        opened = timeout(OPEN_TIMEOUT, open) => opened.unwrap_or(Err(LinkEnd::NotReached)),
+        _ = outgoing.ended() => Err(LinkEnd::Closed),
+    };
+    let end = match opened {
+        Ok(open) => link::run(link, open, &outgoing, &shared.inputs).await,
+        Err(end) => end,
+    };
+    shared.down(link, end).await;
+}
+
+async fn accept_all(shared: Arc<Shared>) {
+    while let Some(incoming) = shared.endpoint.accept().await {
+        let handshakes = shared.handshakes.load(Ordering::Relaxed);
+        let crowded = handshakes >= HANDSHAKES_UNPROVED_MAX;
+        if crowded && !incoming.remote_address_validated() && incoming.may_retry() {
+            // Stateless: the answer is smaller than what was asked with.
+            let _ = incoming.retry();
+        } else if handshakes >= HANDSHAKES_MAX || shared.links().len() >= CONNECTIONS_MAX {
+            incoming.refuse();
+        } else {
+            let counted = Handshake::begin(&shared);
+            tokio::spawn(accept(shared.clone(), incoming, counted));
+        }
+    }
+}
+
+async fn accept(shared: Arc<Shared>, incoming: Incoming, counted: Handshake) {
+    let open = async {
+        let connection = incoming.accept().ok()?.await.ok()?;
+        let key = link::key_of(&connection)?;
+        let (send, receive) = connection.accept_bi().await.ok()?;
+        Some(Open { connection, send, receive, key, dialled: false })
+    };
+    let Ok(Some(open)) = timeout(OPEN_TIMEOUT, open).await else { return };
+    drop(counted);
+    if shared.links().len() >= CONNECTIONS_MAX {
+        CloseCode::Busy.apply(&open.connection);
+        return;
+    }
+    let (link, outgoing) = shared.admit(open.key);
+    let end = link::run(link, open, &outgoing, &shared.inputs).await;
+    shared.down(link, end).await;
+}
+
+/// Counts an open handshake for as long as it lives.
+struct Handshake(Arc<Shared>);
+
+impl Handshake {
+    fn begin(shared: &Arc<Shared>) -> Self {
+        shared.handshakes.fetch_add(1, Ordering::Relaxed);
+        Self(shared.clone())
+    }
+}
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        self.0.handshakes.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn transport() -> Arc<TransportConfig> {
+    let mut discovery = MtuDiscoveryConfig::default();
+    discovery.upper_bound(DISCOVERED_MTU_MAX);
+    let mut transport = TransportConfig::default();
+    transport
+        .max_concurrent_bidi_streams(VarInt::from_u32(STREAMS_MAX))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .max_idle_timeout(Some(VarInt::from_u32(IDLE_TIMEOUT_MS).into()))
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .stream_receive_window(VarInt::from_u32(WINDOW_BYTES))
+        .receive_window(VarInt::from_u32(WINDOW_BYTES))
+        .send_window(u64::from(WINDOW_BYTES))
+        .datagram_receive_buffer_size(None)
+        .initial_rtt(INITIAL_RTT)
+        .initial_mtu(INITIAL_MTU)
+        .mtu_discovery_config(Some(discovery))
+        .enable_segmentation_offload(true);
+    Arc::new(transport)
+}
+
+fn server_config(tls: rustls::ServerConfig) -> Result<ServerConfig, QuicError> {
+    let mut tokens = ValidationTokenConfig::default();
+    tokens.sent(0);
+    let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
+    config
+        .transport_config(transport())
+        .validation_token_config(tokens)
+        .retry_token_lifetime(OPEN_TIMEOUT)
+        .max_incoming(HANDSHAKES_MAX)
+        .incoming_buffer_size(INCOMING_BYTES)
+        .incoming_buffer_size_total(INCOMING_TOTAL_BYTES);
+    Ok(config)
+}
+
+/// How a dial speaks QUIC.
+pub(super) fn client_config(tls: rustls::ClientConfig) -> Result<ClientConfig, QuicError> {
+    let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
+    config.transport_config(transport());
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests;
