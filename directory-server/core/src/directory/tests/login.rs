@@ -253,3 +253,16 @@ fn a_failed_store_ends_everything_and_says_nothing_as_done() {
     assert_eq!(world.hear(session), []);
     assert!(world.closed.contains(&session) && world.fatal);
 }
+
+#[test]
+fn a_failed_store_is_asked_nothing_more() {
+    let mut world = World::new();
+    let session = world.come(1, "alice");
+    let frame = deposit(1, 1).into();
+    world.directory.handle(Input::Frame { session, frame }, world.now);
+    world.directory.handle(Input::StoreFailed, world.now);
+    world.stalled = true;
+    world.settle();
+    assert!(world.asked.is_empty() && world.fatal);
+    assert_eq!(world.directory.poll_timeout(), None);
+}

@@ -165,6 +165,20 @@ fn an_online_recipient_who_takes_nothing_is_pushed_one_window_and_the_rest_later
 }
 
 #[test]
+fn a_new_item_is_never_pushed_past_one_that_waits_in_the_store() {
+    let mut world = World::new();
+    let (alice, bob) = (world.come(1, "alice"), world.come(2, "bob"));
+    (1..=300).for_each(|seq| world.send(alice, deposit(2, seq)));
+    let numbers: Vec<u64> = items(&world.hear(bob)).iter().map(|item| item.item).collect();
+    take(&mut world, bob, numbers[..10].iter().copied());
+    world.send(alice, deposit(2, 301));
+    assert_eq!(world.hear(bob), [], "room for ten, but 257 comes first");
+    take(&mut world, bob, numbers[10..].iter().copied());
+    let seqs: Vec<u64> = items(&world.hear(bob)).iter().map(|item| item.seq).collect();
+    assert_eq!(seqs, (257..=301).collect::<Vec<_>>());
+}
+
+#[test]
 fn big_items_are_bounded_by_their_bytes() {
     let mut world = World::new();
     let (alice, bob) = (world.come(1, "alice"), world.come(2, "bob"));
