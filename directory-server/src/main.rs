@@ -1,2 +1,54 @@
-//! Placeholder while the workspace is laid out.
-fn main() {}
+//! The program `directory-server`: from a command line to an exit code. What it does is in the library.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use directory_server::cli::{Cli, Command};
+use directory_server::data_dir::{DataDir, identity_in};
+use directory_server::{Config, Server, admin, logging, output};
+use tokio::signal::unix::{SignalKind, signal};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::start(logging::Level::new(cli.verbose, cli.quiet), cli.json_log);
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => output::complaint(&format!("directory-server: {error:#}"), directory_server::exit_code(&error)),
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<()> {
+    let data_dir = cli.data_dir()?;
+    match &cli.command {
+        Some(Command::User(command)) => Ok(admin::run(&data_dir, command, output::line)?),
+        Some(Command::Fingerprint) => {
+            let identity = match identity_in(&data_dir)? {
+                Some(identity) => identity,
+                None => DataDir::own(&data_dir)?.identity()?,
+            };
+            Ok(output::line(&identity.public().fingerprint().to_string())?)
+        }
+        None | Some(Command::Serve) => {
+            let config = Config { data_dir, bind: cli.bind, port: cli.port, limits: Default::default() };
+            serve(config)
+        }
+    }
+}
+
+#[tokio::main]
+async fn serve(config: Config) -> anyhow::Result<()> {
+    // Taken before anything is said, so that no signal is missed.
+    let mut terminate = signal(SignalKind::terminate()).context("no signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("no signals")?;
+    let server = Server::open(config)?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    // A closed output is no reason not to serve.
+    let _ = output::line(&format!("listening on {} fingerprint {}", server.address(), server.fingerprint()));
+    Ok(server.run(stop).await?)
+}

@@ -1,0 +1,316 @@
+//! The store: SQLite behind the core's questions. [`Store::apply`] is its synchronous heart, one committed transaction
+//! for many operations; [`writer::Writer`] runs it on a thread of its own. What the answers mean is the core's business.
+//!
+//! Nothing is held in memory between two transactions but prepared statements and SQLite's page cache, so the store
+//! serves any number of users and mailboxes. An error leaves the store unusable: it is dropped, never retried.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use common::wire::codec::DecodeError;
+use directory_core::{StoreHead, StoreOp, StoreResult, Ticket};
+use rusqlite::{Connection, MAIN_DB};
+use thiserror::Error;
+
+mod accounts;
+mod expiry;
+mod ledger;
+mod mail;
+mod pages;
+pub mod people;
+mod slots;
+#[cfg(test)]
+mod tests;
+pub mod writer;
+
+use ledger::{Head, Ledger};
+
+/// The layout that this build reads and writes.
+pub const SCHEMA_VERSION: i32 = 1;
+/// Says that a SQLite file is a directory's store ("HOMD").
+const APPLICATION_ID: i32 = 0x484f_4d44;
+/// Bytes of a page: three sealed items of the smallest size.
+const PAGE_BYTES: i32 = 8192;
+/// SQLite's page cache, KiB.
+const CACHE_KIB: i32 = 8 * 1024;
+/// What is left of a log that has grown larger.
+const LOG_MAX_BYTES: i64 = 64 * 1024 * 1024;
+/// Prepared statements kept; there are fewer.
+const STATEMENTS_MAX: usize = 128;
+/// How long a transaction waits for another process that writes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why the store cannot go on.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The disk or the database says no.
+    #[error("the store failed: {0}")]
+    Sql(#[from] rusqlite::Error),
+    /// The file cannot be made.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What the operating system says.
+        error: io::Error,
+    },
+    /// A newer program made it.
+    #[error(
+        "the store has layout {found}, this program knows layouts up to {SCHEMA_VERSION}; use a newer directory-server"
+    )]
+    Newer {
+        /// Its version.
+        found: i32,
+    },
+    /// It is a SQLite file, but not a directory's.
+    #[error("the database file does not belong to a directory-server")]
+    Foreign,
+    /// A guarantee of the database does not hold on this disk.
+    #[error("the database cannot be kept safely here: {setting} is {found:?} where {wanted:?} was set")]
+    Setting {
+        /// Which setting.
+        setting: &'static str,
+        /// What was asked for.
+        wanted: &'static str,
+        /// What it is.
+        found: String,
+    },
+    /// What is kept contradicts itself.
+    #[error("the store is damaged: {0}")]
+    Damaged(&'static str),
+    /// A kept record does not decode.
+    #[error("the store is damaged: a record does not decode: {0}")]
+    Record(#[from] DecodeError),
+    /// No randomness for a new store's number.
+    #[error("the operating system gives no random numbers: {0}")]
+    Entropy(String),
+}
+
+/// An open store.
+pub struct Store {
+    db: Connection,
+    on_disk: bool,
+}
+
+impl Store {
+    /// Opens the store at `path`, made if there is none (mode 0600).
+    ///
+    /// # Errors
+    /// [`StoreError`] when it is newer than this program, foreign, damaged, or the disk refuses.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let io = |error| StoreError::Io { path: path.to_owned(), error };
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map_err(io)?;
+        let mut store_id = [0; 16];
+        getrandom::fill(&mut store_id).map_err(|error| StoreError::Entropy(error.to_string()))?;
+        Self::prepare(Connection::open(path)?, true, store_id)
+    }
+
+    /// A new store in memory; `store_id` is the number it is to have.
+    ///
+    /// # Errors
+    /// [`StoreError`] when there is no memory.
+    pub fn open_in_memory(store_id: [u8; 16]) -> Result<Self, StoreError> {
+        Self::prepare(Connection::open_in_memory()?, false, store_id)
+    }
+
+    /// A store in memory with the content that [`Store::snapshot`] gave.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the bytes are no store.
+    pub fn from_snapshot(snapshot: &[u8]) -> Result<Self, StoreError> {
+        let mut db = Connection::open_in_memory()?;
+        db.deserialize_read_exact(MAIN_DB, snapshot, snapshot.len(), false)?;
+        Self::prepare(db, false, [0; 16])
+    }
+
+    /// The whole content of a store in memory, as of the last commit.
+    ///
+    /// # Errors
+    /// [`StoreError`] when there is no memory.
+    pub fn snapshot(&mut self) -> Result<Vec<u8>, StoreError> {
+        Ok(self.db.serialize(MAIN_DB)?.to_vec())
+    }
+
+    /// Gives the store another number, as one does after restoring it from a copy.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the disk refuses.
+    pub fn renumber(&mut self, store_id: [u8; 16]) -> Result<(), StoreError> {
+        self.db.execute("UPDATE head SET store_id = ?1", [store_id])?;
+        Ok(())
+    }
+
+    /// What the store says of itself.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub fn head(&self) -> Result<StoreHead, StoreError> {
+        let Head { store_id, commits, binding_serial, .. } = Head::load(&self.db)?;
+        Ok(StoreHead { store_id, commits, binding_serial })
+    }
+
+    /// Carries out `ops` in order, in one transaction that is on stable storage when this returns: the results, and
+    /// the commits of the store so far. A transaction that writes nothing is no commit and costs no write.
+    ///
+    /// # Errors
+    /// [`StoreError`]: none of `ops` happened, or it is unknown whether they did. Drop the store.
+    pub fn apply(&mut self, ops: Vec<(Ticket, StoreOp)>) -> Result<Applied, StoreError> {
+        self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        match Self::carry_out(&self.db, ops) {
+            Ok(applied) => {
+                self.db.prepare_cached("COMMIT")?.execute([])?;
+                Ok(applied)
+            }
+            Err(error) => {
+                // The transaction is given up either way; the first error is the one to tell.
+                let _ = self.db.execute_batch("ROLLBACK");
+                Err(error)
+            }
+        }
+    }
+
+    fn carry_out(db: &Connection, ops: Vec<(Ticket, StoreOp)>) -> Result<Applied, StoreError> {
+        let before = db.total_changes();
+        let mut ledger = Ledger::open(db)?;
+        let mut results = Vec::with_capacity(ops.len());
+        for (ticket, op) in ops {
+            results.push((ticket, answer(&mut ledger, op)?));
+        }
+        if db.total_changes() != before || ledger.is_changed() {
+            ledger.change_head().commits += 1;
+        }
+        let commits = ledger.head().commits;
+        ledger.close()?;
+        Ok(Applied { results, commits })
+    }
+
+    /// Moves committed pages from the log into the database file, as far as nobody reads older ones.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the disk refuses.
+    pub fn checkpoint(&mut self) -> Result<(), StoreError> {
+        if self.on_disk {
+            self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        }
+        Ok(())
+    }
+
+    /// Closes the store and leaves no log behind.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the disk refuses; what was committed stays committed.
+    pub fn close(self) -> Result<(), StoreError> {
+        if self.on_disk {
+            self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        }
+        self.db.close().map_err(|(_, error)| error.into())
+    }
+
+    fn prepare(mut db: Connection, on_disk: bool, store_id: [u8; 16]) -> Result<Self, StoreError> {
+        db.busy_timeout(BUSY_TIMEOUT)?;
+        db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        db.pragma_update(None, "page_size", PAGE_BYTES)?;
+        if on_disk {
+            require(&db, "journal_mode", "WAL", "wal")?;
+            require(&db, "synchronous", "FULL", "2")?;
+            // The writer checkpoints when nobody waits for it.
+            db.pragma_update(None, "wal_autocheckpoint", 0)?;
+        }
+        db.pragma_update(None, "journal_size_limit", LOG_MAX_BYTES)?;
+        db.pragma_update(None, "cache_size", -CACHE_KIB)?;
+        db.pragma_update(None, "temp_store", "MEMORY")?;
+        let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        match layout(&transaction)? {
+            SCHEMA_VERSION => {}
+            0 => {
+                transaction.execute_batch(include_str!("store/schema.sql"))?;
+                transaction.execute("INSERT INTO head VALUES (1, ?1, 0, 0, 0, 0, 0)", [store_id])?;
+                transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+                transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            }
+            found => return Err(StoreError::Newer { found }),
+        }
+        transaction.commit()?;
+        Ok(Self { db, on_disk })
+    }
+}
+
+/// What one transaction gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// A result for each operation, in their order.
+    pub results: Vec<(Ticket, StoreResult)>,
+    /// Commits of the store so far.
+    pub commits: u64,
+}
+
+/// The version of the layout; 0 for an empty file.
+fn layout(db: &Connection) -> Result<i32, StoreError> {
+    let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let application: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    match (tables, application) {
+        (0, 0) => Ok(0),
+        (_, APPLICATION_ID) => Ok(db.pragma_query_value(None, "user_version", |row| row.get(0))?),
+        _ => Err(StoreError::Foreign),
+    }
+}
+
+/// Sets a pragma and reads it back.
+fn require(
+    db: &Connection,
+    setting: &'static str,
+    wanted: &'static str,
+    expected: &'static str,
+) -> Result<(), StoreError> {
+    db.pragma_update(None, setting, wanted)?;
+    let found: rusqlite::types::Value = db.pragma_query_value(None, setting, |row| row.get(0))?;
+    let found = match found {
+        rusqlite::types::Value::Integer(number) => number.to_string(),
+        rusqlite::types::Value::Text(text) => text.to_lowercase(),
+        other => format!("{other:?}"),
+    };
+    if found == expected { Ok(()) } else { Err(StoreError::Setting { setting, wanted, found }) }
+}
+
+/// Carries out one operation.
+fn answer(ledger: &mut Ledger<'_>, op: StoreOp) -> Result<StoreResult, StoreError> {
+    match op {
+        StoreOp::LoadAccount { key } => accounts::load(ledger, &key),
+        StoreOp::OfferToken { key, token, proven } => accounts::offer_token(ledger, &key, token, proven),
+        StoreOp::ConfirmToken { key, token, epoch, now_ms } => {
+            accounts::confirm_token(ledger, &key, token, epoch, now_ms)
+        }
+        StoreOp::Register { key, name, binding, serial, prekey, now_ms } => {
+            let wanted = accounts::Wanted { name, binding, serial };
+            accounts::register(ledger, &key, wanted, &prekey, now_ms)
+        }
+        StoreOp::Deregister { key } => accounts::deregister(ledger, &key),
+        StoreOp::Online { key, prekey, candidates, now_ms } => {
+            accounts::online(ledger, &key, &prekey, &candidates, now_ms)
+        }
+        StoreOp::WentOffline { key, now_ms } => accounts::went_offline(ledger, &key, now_ms),
+        StoreOp::PutPrekey { key, prekey } => accounts::put_prekey(ledger, &key, &prekey),
+        StoreOp::LookUp { whom } => people::look_up(ledger.db(), &whom),
+        StoreOp::Who { after, text, limit } => people::who(ledger.db(), after.as_ref(), text.as_deref(), limit),
+        StoreOp::LastSeen { keys } => people::last_seen(ledger.db(), &keys),
+        StoreOp::Deposit(op) => mail::deposit(ledger, op),
+        StoreOp::Withdraw { submitter, places } => mail::withdraw(ledger, &submitter, &places),
+        StoreOp::Have { submitter, places } => mail::have(ledger, &submitter, &places),
+        StoreOp::Take { recipient, items, now_ms } => mail::take(ledger, &recipient, &items, now_ms),
+        StoreOp::Page { recipient, from, limit_items, limit_bytes } => {
+            pages::page(ledger, &recipient, from, limit_items, limit_bytes)
+        }
+        StoreOp::PutSlot(op) => slots::put(ledger, op),
+        StoreOp::TakeSlot { recipient, from, serial } => slots::take(ledger, &recipient, &from, serial),
+        StoreOp::SlotPage { recipient, after_serial, limit_slots, limit_bytes } => {
+            slots::page(ledger, &recipient, after_serial, limit_slots, limit_bytes)
+        }
+        StoreOp::Accept { key, keys, limit } => slots::accept(ledger, &key, &keys, limit),
+        StoreOp::Expire { items_before_ms, tombstones_before_ms, now_ms, limit } => {
+            expiry::expire(ledger, items_before_ms, tombstones_before_ms, now_ms, limit)
+        }
+    }
+}

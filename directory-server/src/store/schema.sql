@@ -1,0 +1,101 @@
+-- The directory's store, version 1. Numbers of accounts, lanes and items stand for longer keys, so that what grows is
+-- appended to. All times are milliseconds since 1970. Counts are kept, never recounted.
+
+CREATE TABLE head (
+    one            INTEGER PRIMARY KEY CHECK (one = 1),
+    store_id       BLOB NOT NULL,     -- 16 random bytes
+    commits        INTEGER NOT NULL,  -- transactions that wrote something
+    item           INTEGER NOT NULL,  -- highest item number given
+    binding_serial INTEGER NOT NULL,  -- highest serial of any binding kept
+    slot_serial    INTEGER NOT NULL,  -- highest serial given to a slot
+    stranger_bytes INTEGER NOT NULL   -- sealed bytes of items whose submitter the recipient has not accepted
+) STRICT;
+
+CREATE TABLE accounts (
+    account    INTEGER PRIMARY KEY,
+    key        BLOB NOT NULL UNIQUE,
+    folded     TEXT UNIQUE,           -- the name in lower case; none: not registered
+    name       TEXT,
+    binding    BLOB,
+    generation INTEGER,               -- epoch of the last completed login
+    epoch      BLOB,
+    confirmed  BLOB,                  -- token of the last completed login
+    offered    BLOB,                  -- token given out since
+    login_ms   INTEGER,
+    seen_ms    INTEGER,
+    candidates BLOB
+) STRICT;
+
+CREATE TABLE prekeys (
+    account INTEGER PRIMARY KEY,
+    counter INTEGER NOT NULL,
+    record  BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE tallies (
+    account        INTEGER PRIMARY KEY,
+    items          INTEGER NOT NULL,  -- in the mailbox
+    bytes          INTEGER NOT NULL,
+    human          INTEGER NOT NULL,  -- of these, written by people
+    stranger_items INTEGER NOT NULL,  -- of these, from submitters not accepted
+    sent_items     INTEGER NOT NULL,  -- deposited by this account and still kept, for anybody
+    sent_bytes     INTEGER NOT NULL,
+    slots          INTEGER NOT NULL,  -- filled, for this account
+    stranger_slots INTEGER NOT NULL,
+    accepted       INTEGER NOT NULL   -- senders this account has accepted
+) STRICT;
+
+CREATE TABLE pairs (
+    recipient INTEGER NOT NULL,
+    submitter INTEGER NOT NULL,
+    items     INTEGER NOT NULL,
+    bytes     INTEGER NOT NULL,
+    accepted  INTEGER NOT NULL,       -- 1: the recipient has accepted the submitter
+    PRIMARY KEY (recipient, submitter)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE lanes (
+    lane      INTEGER PRIMARY KEY,
+    submitter INTEGER NOT NULL,
+    recipient INTEGER NOT NULL,
+    epoch     BLOB NOT NULL,
+    top       INTEGER NOT NULL,       -- highest seq ever deposited
+    UNIQUE (submitter, recipient, epoch)
+) STRICT;
+
+CREATE TABLE items (
+    item         INTEGER PRIMARY KEY,
+    recipient    INTEGER NOT NULL,
+    late         INTEGER NOT NULL,    -- 0: urgent, handed out first
+    lane         INTEGER NOT NULL,
+    seq          INTEGER NOT NULL,
+    submitter    INTEGER NOT NULL,
+    human        INTEGER NOT NULL,
+    waited       INTEGER NOT NULL,
+    prekey       INTEGER NOT NULL,
+    tag          BLOB NOT NULL,
+    deposited_ms INTEGER NOT NULL,
+    sealed       BLOB NOT NULL        -- last, so that reading the rest leaves it on the disk
+) STRICT;
+CREATE INDEX items_by_arrival ON items (recipient);
+CREATE UNIQUE INDEX items_by_lane ON items (recipient, late, lane, seq);
+CREATE INDEX items_by_age ON items (deposited_ms);
+
+CREATE TABLE tombstones (
+    lane    INTEGER NOT NULL,
+    seq     INTEGER NOT NULL,
+    fate    INTEGER NOT NULL,         -- 1: not opened, 2: expired
+    made_ms INTEGER NOT NULL,
+    PRIMARY KEY (lane, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tombstones_by_age ON tombstones (made_ms);
+
+CREATE TABLE slots (
+    serial    INTEGER PRIMARY KEY,
+    recipient INTEGER NOT NULL,
+    submitter INTEGER NOT NULL,
+    prekey    INTEGER NOT NULL,
+    sealed    BLOB NOT NULL,
+    UNIQUE (recipient, submitter)
+) STRICT;
+CREATE INDEX slots_by_arrival ON slots (recipient);

@@ -1,0 +1,91 @@
+//! The store's own thread: takes what waits, commits it in one transaction, gives the answers. An error ends it.
+//!
+//! Both ways are bounded channels. The loop never waits for them: it holds back what does not fit.
+
+use std::thread::JoinHandle;
+
+use directory_core::{StoreOp, Ticket};
+use tokio::sync::mpsc;
+
+use super::{Applied, Store, StoreError};
+
+/// Most operations of one batch, and about as many in one transaction.
+pub const BATCH_MAX: usize = 512;
+/// Batches that wait for the thread; it takes all of them, up to [`BATCH_MAX`] operations, into one transaction.
+const BATCHES: usize = 64;
+/// The log is moved into the database file after so many commits ...
+const CHECKPOINT_COMMITS: usize = 256;
+/// ... or so many operations.
+const CHECKPOINT_OPS: usize = 4_096;
+
+/// Operations that share a transaction.
+pub type Batch = Vec<(Ticket, StoreOp)>;
+
+/// What the thread says of a transaction.
+pub type Answer = Result<Applied, StoreError>;
+
+/// The thread and the ways to it.
+pub struct Writer {
+    /// Batches to commit, each of at most [`BATCH_MAX`].
+    pub batches: mpsc::Sender<Batch>,
+    /// One answer for each transaction, in order; an error is the last.
+    pub answers: mpsc::Receiver<Answer>,
+    thread: JoinHandle<Result<(), StoreError>>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn start(store: Store) -> std::io::Result<Self> {
+        let (batches, inbox) = mpsc::channel(BATCHES);
+        let (outbox, answers) = mpsc::channel(2);
+        let thread =
+            std::thread::Builder::new().name("store".to_owned()).spawn(move || serve(store, inbox, &outbox))?;
+        Ok(Self { batches, answers, thread })
+    }
+
+    /// Lets the thread commit what it was given, and closes the store. Blocks until the disk is done.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the last writing failed; what was answered is kept in any case.
+    pub fn close(self) -> Result<(), StoreError> {
+        let Self { batches, mut answers, thread } = self;
+        drop(batches);
+        // What was given is still committed; the last error, if any, is the one to tell.
+        let mut last = Ok(());
+        while let Some(answer) = answers.blocking_recv() {
+            last = answer.map(drop);
+        }
+        last?;
+        thread.join().unwrap_or(Err(StoreError::Damaged("the store's thread ended unexpectedly")))
+    }
+}
+
+fn serve(mut store: Store, mut inbox: mpsc::Receiver<Batch>, outbox: &mpsc::Sender<Answer>) -> Result<(), StoreError> {
+    let (mut commits, mut ops) = (0, 0);
+    while let Some(mut batch) = inbox.blocking_recv() {
+        while batch.len() < BATCH_MAX
+            && let Ok(more) = inbox.try_recv()
+        {
+            batch.extend(more);
+        }
+        commits += 1;
+        ops += batch.len();
+        let answer = store.apply(batch);
+        let failed = answer.is_err();
+        if outbox.blocking_send(answer).is_err() || failed {
+            // A failed store is dropped without another write; the answer has told it.
+            return Ok(());
+        }
+        if commits >= CHECKPOINT_COMMITS || ops >= CHECKPOINT_OPS {
+            (commits, ops) = (0, 0);
+            if let Err(error) = store.checkpoint() {
+                let _ = outbox.blocking_send(Err(error));
+                return Ok(());
+            }
+        }
+    }
+    store.close()
+}
