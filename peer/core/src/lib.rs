@@ -5,7 +5,19 @@
 //! and in the simulation.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod answers;
+pub mod clock;
 pub mod command;
+pub mod contact;
 pub mod event;
+pub mod inbox;
+pub mod lane;
 pub mod limits;
+pub mod link;
+pub mod messenger;
+pub mod outbox;
+pub mod prekeys;
+pub mod registration;
+pub mod route;
 pub mod stored;
+pub mod timers;

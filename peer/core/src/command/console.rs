@@ -11,7 +11,7 @@ use super::{Command, CommandError, ErrorCode, To};
 pub enum Fed {
     /// A command, or what is wrong with it.
     Command {
-        /// The first word of the line that is answered, as typed, without prefix.
+        /// The first word of the line that is answered, as typed, its prefix included.
         word: String,
         /// The command.
         command: Result<Command, CommandError>,
@@ -83,12 +83,13 @@ impl Console {
         }
     }
 
-    /// Takes one line, without its end (one carriage return at the end is cut off).
+    /// Takes one line, without its end. A carriage return at its end belongs to the end, but for the lines of a
+    /// multi-line message, which are text byte for byte.
     pub fn feed(&mut self, line: &str) -> Fed {
-        let line = line.strip_suffix('\r').unwrap_or(line);
         if let Some(draft) = self.draft.take() {
             return self.feed_draft(draft, line);
         }
+        let line = line.strip_suffix('\r').unwrap_or(line);
         if line.trim().is_empty() {
             return Fed::Nothing;
         }
@@ -134,7 +135,7 @@ impl Console {
     }
 
     fn feed_draft(&mut self, mut draft: Draft, line: &str) -> Fed {
-        if line == "." {
+        if line == "." || line == ".\r" {
             return Fed::Command { word: draft.word.clone(), command: draft.finish() };
         }
         draft.push(line);

@@ -17,10 +17,9 @@ pub(super) enum Parsed<'a> {
     Draft(Result<To, CommandError>),
 }
 
-/// The first word of a line as typed, without prefix.
+/// The first word of a line as typed, its prefix included.
 pub(super) fn first_word(line: &str) -> String {
-    let word = line.split_whitespace().next().unwrap_or_default();
-    word.strip_prefix(['!', '/']).unwrap_or(word).to_owned()
+    line.split_whitespace().next().unwrap_or_default().to_owned()
 }
 
 /// Parses one line that is not empty.

@@ -92,7 +92,7 @@ fn an_unknown_command_names_the_nearest_and_is_never_sent() {
     console.feed("!chat bob");
     let Fed::Command { word, command } = console.feed("!sedn bob hi") else { panic!("no answer") };
     let error = command.unwrap_err();
-    assert_eq!((word.as_str(), error.code), ("sedn", ErrorCode::UnknownCommand));
+    assert_eq!((word.as_str(), error.code), ("!sedn", ErrorCode::UnknownCommand));
     assert!(error.message.contains("!send"));
     assert_eq!(code("!reply 3 yes"), ErrorCode::Unsupported);
     assert_eq!(code("!"), ErrorCode::UnknownCommand);
@@ -142,7 +142,7 @@ fn lines_of_a_multi_line_message_are_text_until_a_single_dot() {
     }
     let fed = console.feed(".");
     let text = "first\n!quit\n\n.\n..and\n. ";
-    assert_eq!(fed, Fed::Command { word: "send".into(), command: Ok(text_to(person("bob"), text)) });
+    assert_eq!(fed, Fed::Command { word: "!send".into(), command: Ok(text_to(person("bob"), text)) });
     assert!(!console.in_draft());
 }
 
@@ -153,7 +153,7 @@ fn a_multi_line_message_that_ends_with_the_input_sends_nothing() {
     console.feed("!send bob");
     console.feed("text");
     let Some(Fed::Command { word, command }) = console.end() else { panic!("no answer") };
-    assert_eq!((word.as_str(), command.unwrap_err().code), ("send", ErrorCode::BadArgument));
+    assert_eq!((word.as_str(), command.unwrap_err().code), ("!send", ErrorCode::BadArgument));
     assert_eq!(console.end(), None);
 }
 
@@ -203,7 +203,7 @@ proptest! {
     fn outside_a_conversation_only_send_sends(line in "\\PC*") {
         let mut console = Console::new();
         if let Fed::Command { word, command: Ok(Command::Send { .. }) } = console.feed(&line) {
-            prop_assert!(matches!(verb::look_up(&word), verb::Known::Verb(verb::Verb::Send)));
+            prop_assert!(matches!(verb::look_up(&word[1..]), verb::Known::Verb(verb::Verb::Send)));
         }
     }
 
@@ -212,7 +212,7 @@ proptest! {
         let mut console = Console::new();
         console.feed("!chat bob");
         if let Fed::Command { word, command: Ok(Command::Send { .. }) } = console.feed(&format!("!{rest}")) {
-            prop_assert!(matches!(verb::look_up(&word), verb::Known::Verb(verb::Verb::Send)));
+            prop_assert!(matches!(verb::look_up(&word[1..]), verb::Known::Verb(verb::Verb::Send)));
         }
     }
 
@@ -233,6 +233,6 @@ proptest! {
         if text.chars().all(|c| c == '\n') && text.len() < 2 {
             return Ok(());
         }
-        prop_assert_eq!(fed, Fed::Command { word: "send".into(), command: Ok(text_to(person("bob"), &text)) });
+        prop_assert_eq!(fed, Fed::Command { word: "!send".into(), command: Ok(text_to(person("bob"), &text)) });
     }
 }

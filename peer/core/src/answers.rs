@@ -1,0 +1,120 @@
+//! Every command is answered by exactly one result or error, in the order the commands came, for each source apart.
+//! Also which commands wait behind one that takes its time.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::command::{Command, CommandError};
+use crate::event::{Answer, CommandId, Source};
+
+/// What a command is answered with.
+pub type Reply = Result<Box<Answer>, CommandError>;
+
+#[derive(Debug, Default)]
+struct Line {
+    waiting: VecDeque<(CommandId, Result<Command, CommandError>)>,
+    busy: Option<CommandId>,
+    open: VecDeque<(CommandId, Option<Reply>)>,
+}
+
+/// All sources.
+#[derive(Debug, Default)]
+pub struct Answers {
+    lines: BTreeMap<Source, Line>,
+}
+
+impl Answers {
+    /// A command came; it starts when those before it allow.
+    pub fn push(&mut self, id: CommandId, command: Result<Command, CommandError>) {
+        self.lines.entry(id.source).or_default().waiting.push_back((id, command));
+    }
+
+    /// The next command of a source that may start now. It is then open until [`Self::reply`].
+    pub fn start(&mut self, source: Source) -> Option<(CommandId, Result<Command, CommandError>)> {
+        let line = self.lines.get_mut(&source)?;
+        if line.busy.is_some() {
+            return None;
+        }
+        let (id, command) = line.waiting.pop_front()?;
+        line.open.push_back((id, None));
+        Some((id, command))
+    }
+
+    /// Nothing of this source starts until `id` is answered.
+    pub fn block(&mut self, id: CommandId) {
+        if let Some(line) = self.lines.get_mut(&id.source) {
+            line.busy = Some(id);
+        }
+    }
+
+    /// The command a source is blocked by.
+    #[must_use]
+    pub fn blocked_by(&self, source: Source) -> Option<CommandId> {
+        self.lines.get(&source)?.busy
+    }
+
+    /// Answers a command; returns what may be said now, in order.
+    pub fn reply(&mut self, id: CommandId, reply: Reply) -> Vec<(CommandId, Reply)> {
+        let Some(line) = self.lines.get_mut(&id.source) else { return Vec::new() };
+        if line.busy == Some(id) {
+            line.busy = None;
+        }
+        if let Some((_, slot)) = line.open.iter_mut().find(|(open, _)| *open == id) {
+            *slot = Some(reply);
+        }
+        let mut ready = Vec::new();
+        while let Some((_, Some(_))) = line.open.front() {
+            if let Some((id, Some(reply))) = line.open.pop_front() {
+                ready.push((id, reply));
+            }
+        }
+        ready
+    }
+
+    /// A source has gone: what it waits for is not wanted.
+    pub fn close(&mut self, source: Source) {
+        self.lines.remove(&source);
+    }
+
+    /// Every source there is.
+    #[must_use]
+    pub fn sources(&self) -> Vec<Source> {
+        self.lines.keys().copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u64) -> CommandId {
+        CommandId { source: Source(1), number }
+    }
+
+    #[test]
+    fn answers_come_in_the_order_of_the_commands() {
+        let mut answers = Answers::default();
+        for number in 0..3 {
+            answers.push(id(number), Ok(Command::Login));
+            assert!(answers.start(Source(1)).is_some());
+        }
+        assert!(answers.reply(id(2), Ok(Box::new(Answer::Done))).is_empty());
+        assert!(answers.reply(id(1), Ok(Box::new(Answer::Done))).is_empty());
+        let order: Vec<u64> =
+            answers.reply(id(0), Ok(Box::new(Answer::Done))).iter().map(|(id, _)| id.number).collect();
+        assert_eq!(order, [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_command_that_takes_its_time_holds_up_its_own_source_only() {
+        let mut answers = Answers::default();
+        answers.push(id(0), Ok(Command::Login));
+        answers.push(id(1), Ok(Command::Login));
+        answers.start(Source(1));
+        answers.block(id(0));
+        assert!(answers.start(Source(1)).is_none());
+        answers.push(CommandId { source: Source(2), number: 0 }, Ok(Command::Login));
+        assert!(answers.start(Source(2)).is_some());
+        answers.reply(id(0), Ok(Box::new(Answer::Done)));
+        assert!(answers.start(Source(1)).is_some());
+    }
+}

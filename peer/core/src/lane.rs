@@ -1,0 +1,452 @@
+//! The two halves of acknowledgement. [`Sent`] is the lane towards somebody: which seqs are given, which are settled,
+//! and what a pair state says about them. [`Received`] is the lane from somebody: what is held and what is said of it.
+//! Seqs and ids only: no bodies, no routes, no names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use common::limits::{LANE_MISSING_RANGES_MAX, LANE_WINDOW};
+use common::message::{Envelope, Epoch, Held, MessageId, PairState, digest_of};
+
+/// Why a pair state shows that this store was rolled back (or copied).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evidence {
+    /// It covers a seq that was never given here.
+    UnknownSeq,
+    /// It speaks of other messages at the same seqs.
+    OtherDigest,
+    /// It applied a floor above a message that is unsettled here.
+    HigherFloor,
+    /// It knows a newer state or epoch of this store than this store itself.
+    NewerSelf,
+}
+
+#[derive(Debug, Clone)]
+struct Row {
+    id: MessageId,
+    digest: [u8; 8],
+}
+
+/// The lane towards one recipient, in the current epoch.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    next_seq: u64,
+    rows: BTreeMap<u64, Row>,
+    unsettled: BTreeSet<u64>,
+}
+
+impl Default for Sent {
+    fn default() -> Self {
+        Self { next_seq: 1, rows: BTreeMap::new(), unsettled: BTreeSet::new() }
+    }
+}
+
+impl Sent {
+    /// A lane that has given seqs up to `last_seq` and remembers nothing of them.
+    #[must_use]
+    pub fn after(last_seq: u64) -> Self {
+        Self { next_seq: last_seq + 1, ..Self::default() }
+    }
+
+    /// Puts back a row that the store still knows by its seq.
+    pub fn restore(&mut self, seq: u64, id: MessageId, settled: bool) {
+        self.next_seq = self.next_seq.max(seq + 1);
+        self.rows.insert(seq, Row { id, digest: digest_of(seq, &id) });
+        if !settled {
+            self.unsettled.insert(seq);
+        }
+    }
+
+    /// Gives the next seq to `id`.
+    pub fn give(&mut self, id: MessageId) -> u64 {
+        let seq = self.next_seq;
+        self.restore(seq, id, false);
+        seq
+    }
+
+    /// The row's settling is committed.
+    pub fn settle(&mut self, seq: u64) {
+        self.unsettled.remove(&seq);
+    }
+
+    /// Lowest seq not settled; the next one when all are.
+    #[must_use]
+    pub fn floor(&self) -> u64 {
+        self.unsettled.first().copied().unwrap_or(self.next_seq)
+    }
+
+    /// Highest seq given, 0 when none was.
+    #[must_use]
+    pub fn last_seq(&self) -> u64 {
+        self.next_seq - 1
+    }
+
+    /// Whether `seq` may be on its way now.
+    #[must_use]
+    pub fn in_window(&self, seq: u64) -> bool {
+        seq < self.floor().saturating_add(LANE_WINDOW)
+    }
+
+    /// What `held`, said of this lane in `epoch` (this store's), proves against this store.
+    #[must_use]
+    pub fn contradicts(&self, held: &Held) -> Option<Evidence> {
+        if held.top >= self.next_seq {
+            return Some(Evidence::UnknownSeq);
+        }
+        if held.floor > self.floor() {
+            return Some(Evidence::HigherFloor);
+        }
+        let remembered_from = self.rows.keys().next().copied().unwrap_or(self.next_seq);
+        if held.floor >= remembered_from && held.top >= held.floor && self.digest(held) != held.digest {
+            return Some(Evidence::OtherDigest);
+        }
+        None
+    }
+
+    fn digest(&self, held: &Held) -> [u8; 8] {
+        let mut digest = [0; 8];
+        let mut missing = held.missing.iter().peekable();
+        for (seq, row) in self.rows.range(held.floor..=held.top) {
+            while missing.peek().is_some_and(|(_, last)| last < seq) {
+                missing.next();
+            }
+            if missing.peek().is_none_or(|(first, _)| seq < first) {
+                xor(&mut digest, row.digest);
+            }
+        }
+        digest
+    }
+
+    /// The seqs that `held` covers and that are still remembered, settled or not.
+    #[must_use]
+    pub fn covered(&self, held: &Held) -> Vec<u64> {
+        if held.top < held.floor {
+            return Vec::new();
+        }
+        let mut missing = held.missing.iter().peekable();
+        let mut covered = Vec::new();
+        for seq in self.rows.range(held.floor..=held.top).map(|(seq, _)| *seq) {
+            while missing.peek().is_some_and(|(_, last)| *last < seq) {
+                missing.next();
+            }
+            if missing.peek().is_none_or(|(first, _)| seq < *first) {
+                covered.push(seq);
+            }
+        }
+        covered
+    }
+
+    /// Forgets settled rows below `floor`, which the recipient applied. Returns whether there were any.
+    pub fn forget_below(&mut self, floor: u64) -> bool {
+        let keep_from = floor.min(self.floor());
+        let kept = self.rows.split_off(&keep_from);
+        let forgot = !self.rows.is_empty();
+        self.rows = kept;
+        forgot
+    }
+
+    /// The message at `seq`, while it is remembered.
+    #[must_use]
+    pub fn id_at(&self, seq: u64) -> Option<MessageId> {
+        self.rows.get(&seq).map(|row| row.id)
+    }
+}
+
+/// What is to be done with an envelope that arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arriving {
+    /// Of the epoch followed: store and acknowledge.
+    Store,
+    /// Of a newer epoch: follow it from the envelope's floor on, then store and acknowledge.
+    Follow,
+    /// Of an older epoch: store if its id is new, acknowledge nothing, answer with a pair state.
+    StoreUnacknowledged,
+    /// Below the floor: withdrawn by its sender. Drop.
+    Withdrawn,
+    /// Another message is held at its seq. Drop, answer with a pair state.
+    Conflict,
+    /// Held already. Acknowledge again.
+    Double,
+    /// Makes no sense, or would need more missing ranges than are kept. Drop.
+    Refuse,
+}
+
+/// The lane from one sender, as committed.
+#[derive(Debug, Clone)]
+pub struct Received {
+    epoch: Epoch,
+    floor: u64,
+    held: BTreeMap<u64, Row>,
+    /// Everything from the floor up to here is held.
+    water_mark: u64,
+    /// XOR over all that is held.
+    digest: [u8; 8],
+}
+
+impl Received {
+    /// A lane followed in `epoch` from `floor` on, holding nothing.
+    #[must_use]
+    pub fn new(epoch: Epoch, floor: u64) -> Self {
+        Self { epoch, floor, held: BTreeMap::new(), water_mark: floor.saturating_sub(1), digest: [0; 8] }
+    }
+
+    /// The epoch followed.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The floor applied.
+    #[must_use]
+    pub fn floor(&self) -> u64 {
+        self.floor
+    }
+
+    /// What to do with an envelope, given what is committed here.
+    #[must_use]
+    pub fn judge(lane: Option<&Self>, envelope: &Envelope) -> Arriving {
+        let header = &envelope.header;
+        if header.seq == 0 || header.floor == 0 || header.floor > header.seq {
+            return Arriving::Refuse;
+        }
+        let Some(lane) = lane else { return Arriving::Follow };
+        if header.epoch != lane.epoch {
+            let newer = header.epoch.generation > lane.epoch.generation;
+            return if newer { Arriving::Follow } else { Arriving::StoreUnacknowledged };
+        }
+        if header.seq < lane.floor {
+            return Arriving::Withdrawn;
+        }
+        match lane.held.get(&header.seq) {
+            Some(row) if row.id == header.id => Arriving::Double,
+            Some(_) => Arriving::Conflict,
+            None if lane.would_overflow(header.seq) => Arriving::Refuse,
+            None => Arriving::Store,
+        }
+    }
+
+    fn would_overflow(&self, seq: u64) -> bool {
+        // Every held seq opens at most one missing range, so counting them is a cheap upper bound for the usual case.
+        self.held.len() >= LANE_MISSING_RANGES_MAX && {
+            let ranges = self.missing(u64::MAX).len();
+            let adjacent = self.held.contains_key(&(seq - 1)) || seq == self.floor;
+            ranges >= LANE_MISSING_RANGES_MAX && !adjacent
+        }
+    }
+
+    /// The sender's epoch and floor, committed here.
+    pub fn follow(&mut self, epoch: Epoch, floor: u64) {
+        if epoch != self.epoch {
+            *self = Self::new(epoch, floor);
+        } else if floor > self.floor {
+            self.floor = floor;
+            let kept = self.held.split_off(&floor);
+            for row in std::mem::replace(&mut self.held, kept).values() {
+                xor(&mut self.digest, row.digest);
+            }
+            self.water_mark = self.water_mark.max(floor - 1);
+            self.raise_water_mark();
+        }
+    }
+
+    fn raise_water_mark(&mut self) {
+        while self.held.contains_key(&(self.water_mark + 1)) {
+            self.water_mark += 1;
+        }
+    }
+
+    /// `id` at `seq` is committed here.
+    pub fn hold(&mut self, seq: u64, id: MessageId) {
+        if seq >= self.floor && !self.held.contains_key(&seq) {
+            let digest = digest_of(seq, &id);
+            xor(&mut self.digest, digest);
+            self.held.insert(seq, Row { id, digest });
+            self.raise_water_mark();
+        }
+    }
+
+    /// Whether nothing is missing between the floor and `seq`.
+    #[must_use]
+    pub fn is_whole_below(&self, seq: u64) -> bool {
+        seq <= self.water_mark + 1
+    }
+
+    /// How many seqs are missing between the floor and `seq`.
+    #[must_use]
+    pub fn missing_below(&self, seq: u64) -> u64 {
+        seq.saturating_sub(self.floor).saturating_sub(self.held.range(self.floor..seq.max(self.floor)).count() as u64)
+    }
+
+    /// The seq at which `id` is held.
+    #[must_use]
+    pub fn seq_of(&self, id: &MessageId) -> Option<u64> {
+        self.held.iter().find_map(|(seq, row)| (row.id == *id).then_some(*seq))
+    }
+
+    fn missing(&self, up_to: u64) -> Vec<(u64, u64)> {
+        let mut missing = Vec::new();
+        let mut next = self.water_mark + 1;
+        for seq in self.held.range(next..).map(|(seq, _)| seq).take_while(|seq| **seq <= up_to) {
+            if *seq > next {
+                missing.push((next, *seq - 1));
+            }
+            next = *seq + 1;
+        }
+        missing
+    }
+
+    /// What a pair state says of this lane.
+    #[must_use]
+    pub fn held(&self) -> Held {
+        let mut top = self.held.keys().next_back().copied().unwrap_or(self.floor.saturating_sub(1));
+        let mut missing = self.missing(top);
+        if missing.len() > LANE_MISSING_RANGES_MAX {
+            // More cannot be said in one frame: say less, the rest is said when the floor has risen.
+            top = missing[LANE_MISSING_RANGES_MAX].0.saturating_sub(1);
+            missing.truncate(LANE_MISSING_RANGES_MAX);
+        }
+        let mut digest = self.digest;
+        for (_, row) in self.held.range(top + 1..) {
+            xor(&mut digest, row.digest);
+        }
+        Held { epoch: self.epoch, floor: self.floor, top, missing, digest }
+    }
+}
+
+/// What `state` proves against this store beyond its lane: it echoes a newer self.
+#[must_use]
+pub fn echoes_newer_self(state: &PairState, mine: Epoch, version: u64) -> bool {
+    let newer = |epoch: Epoch| {
+        epoch.generation > mine.generation || (epoch.generation == mine.generation && epoch.id != mine.id)
+    };
+    state.applied.is_some_and(|(epoch, echoed)| newer(epoch) || (epoch == mine && echoed > version))
+        || state.held.as_ref().is_some_and(|held| newer(held.epoch))
+}
+
+/// Whether a pair state's own numbers make sense; what does not is dropped unread.
+#[must_use]
+pub fn is_sane(held: &Held) -> bool {
+    let mut next = held.floor;
+    for (first, last) in &held.missing {
+        if *first < next || last < first || *last > held.top {
+            return false;
+        }
+        next = last.saturating_add(1);
+    }
+    held.floor > 0 && held.top.saturating_add(1) >= held.floor && held.missing.len() <= LANE_MISSING_RANGES_MAX
+}
+
+fn xor(digest: &mut [u8; 8], other: [u8; 8]) {
+    for (byte, with) in digest.iter_mut().zip(other) {
+        *byte ^= with;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::identity::PublicKey;
+    use common::message::{Conversation, EpochId, Header};
+
+    use super::*;
+
+    fn epoch(generation: u64, id: u8) -> Epoch {
+        Epoch { generation, id: EpochId([id; 16]) }
+    }
+
+    fn id(n: u8) -> MessageId {
+        MessageId([n; 16])
+    }
+
+    fn envelope(epoch: Epoch, seq: u64, floor: u64, n: u8) -> Envelope {
+        let key = PublicKey([1; 32]);
+        let header = Header {
+            sender: key,
+            recipient: key,
+            epoch,
+            seq,
+            floor,
+            id: id(n),
+            after: None,
+            ordered: true,
+            urgent: false,
+            conversation: Conversation::Pair,
+            sent_at_ms: 0,
+            kind: 1,
+        };
+        Envelope { header, body: Vec::new() }
+    }
+
+    #[test]
+    fn what_a_recipient_says_covers_what_it_holds_and_the_sender_agrees() {
+        let mut sent = Sent::default();
+        for n in 1..=5 {
+            sent.give(id(n));
+        }
+        let mut received = Received::new(epoch(1, 1), 1);
+        for n in [1, 3, 5] {
+            received.hold(n, id(n as u8));
+        }
+        let held = received.held();
+        assert_eq!((held.top, held.missing.clone()), (5, vec![(2, 2), (4, 4)]));
+        assert!(is_sane(&held));
+        assert_eq!(sent.contradicts(&held), None);
+        assert_eq!(sent.covered(&held), [1, 3, 5]);
+        for seq in sent.covered(&held) {
+            sent.settle(seq);
+        }
+        assert_eq!(sent.floor(), 2);
+        received.follow(epoch(1, 1), 2);
+        assert_eq!(sent.contradicts(&received.held()), None);
+        assert!(sent.forget_below(2));
+    }
+
+    #[test]
+    fn a_rolled_back_sender_is_told_by_each_kind_of_evidence() {
+        let mut sent = Sent::default();
+        sent.give(id(1));
+        let mut received = Received::new(epoch(1, 1), 1);
+        received.hold(1, id(9));
+        assert_eq!(sent.contradicts(&received.held()), Some(Evidence::OtherDigest));
+        received.hold(2, id(2));
+        assert_eq!(sent.contradicts(&received.held()), Some(Evidence::UnknownSeq));
+        let above = Received::new(epoch(1, 1), 2);
+        assert_eq!(sent.contradicts(&above.held()), Some(Evidence::HigherFloor));
+    }
+
+    #[test]
+    fn envelopes_are_judged_by_epoch_floor_and_id() {
+        let mut lane = Received::new(epoch(2, 1), 5);
+        lane.hold(6, id(6));
+        let judge = |e| Received::judge(Some(&lane), &e);
+        assert_eq!(Received::judge(None, &envelope(epoch(1, 1), 1, 1, 1)), Arriving::Follow);
+        assert_eq!(judge(envelope(epoch(2, 1), 7, 5, 7)), Arriving::Store);
+        assert_eq!(judge(envelope(epoch(2, 1), 4, 4, 4)), Arriving::Withdrawn);
+        assert_eq!(judge(envelope(epoch(2, 1), 6, 5, 6)), Arriving::Double);
+        assert_eq!(judge(envelope(epoch(2, 1), 6, 5, 7)), Arriving::Conflict);
+        assert_eq!(judge(envelope(epoch(3, 9), 1, 1, 7)), Arriving::Follow);
+        assert_eq!(judge(envelope(epoch(2, 9), 1, 1, 7)), Arriving::StoreUnacknowledged);
+        assert_eq!(judge(envelope(epoch(1, 9), 1, 1, 7)), Arriving::StoreUnacknowledged);
+        assert_eq!(judge(envelope(epoch(2, 1), 3, 4, 7)), Arriving::Refuse);
+    }
+
+    #[test]
+    fn missing_ranges_are_bounded_and_filling_one_is_still_allowed() {
+        let mut lane = Received::new(epoch(1, 1), 1);
+        for n in 1..=LANE_MISSING_RANGES_MAX as u64 {
+            lane.hold(n * 2, id(1));
+        }
+        assert_eq!(Received::judge(Some(&lane), &envelope(epoch(1, 1), 100_000, 1, 3)), Arriving::Refuse);
+        assert_eq!(Received::judge(Some(&lane), &envelope(epoch(1, 1), 1, 1, 3)), Arriving::Store);
+        assert_eq!(Received::judge(Some(&lane), &envelope(epoch(1, 1), 3, 1, 3)), Arriving::Store);
+    }
+
+    #[test]
+    fn the_window_counts_from_the_floor() {
+        let mut sent = Sent::default();
+        for _ in 0..=LANE_WINDOW {
+            sent.give(id(1));
+        }
+        assert!(sent.in_window(LANE_WINDOW) && !sent.in_window(LANE_WINDOW + 1));
+        sent.settle(1);
+        assert!(sent.in_window(LANE_WINDOW + 1));
+    }
+}

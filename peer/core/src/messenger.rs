@@ -1,0 +1,418 @@
+//! The composer: the only file family that knows all parts. It takes inputs, lets the parts decide, turns what they
+//! say into outputs, and gathers everything to be written in one turn into one transaction.
+//!
+//! Submodules hold the flows: `commands` (what the user wants), `session` (the directory), `people` (presence, look-ups,
+//! keys), `links` (direct connections), `sending` (the way of own messages), `receiving` (the way of others'),
+//! `pairing` (acknowledgement and epochs), `leaving` (quit, logout, takeover), `view` (what fronts see).
+
+mod commands;
+mod leaving;
+mod links;
+mod pairing;
+mod people;
+mod receiving;
+mod sending;
+mod session;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use common::identity::PublicKey;
+use common::message::{Conversation, Epoch, EpochId, MessageId};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+
+use crate::answers::Answers;
+use crate::clock::{AgeClock, IdMaker};
+use crate::contact::Book;
+use crate::event::{Config, Event, Exit, Input, Now, Output, Source, Ticket};
+use crate::inbox::Inbox;
+use crate::lane::{Received, Sent};
+use crate::limits::VERSION_RESERVE;
+use crate::link::Links;
+use crate::outbox::{Outbox, Outgoing};
+use crate::prekeys::Prekeys;
+use crate::registration::Session;
+use crate::stored::{
+    DirectoryRecord, Meta, OutboxRow, OwnPrekey, Reason, Snapshot, State, StoreOp, StoreResult, StoredMessage, Via,
+};
+use crate::timers::{Timer, Timers};
+
+use commands::{Asked, Pending};
+use leaving::Leaving;
+use people::{LookUp, Way};
+
+/// What is to happen when one op is committed.
+#[derive(Debug)]
+enum Then {
+    Nothing,
+    Queued { recipient: PublicKey, seq: u64, command: crate::event::CommandId },
+    State { n: u64, state: State, via: Option<Via>, reason: Option<Reason>, elapsed_ms: u64 },
+    Ended { row: Box<OutboxRow>, elapsed_ms: u64 },
+    Followed { sender: PublicKey, epoch: Epoch, floor: u64 },
+    Arrived { message: Box<StoredMessage>, held: Option<(Epoch, u64)>, item: Option<u64> },
+    Token,
+    Prekey(Box<OwnPrekey>),
+    Epoch,
+}
+
+/// Why something is being sealed.
+#[derive(Debug)]
+enum Sealing {
+    Parcel { recipient: PublicKey, seq: u64, id: MessageId, prekey: u64 },
+    State { to: PublicKey, prekey: u64 },
+}
+
+/// Why something is being opened.
+#[derive(Debug)]
+enum Opening {
+    Item { item: u64, from: PublicKey, waited: bool },
+    Slot { from: PublicKey, serial: u64 },
+}
+
+/// One peer's messenger. See the module's head.
+#[derive(Debug)]
+pub struct Messenger {
+    config: Config,
+    now: Now,
+    rng: ChaCha20Rng,
+    clock: AgeClock,
+    ids: IdMaker,
+    meta: Meta,
+    meta_changed: bool,
+    version: u64,
+    directory: Option<DirectoryRecord>,
+    session: Session,
+    book: Book,
+    ways: BTreeMap<PublicKey, Way>,
+    links: Links,
+    sent: BTreeMap<PublicKey, Sent>,
+    received: BTreeMap<PublicKey, Received>,
+    /// Epoch and floor last decided for an inbound lane, committed or not.
+    following: BTreeMap<PublicKey, (Epoch, u64)>,
+    outbox: Outbox,
+    /// Rows that ended without delivery and may still turn out to be delivered.
+    ended: BTreeMap<(PublicKey, u64), OutboxRow>,
+    last_sent: BTreeMap<(PublicKey, Conversation), MessageId>,
+    inbox: Inbox,
+    /// Committed messages of keys that no believed name belongs to; not shown until the user accepts the key.
+    unnamed: BTreeMap<PublicKey, Vec<StoredMessage>>,
+    prekeys: Prekeys,
+    answers: Answers,
+    pending: BTreeMap<Source, Pending>,
+    asked: BTreeMap<Ticket, Asked>,
+    lookups: BTreeMap<u32, LookUp>,
+    online_request: Option<u32>,
+    prekey_request: Option<u32>,
+    /// Deposits being sealed or not answered.
+    depositing: usize,
+    sealing: BTreeMap<Ticket, Sealing>,
+    opening: BTreeMap<Ticket, Opening>,
+    draining: bool,
+    /// Pair states owed, by whatever way is there at the end of the turn.
+    ack_due: BTreeSet<PublicKey>,
+    /// Pair states owed through the directory.
+    slot_due: BTreeSet<PublicKey>,
+    slot_sealing: BTreeSet<PublicKey>,
+    take_due: Vec<(u64, common::wire::directory::Taking)>,
+    withdraw_due: Vec<common::wire::directory::Place>,
+    timers: Timers,
+    epoch_wanted: Option<u64>,
+    epoch_changing: bool,
+    epoch_last_ms: Option<u64>,
+    leaving: Option<Leaving>,
+    exited: bool,
+    failed: bool,
+    out: VecDeque<Output>,
+    ops: Vec<StoreOp>,
+    thens: Vec<Then>,
+    commits: VecDeque<(Ticket, Vec<Then>)>,
+    next_ticket: u64,
+}
+
+impl Messenger {
+    /// A messenger that goes on from what is committed.
+    #[must_use]
+    pub fn new(config: Config, snapshot: Snapshot, now: Now) -> Self {
+        let mut rng = ChaCha20Rng::from_seed(config.seed);
+        let fresh = snapshot.meta.is_none();
+        let meta = snapshot.meta.unwrap_or_else(|| new_meta(&mut rng, now));
+        let clock = AgeClock::new((!fresh).then_some((meta.age_ms, meta.wall_ms)), now);
+        let mut messenger = Self {
+            now,
+            clock,
+            ids: IdMaker::new(snapshot.last_id),
+            version: meta.version_reserve,
+            meta,
+            meta_changed: true,
+            directory: snapshot.directory,
+            session: Session::default(),
+            book: Book::new(snapshot.contacts),
+            ways: BTreeMap::new(),
+            links: Links::default(),
+            sent: snapshot.last_seqs.into_iter().map(|(key, last)| (key, Sent::after(last))).collect(),
+            received: BTreeMap::new(),
+            following: BTreeMap::new(),
+            outbox: Outbox::default(),
+            ended: BTreeMap::new(),
+            last_sent: snapshot.last_sent.into_iter().map(|(key, talk, id)| ((key, talk), id)).collect(),
+            inbox: Inbox::default(),
+            unnamed: BTreeMap::new(),
+            prekeys: Prekeys::new(snapshot.prekeys),
+            answers: Answers::default(),
+            pending: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            lookups: BTreeMap::new(),
+            online_request: None,
+            prekey_request: None,
+            depositing: 0,
+            sealing: BTreeMap::new(),
+            opening: BTreeMap::new(),
+            draining: false,
+            ack_due: BTreeSet::new(),
+            slot_due: BTreeSet::new(),
+            slot_sealing: BTreeSet::new(),
+            take_due: Vec::new(),
+            withdraw_due: Vec::new(),
+            timers: Timers::default(),
+            epoch_wanted: None,
+            epoch_changing: false,
+            epoch_last_ms: None,
+            leaving: None,
+            exited: false,
+            failed: false,
+            out: VecDeque::new(),
+            ops: Vec::new(),
+            thens: Vec::new(),
+            commits: VecDeque::new(),
+            next_ticket: 0,
+            rng,
+            config,
+        };
+        messenger.meta.version_reserve = messenger.version + VERSION_RESERVE;
+        messenger.restore_lanes(snapshot.lanes, snapshot.held);
+        messenger.restore_outbox(snapshot.outbox);
+        messenger.begin(snapshot.last_shown, snapshot.unshown);
+        messenger
+    }
+
+    fn restore_lanes(&mut self, lanes: Vec<(PublicKey, Epoch, u64)>, held: Vec<(PublicKey, u64, MessageId)>) {
+        for (sender, epoch, floor) in lanes {
+            self.received.insert(sender, Received::new(epoch, floor));
+            self.following.insert(sender, (epoch, floor));
+        }
+        for (sender, seq, id) in held {
+            if let Some(lane) = self.received.get_mut(&sender) {
+                lane.hold(seq, id);
+            }
+        }
+    }
+
+    fn restore_outbox(&mut self, rows: Vec<OutboxRow>) {
+        for row in rows {
+            let lane = self.sent.entry(row.recipient).or_default();
+            lane.restore(row.seq, row.id, row.state.is_settled());
+            if row.state.is_settled() {
+                if matches!(row.state, State::Expired | State::Cancelled) {
+                    self.ended.insert((row.recipient, row.seq), row);
+                }
+                continue;
+            }
+            let mut message = Outgoing::new(row, true);
+            if message.row.state == State::Kept {
+                message.deposit = crate::outbox::Deposit::Kept;
+                message.plan_check(self.now.mono_ms);
+            }
+            self.outbox.put(message);
+        }
+    }
+
+    fn begin(&mut self, shown: Vec<(PublicKey, Conversation, MessageId)>, unshown: Vec<StoredMessage>) {
+        for (sender, conversation, id) in shown {
+            self.inbox.restore(sender, conversation, id);
+        }
+        self.out.push_back(Output::Event(Event::Ready {
+            name: self.my_name(),
+            fingerprint: self.config.me.fingerprint(),
+            bind: self.config.bind,
+            directory: self.config.directory.clone(),
+            version: self.config.version.clone(),
+        }));
+        if self.config.shows {
+            for message in unshown {
+                let whole = self.is_whole(&message.sender, &message.id);
+                self.bring_in(message, whole);
+            }
+        }
+        self.timers.set(Timer::Meta, self.now.mono_ms + 60_000);
+        self.timers.set(Timer::Prekeys, self.now.mono_ms);
+        if self.meta.wants_online && !self.meta.suspended {
+            self.connect();
+        }
+        for key in self.outbox.recipients() {
+            self.tend(key);
+        }
+    }
+
+    /// Takes one input. Outputs are ready afterwards.
+    pub fn handle(&mut self, input: Input, now: Now) {
+        if self.exited || self.failed {
+            return;
+        }
+        self.now = now;
+        self.clock.observe(now);
+        match input {
+            Input::Command { id, command } => self.on_command(id, command),
+            Input::SourceClosed(source) => self.on_source_closed(source),
+            Input::Shown(numbers) => self.store(StoreOp::Shown(numbers), Then::Nothing),
+            Input::Stored { ticket, results } => self.on_stored(ticket, results),
+            Input::Answered { ticket, result } => self.on_answered(ticket, result),
+            Input::StoreFailed(why) => self.on_store_failed(why),
+            Input::DirectoryUp { key } => self.on_directory_up(key),
+            Input::DirectoryDown(end) => self.on_directory_down(end),
+            Input::DirectoryFrame(frame) => self.on_directory_frame(*frame),
+            Input::LinkUp { link, key, address, dialled } => self.on_link_up(link, key, address, dialled),
+            Input::LinkFrame { link, frame } => self.on_link_frame(link, *frame),
+            Input::LinkUnknown { link, kind } => self.on_link_unknown(link, kind),
+            Input::LinkDown { link, end } => self.on_link_down(link, end),
+            Input::Sealed { ticket, sealed } => self.on_sealed(ticket, sealed),
+            Input::Opened { ticket, plain } => self.on_opened(ticket, plain),
+            Input::PrekeyMade { record, secret } => self.on_prekey_made(record, secret),
+            Input::NetworkChanged(candidates) => self.on_network_changed(candidates),
+            Input::EndOfInput => self.leave(None),
+            Input::Wake => {}
+        }
+        self.fire_timers();
+    }
+
+    /// The next thing to be done, until there is none.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        if self.out.is_empty() && !self.exited && !self.failed {
+            self.finish_turn();
+        }
+        self.out.pop_front()
+    }
+
+    /// When [`Input::Wake`] is due, milliseconds of the monotonic clock.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<u64> {
+        self.timers.next()
+    }
+
+    fn fire_timers(&mut self) {
+        while let Some(timer) = self.timers.pop(self.now.mono_ms) {
+            match timer {
+                Timer::Reconnect => self.connect(),
+                Timer::KeepAlive => self.keep_alive(),
+                Timer::Peer(key) => self.tend(key),
+                Timer::Gap(key) => self.gap_due(key),
+                Timer::Command(source) => self.command_late(source),
+                Timer::Leave => self.leave_now(),
+                Timer::Prekeys => self.tend_prekeys(),
+                Timer::Meta => {
+                    self.meta_changed = true;
+                    self.timers.set(Timer::Meta, self.now.mono_ms + 60_000);
+                }
+                Timer::Link(link) => self.link_idle(link),
+            }
+        }
+    }
+
+    /// What one turn owes: acknowledgements, takings, withdrawals, and one transaction.
+    fn finish_turn(&mut self) {
+        self.send_acks();
+        self.send_takes();
+        self.change_epoch_if_quiet();
+        for contact in self.book.take_changed() {
+            self.store(StoreOp::PutContact(Box::new(contact)), Then::Nothing);
+        }
+        if std::mem::take(&mut self.meta_changed) {
+            self.meta.age_ms = self.clock.age_ms();
+            self.meta.wall_ms = self.now.wall_ms;
+            self.store(StoreOp::PutMeta(self.meta.clone()), Then::Nothing);
+        }
+        self.flush_ops();
+        self.leave_if_flushed();
+    }
+
+    fn flush_ops(&mut self) {
+        if !self.ops.is_empty() {
+            let ticket = self.ticket();
+            self.commits.push_back((ticket, std::mem::take(&mut self.thens)));
+            self.out.push_back(Output::Store { ticket, ops: std::mem::take(&mut self.ops) });
+        }
+    }
+
+    fn store(&mut self, op: StoreOp, then: Then) {
+        self.ops.push(op);
+        self.thens.push(then);
+    }
+
+    fn on_stored(&mut self, ticket: Ticket, results: Vec<StoreResult>) {
+        let Some((expected, thens)) = self.commits.pop_front() else { return };
+        debug_assert_eq!(expected, ticket, "commits are answered in order");
+        for (then, result) in thens.into_iter().zip(results) {
+            match then {
+                Then::Nothing => {}
+                Then::Queued { recipient, seq, command } => self.on_queued(recipient, seq, command, result),
+                Then::State { n, state, via, reason, elapsed_ms } => {
+                    self.on_state_committed(n, state, via, reason, elapsed_ms);
+                }
+                Then::Ended { row, elapsed_ms } => self.tell_state(&row, State::Delivered, None, None, elapsed_ms),
+                Then::Followed { sender, epoch, floor } => self.on_followed(sender, epoch, floor),
+                Then::Arrived { message, held, item } => self.on_arrived(*message, held, item, result),
+                Then::Token => self.on_token_committed(),
+                Then::Prekey(key) => self.on_prekey_committed(*key),
+                Then::Epoch => self.on_epoch_committed(),
+            }
+        }
+    }
+
+    fn on_store_failed(&mut self, why: String) {
+        self.failed = true;
+        self.out.clear();
+        let error = crate::command::CommandError::new(
+            crate::command::ErrorCode::StoreFailed,
+            format!(
+                "the data directory cannot be written any more ({why}); nothing more is promised, the program ends"
+            ),
+        );
+        self.out.push_back(Output::Event(Event::Error(error)));
+        self.out.push_back(Output::Exit(Exit::StoreFailed(why)));
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        self.next_ticket += 1;
+        Ticket(self.next_ticket)
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.out.push_back(Output::Event(event));
+    }
+
+    fn random<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.rng.fill_bytes(&mut bytes);
+        bytes
+    }
+
+    /// Whether anything may be sent: not suspended, not logged out, not leaving for good, epoch settled.
+    fn may_talk(&self) -> bool {
+        self.meta.wants_online && !self.meta.suspended && !self.epoch_changing && self.epoch_wanted.is_none()
+    }
+}
+
+fn new_meta(rng: &mut ChaCha20Rng, now: Now) -> Meta {
+    let mut id = [0; 16];
+    rng.fill_bytes(&mut id);
+    Meta {
+        epoch: Epoch { generation: 1, id: EpochId(id) },
+        highest_generation: 1,
+        version_reserve: 0,
+        age_ms: 0,
+        wall_ms: now.wall_ms,
+        wants_online: true,
+        suspended: false,
+        binding: None,
+    }
+}

@@ -1,0 +1,600 @@
+//! What the user wants: each command is checked, carried out or begun, and answered exactly once.
+
+use std::collections::BTreeMap;
+
+use common::identity::{Fingerprint, PublicKey};
+use common::limits::TEXT_MAX_BYTES;
+use common::message::{Body, Conversation, Text};
+use common::name::Name;
+use common::wire::codec;
+use common::wire::directory::{self as wire, Refusal, Standing, ToDirectory, Whom};
+
+use super::people::LookUp;
+use super::{Messenger, Then};
+use crate::answers::Reply;
+use crate::command::{Command, CommandError, ErrorCode, To};
+use crate::event::{Answer, CommandId, ContactView, Event, PersonView, Reachable, SelfView, Source, Ticket};
+use crate::limits::{KEY_MAX_CHARS, LOOKUP_TIMEOUT_MS};
+use crate::outbox::Outgoing;
+use crate::registration::Step;
+use crate::stored::{NewMessage, OutboxRow, Query, QueryResult, State, StoreOp};
+use crate::timers::Timer;
+
+/// `!register` and `!login` wait so long for the directory, milliseconds.
+const LOGIN_PATIENCE_MS: u64 = 10_000;
+
+/// A command that waits for the directory. Its source waits behind it.
+#[derive(Debug)]
+pub(super) enum Pending {
+    Register { id: CommandId, name: Name },
+    Login { id: CommandId },
+    Deregister { id: CommandId, request: u32 },
+    Who { id: CommandId, request: u32, text: Option<String>, people: Vec<wire::Listed> },
+    Find { id: CommandId, name: Name, command: Box<Command> },
+}
+
+impl Pending {
+    pub(super) fn id(&self) -> CommandId {
+        match self {
+            Self::Register { id, .. }
+            | Self::Login { id }
+            | Self::Deregister { id, .. }
+            | Self::Who { id, .. }
+            | Self::Find { id, .. } => *id,
+        }
+    }
+}
+
+/// A query under way.
+#[derive(Debug)]
+pub(super) enum Asked {
+    History { id: CommandId, with: PublicKey },
+    Trace { id: CommandId },
+}
+
+fn unreachable() -> CommandError {
+    CommandError::new(
+        ErrorCode::DirectoryUnreachable,
+        "the directory cannot be reached now; it is tried again by itself",
+    )
+}
+
+impl Messenger {
+    pub(super) fn on_command(&mut self, id: CommandId, command: Result<Command, CommandError>) {
+        self.answers.push(id, command);
+        self.start_commands(id.source);
+    }
+
+    pub(super) fn on_source_closed(&mut self, source: Source) {
+        self.answers.close(source);
+        self.pending.remove(&source);
+        self.timers.clear(Timer::Command(source));
+    }
+
+    pub(super) fn start_commands(&mut self, source: Source) {
+        while !self.epoch_changing && self.epoch_wanted.is_none() && self.leaving.is_none() {
+            let Some((id, command)) = self.answers.start(source) else { return };
+            match command {
+                Ok(command) => self.run(id, command),
+                Err(error) => self.reply(id, Err(error)),
+            }
+        }
+    }
+
+    pub(super) fn reply(&mut self, id: CommandId, reply: Reply) {
+        for (id, answer) in self.answers.reply(id, reply) {
+            self.tell(Event::Answer { id, answer });
+        }
+    }
+
+    fn done(&mut self, id: CommandId, answer: Answer) {
+        self.reply(id, Ok(Box::new(answer)));
+    }
+
+    fn fail(&mut self, id: CommandId, code: ErrorCode, message: impl Into<String>) {
+        self.reply(id, Err(CommandError::new(code, message)));
+    }
+
+    /// A pending command has ended: answers it and lets its source go on.
+    fn finish(&mut self, source: Source, reply: Reply) {
+        if let Some(pending) = self.pending.remove(&source) {
+            self.timers.clear(Timer::Command(source));
+            self.reply(pending.id(), reply);
+            self.start_commands(source);
+        }
+    }
+
+    fn wait(&mut self, pending: Pending, patience_ms: u64) {
+        let id = pending.id();
+        self.answers.block(id);
+        self.timers.set(Timer::Command(id.source), self.now.mono_ms + patience_ms);
+        self.pending.insert(id.source, pending);
+    }
+
+    fn run(&mut self, id: CommandId, command: Command) {
+        match command {
+            Command::Help(topic) => self.done(id, Answer::Help(topic)),
+            Command::Register(name) => self.register(id, name),
+            Command::Deregister { sure } => self.deregister(id, sure),
+            Command::Login => self.login(id),
+            Command::Logout => self.logout(id),
+            Command::WhoAmI => self.who_am_i(id),
+            Command::Who(text) => self.who(id, text),
+            Command::Send { ref to, .. } => match self.person(id, to) {
+                Some((name, print)) => self.send_or_find(id, name, print, command),
+                None => {}
+            },
+            Command::Chat(ref to) => match self.person(id, to) {
+                Some((name, print)) => self.chat_or_find(id, name, print, command),
+                None => {}
+            },
+            Command::Close => self.done(id, Answer::Closed),
+            Command::History { with, count, before } => self.history(id, &with, count, before),
+            Command::Status(n) => self.query(Query::Trace { n }, Asked::Trace { id }),
+            Command::Cancel(n) => self.cancel(id, n),
+            Command::Contacts => self.contacts(id),
+            Command::Verify { name, ok } => self.verify(id, &name, ok),
+            Command::Quit => self.leave(Some(id)),
+        }
+    }
+
+    fn person(&mut self, id: CommandId, to: &To) -> Option<(Name, Option<Fingerprint>)> {
+        match to {
+            To::Person { name, fingerprint } => Some((name.clone(), *fingerprint)),
+            To::Group(name) => {
+                self.fail(id, ErrorCode::NoSuchGroup, format!("there is no group @{name}"));
+                None
+            }
+        }
+    }
+
+    fn register(&mut self, id: CommandId, name: Name) {
+        match self.my_name() {
+            Some(mine) if mine != name => {
+                self.fail(id, ErrorCode::AlreadyRegistered, format!("this identity is registered as {mine}"));
+            }
+            Some(_) => self.login(id),
+            None => {
+                self.begin_session();
+                self.wait(Pending::Register { id, name }, LOGIN_PATIENCE_MS);
+                self.come_online();
+            }
+        }
+    }
+
+    fn begin_session(&mut self) {
+        if !self.meta.wants_online || self.meta.suspended {
+            self.meta.wants_online = true;
+            self.meta.suspended = false;
+            self.meta_changed = true;
+        }
+        self.session.forgive();
+        self.connect();
+    }
+
+    fn login(&mut self, id: CommandId) {
+        let Some(name) = self.my_name() else {
+            self.fail(id, ErrorCode::NotRegistered, "no name is registered yet: !register NAME");
+            return;
+        };
+        if self.session.is_online() {
+            self.done(id, Answer::Online(name));
+            return;
+        }
+        self.begin_session();
+        self.wait(Pending::Login { id }, LOGIN_PATIENCE_MS);
+        for key in self.outbox.recipients() {
+            self.tend(key);
+        }
+    }
+
+    /// The session is logged in; there may be no name yet.
+    pub(super) fn commands_after_login(&mut self) {
+        for source in self.answers.sources() {
+            match self.pending.get(&source) {
+                Some(Pending::Find { id, name, .. }) => {
+                    let (id, name) = (*id, name.clone());
+                    self.look_up(Whom::Name(name), LookUp::Command(id));
+                }
+                Some(Pending::Who { .. }) => self.ask_who(source),
+                Some(Pending::Register { .. } | Pending::Login { .. } | Pending::Deregister { .. }) | None => {}
+            }
+        }
+    }
+
+    pub(super) fn commands_after_online(&mut self) {
+        let Some(name) = self.my_name() else { return };
+        for source in self.answers.sources() {
+            let answer = match self.pending.get(&source) {
+                Some(Pending::Register { name: wanted, .. }) if *wanted != name => {
+                    let message = format!("this identity is registered as {name}");
+                    Err(CommandError::new(ErrorCode::AlreadyRegistered, message))
+                }
+                Some(Pending::Register { .. }) => Ok(Box::new(Answer::Registered(name.clone()))),
+                Some(Pending::Login { .. }) => Ok(Box::new(Answer::Online(name.clone()))),
+                Some(Pending::Deregister { .. } | Pending::Who { .. } | Pending::Find { .. }) | None => continue,
+            };
+            self.finish(source, answer);
+        }
+    }
+
+    pub(super) fn registration_refused(&mut self, reason: &Refusal) {
+        let error = match reason {
+            Refusal::NameTaken => CommandError::new(ErrorCode::NameTaken, "this name belongs to another identity"),
+            Refusal::AlreadyRegistered(name) => {
+                CommandError::new(ErrorCode::AlreadyRegistered, format!("this identity is registered as {name}"))
+            }
+            Refusal::RateLimited(_) => CommandError::new(
+                ErrorCode::RateLimited,
+                "too many registrations from this address; try again in some minutes",
+            ),
+            other => CommandError::new(ErrorCode::NotAllowed, format!("the directory refused: {other:?}")),
+        };
+        let waiting = self.pending.iter().find(|(_, p)| matches!(p, Pending::Register { .. } | Pending::Login { .. }));
+        match waiting.map(|(source, _)| *source) {
+            Some(source) => self.finish(source, Err(error)),
+            None => {
+                self.config.name = None;
+                self.tell(Event::Error(error));
+            }
+        }
+    }
+
+    fn deregister(&mut self, id: CommandId, sure: bool) {
+        if self.my_name().is_none() {
+            self.fail(id, ErrorCode::NotRegistered, "no name is registered");
+            return;
+        }
+        let waiting = self.outbox.len() as u64;
+        if waiting > 0 && !sure {
+            self.done(id, Answer::DeregisterSure(waiting));
+            return;
+        }
+        if !self.session.is_logged_in() {
+            self.reply(id, Err(unreachable()));
+            return;
+        }
+        let request = self.session.request();
+        self.send_directory(ToDirectory::Deregister(wire::Deregister { request }));
+        self.wait(Pending::Deregister { id, request }, LOGIN_PATIENCE_MS);
+    }
+
+    /// The directory has done what a command asked for.
+    pub(super) fn command_done(&mut self, request: u32) {
+        let waiting = self
+            .pending
+            .iter()
+            .find(|(_, pending)| matches!(pending, Pending::Deregister { request: r, .. } if *r == request));
+        let Some(source) = waiting.map(|(source, _)| *source) else { return };
+        let Some(name) = self.my_name() else { return };
+        self.meta.binding = None;
+        self.meta_changed = true;
+        self.config.name = None;
+        self.session.go(Step::LoggedIn);
+        self.tell(Event::Deregistered(name.clone()));
+        self.finish(source, Ok(Box::new(Answer::Deregistered(name))));
+    }
+
+    pub(super) fn command_refused(&mut self, request: u32, reason: &Refusal) {
+        let waiting = self.pending.iter().find(|(_, pending)| match pending {
+            Pending::Deregister { request: r, .. } | Pending::Who { request: r, .. } => *r == request,
+            Pending::Register { .. } | Pending::Login { .. } | Pending::Find { .. } => false,
+        });
+        let Some(source) = waiting.map(|(source, _)| *source) else { return };
+        let error = match reason {
+            Refusal::RateLimited(_) => {
+                CommandError::new(ErrorCode::RateLimited, "the directory asks to slow down; try again")
+            }
+            other => CommandError::new(ErrorCode::NotAllowed, format!("the directory refused: {other:?}")),
+        };
+        self.finish(source, Err(error));
+    }
+
+    fn who_am_i(&mut self, id: CommandId) {
+        let state = match self.session.step() {
+            _ if self.meta.suspended => "suspended",
+            _ if self.my_name().is_none() => "unregistered",
+            Step::Online => "online",
+            _ if self.meta.wants_online => "connecting",
+            _ => "offline",
+        };
+        let view = SelfView {
+            name: self.my_name(),
+            fingerprint: self.config.me.fingerprint(),
+            bind: self.config.bind,
+            candidates: self.config.candidates.clone(),
+            directory: self.config.directory.clone(),
+            directory_fingerprint: self.directory.as_ref().map(|directory| directory.key.fingerprint()),
+            state,
+        };
+        self.done(id, Answer::WhoAmI(Box::new(view)));
+    }
+
+    fn who(&mut self, id: CommandId, text: Option<String>) {
+        self.wait(Pending::Who { id, request: 0, text, people: Vec::new() }, LOOKUP_TIMEOUT_MS);
+        if self.session.is_logged_in() {
+            self.ask_who(id.source);
+        } else {
+            self.session.forgive();
+            self.connect();
+        }
+    }
+
+    fn ask_who(&mut self, source: Source) {
+        let next = self.session.request();
+        let Some(Pending::Who { request, text, people, .. }) = self.pending.get_mut(&source) else { return };
+        *request = next;
+        let after = people.last().map(|last| last.name.clone());
+        let who = wire::Who { request: next, after, text: text.clone() };
+        self.send_directory(ToDirectory::Who(who));
+    }
+
+    pub(super) fn on_people(&mut self, page: wire::People) {
+        let found = self.pending.iter_mut().find_map(|(source, pending)| match pending {
+            Pending::Who { request, people, .. } if *request == page.request => Some((*source, people)),
+            _ => None,
+        });
+        let Some((source, people)) = found else { return };
+        people.extend(page.people);
+        if page.more {
+            self.ask_who(source);
+            return;
+        }
+        let people = std::mem::take(people);
+        let views = people.into_iter().map(|listed| self.person_view(listed)).collect();
+        self.finish(source, Ok(Box::new(Answer::People(views))));
+    }
+
+    fn person_view(&self, listed: wire::Listed) -> PersonView {
+        let reachable = if listed.key == self.config.me {
+            Reachable::Here
+        } else if self.links.open_to(&listed.key).is_some() {
+            Reachable::Direct
+        } else if listed.standing == Standing::Offline {
+            Reachable::Mailbox
+        } else {
+            Reachable::Directory
+        };
+        PersonView { name: listed.name, standing: listed.standing, since_ms: listed.since_ms, reachable }
+    }
+
+    fn send_or_find(&mut self, id: CommandId, name: Name, print: Option<Fingerprint>, command: Command) {
+        let Command::Send { text, key, .. } = &command else { return };
+        if self.my_name().is_none() {
+            self.fail(id, ErrorCode::NotRegistered, "register first: !register NAME");
+        } else if self.meta.suspended {
+            self.fail(id, ErrorCode::Suspended, "this identity is online on another machine; !login takes over again");
+        } else if text.len() > TEXT_MAX_BYTES {
+            let message = format!("the text has {} bytes; at most {TEXT_MAX_BYTES} are accepted", text.len());
+            self.fail(id, ErrorCode::TooLarge, message);
+        } else if text.is_empty() {
+            self.fail(id, ErrorCode::BadArgument, "there is no text to send");
+        } else if key.as_ref().is_some_and(|key| key.is_empty() || key.chars().count() > KEY_MAX_CHARS) {
+            self.fail(id, ErrorCode::BadArgument, format!("an idempotency key has 1 to {KEY_MAX_CHARS} characters"));
+        } else if self.my_name().as_ref() == Some(&name) {
+            self.fail(id, ErrorCode::ToYourself, "a message to yourself goes nowhere");
+        } else if let Some(contact) = self.book.named(&name).map(|contact| contact.key) {
+            self.send_to(id, contact, print, command);
+        } else {
+            self.find(id, name, command);
+        }
+    }
+
+    fn find(&mut self, id: CommandId, name: Name, command: Command) {
+        let logged_in = self.session.is_logged_in();
+        self.wait(Pending::Find { id, name: name.clone(), command: Box::new(command) }, LOOKUP_TIMEOUT_MS);
+        if logged_in {
+            self.look_up(Whom::Name(name), LookUp::Command(id));
+        } else {
+            self.session.forgive();
+            self.connect();
+        }
+    }
+
+    /// The directory has answered the look-up a command waits for.
+    pub(super) fn command_found(&mut self, id: CommandId, key: Option<PublicKey>) {
+        let waits = self.pending.get(&id.source).is_some_and(|pending| pending.id() == id);
+        let Some(Pending::Find { name, command, .. }) = waits.then(|| self.pending.remove(&id.source)).flatten() else {
+            return;
+        };
+        self.timers.clear(Timer::Command(id.source));
+        let print = match &*command {
+            Command::Send { to: To::Person { fingerprint, .. }, .. }
+            | Command::Chat(To::Person { fingerprint, .. }) => *fingerprint,
+            _ => None,
+        };
+        let pinned = self.book.named(&name).map(|contact| contact.key);
+        match (pinned.filter(|pinned| key == Some(*pinned)), *command) {
+            (None, _) if key == Some(self.config.me) => self.fail(id, ErrorCode::ToYourself, "that is yourself"),
+            (None, _) => {
+                self.fail(id, ErrorCode::NoSuchUser, format!("the directory's word about {name} cannot be believed"));
+            }
+            (Some(key), Command::Send { to, text, key: idempotency, urgent }) => {
+                self.send_to(id, key, print, Command::Send { to, text, key: idempotency, urgent });
+            }
+            (Some(key), _) => self.chat_with(id, key, print),
+        }
+        self.start_commands(id.source);
+    }
+
+    pub(super) fn command_failed(&mut self, id: CommandId, error: CommandError) {
+        if self.pending.get(&id.source).is_some_and(|pending| pending.id() == id) {
+            self.finish(id.source, Err(error));
+        }
+    }
+
+    /// The key demanded by `name#FINGERPRINT` must be the pinned one.
+    fn is_demanded(&mut self, id: CommandId, key: PublicKey, print: Option<Fingerprint>) -> bool {
+        let theirs = key.fingerprint();
+        if print.is_none_or(|print| print == theirs) {
+            return true;
+        }
+        let message = format!("the key pinned for {} is {theirs}, not the demanded one", self.called(&key));
+        self.fail(id, ErrorCode::KeyChanged, message);
+        false
+    }
+
+    fn send_to(&mut self, id: CommandId, recipient: PublicKey, print: Option<Fingerprint>, command: Command) {
+        let Command::Send { text, key, urgent, .. } = command else { return };
+        if !self.is_demanded(id, recipient, print) {
+            return;
+        }
+        if let Err(full) = self.outbox.room_for(text.len()) {
+            self.fail(id, ErrorCode::Quota, full.to_string());
+            return;
+        }
+        let random = self.random();
+        let message = self.ids.make(self.now, random);
+        let seq = self.sent.entry(recipient).or_default().give(message);
+        let talk = (recipient, Conversation::Pair);
+        let after = if urgent { None } else { self.last_sent.insert(talk, message) };
+        let row = OutboxRow {
+            n: 0,
+            id: message,
+            recipient,
+            seq,
+            after,
+            ordered: !urgent,
+            urgent,
+            conversation: Conversation::Pair,
+            sent_at_ms: self.now.wall_ms,
+            kind: Body::TEXT,
+            body: codec::encode(&Text { text, reply_to: None }),
+            state: State::Queued,
+            reason: None,
+            queued_age_ms: self.clock.age_ms(),
+        };
+        self.talked_with(recipient, true);
+        self.outbox.put(Outgoing::new(row.clone(), false));
+        let new = NewMessage { row, key, reply_to: None, at_ms: self.now.wall_ms };
+        self.store(StoreOp::Queue(Box::new(new)), Then::Queued { recipient, seq, command: id });
+    }
+
+    fn chat_or_find(&mut self, id: CommandId, name: Name, print: Option<Fingerprint>, command: Command) {
+        match self.book.named(&name).map(|contact| contact.key) {
+            _ if self.my_name().as_ref() == Some(&name) => self.fail(id, ErrorCode::ToYourself, "that is yourself"),
+            Some(key) => self.chat_with(id, key, print),
+            None => self.find(id, name, command),
+        }
+    }
+
+    fn chat_with(&mut self, id: CommandId, key: PublicKey, print: Option<Fingerprint>) {
+        if self.is_demanded(id, key, print) {
+            let name = self.called(&key);
+            self.done(id, Answer::Chat(name));
+        }
+    }
+
+    fn history(&mut self, id: CommandId, with: &To, count: u32, before: Option<u64>) {
+        let Some((name, _)) = self.person(id, with) else { return };
+        match self.book.named(&name).map(|contact| contact.key) {
+            Some(with) => {
+                self.query(Query::History { with, before, count }, Asked::History { id, with });
+            }
+            None => self.fail(id, ErrorCode::NoSuchUser, format!("there is nothing from or to {name} here")),
+        }
+    }
+
+    fn query(&mut self, query: Query, asked: Asked) {
+        // A query sees everything submitted before it, so what this turn has gathered goes first.
+        self.flush_ops();
+        let ticket = self.ticket();
+        self.asked.insert(ticket, asked);
+        self.out.push_back(crate::event::Output::Query { ticket, query });
+    }
+
+    pub(super) fn on_answered(&mut self, ticket: Ticket, result: QueryResult) {
+        match (self.asked.remove(&ticket), result) {
+            (Some(Asked::History { id, with }), QueryResult::History(messages)) => {
+                let with = self.called(&with);
+                let messages = messages.iter().map(|message| self.view(message, false)).collect();
+                self.done(id, Answer::History { with, messages });
+            }
+            (Some(Asked::Trace { id }), QueryResult::Trace(Some((message, steps)))) => {
+                let message = Box::new(self.view(&message, false));
+                self.done(id, Answer::Trace { message, steps });
+            }
+            (Some(Asked::Trace { id }), QueryResult::Trace(None)) => {
+                self.fail(id, ErrorCode::NoSuchMessage, "there is no message of that number");
+            }
+            (Some(Asked::History { id, .. } | Asked::Trace { id }), QueryResult::Failed(why)) => {
+                self.fail(id, ErrorCode::StoreFailed, format!("the data directory cannot be read: {why}"));
+            }
+            (Some(Asked::History { id, .. } | Asked::Trace { id }), _) => {
+                self.fail(id, ErrorCode::StoreFailed, "the data directory gave another answer than was asked for");
+            }
+            (None, _) => {}
+        }
+    }
+
+    fn cancel(&mut self, id: CommandId, n: u64) {
+        let Some((key, seq)) = self.outbox.place(n) else {
+            let message = format!("message {n} is none of yours that still waits");
+            self.fail(id, ErrorCode::NoSuchMessage, message);
+            return;
+        };
+        self.set_state(key, seq, State::Cancelled, None, Some(crate::stored::Reason::User));
+        self.done(id, Answer::Cancelled { n });
+    }
+
+    fn contacts(&mut self, id: CommandId) {
+        let mut views: BTreeMap<Name, ContactView> = BTreeMap::new();
+        for contact in self.book.all().filter(|contact| contact.talked) {
+            let Some(name) = contact.name.clone() else { continue };
+            let view = ContactView {
+                fingerprint: contact.key.fingerprint(),
+                verified: contact.verified,
+                accepted: contact.accepted,
+                standing: self.standing_of(&name),
+                rival: contact.rival.map(|rival| rival.fingerprint()),
+                waiting: self.outbox.waiting_for(&contact.key) as u64,
+                name: name.clone(),
+            };
+            views.insert(name, view);
+        }
+        self.done(id, Answer::Contacts(views.into_values().collect()));
+    }
+
+    fn verify(&mut self, id: CommandId, name: &Name, ok: bool) {
+        let Some((key, rival)) = self.book.named(name).map(|contact| (contact.key, contact.rival)) else {
+            let message = format!("no key is pinned for {name} yet; write to them first");
+            self.fail(id, ErrorCode::NoSuchUser, message);
+            return;
+        };
+        let theirs = if ok && rival.is_some() {
+            self.accept_rival(key);
+            rival.unwrap_or(key)
+        } else {
+            self.book.change(&key, |contact| contact.verified |= ok);
+            key
+        };
+        let answer = Answer::Verify {
+            name: name.clone(),
+            mine: self.config.me.fingerprint(),
+            theirs: theirs.fingerprint(),
+            rival: rival.filter(|_| !ok).map(|rival| rival.fingerprint()),
+            verified: self.book.of(&theirs).is_some_and(|contact| contact.verified),
+        };
+        self.done(id, answer);
+    }
+
+    /// A command has waited long enough for the directory.
+    pub(super) fn command_late(&mut self, source: Source) {
+        if self.pending.contains_key(&source) {
+            self.finish(source, Err(unreachable()));
+        }
+    }
+
+    /// Requests that were out are not answered any more; those that can be asked again wait for their time.
+    pub(super) fn directory_is_down_for_commands(&mut self) {
+        let lost: Vec<Source> = self
+            .pending
+            .iter()
+            .filter(|(_, pending)| matches!(pending, Pending::Deregister { .. }))
+            .map(|(source, _)| *source)
+            .collect();
+        for source in lost {
+            self.finish(source, Err(unreachable()));
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Direct connections: dialling, greeting, which of two stays, and the frames on them.
+
+use std::net::SocketAddr;
+
+use common::identity::PublicKey;
+use common::wire::VERSIONS;
+use common::wire::peer::{self as wire, CloseReason, Greeting, PeerFrame};
+use rand_core::Rng;
+
+use super::Messenger;
+use crate::event::{LinkEnd, LinkId, Output};
+use crate::limits::{LINKS_KNOWN_MAX, LINKS_STRANGERS_MAX, OFFER_AGAIN_MS, STRANGER_IDLE_MS};
+use crate::link::Duplicate;
+use crate::stored::Via;
+use crate::timers::Timer;
+
+/// Addresses remembered of one person.
+const ADDRESSES_MAX: usize = 4;
+
+impl Messenger {
+    /// Dials somebody unless it is done already. True when a dial is under way.
+    pub(super) fn dial(&mut self, key: PublicKey) -> bool {
+        let addresses = self.addresses_of(&key);
+        if addresses.is_empty() {
+            return false;
+        }
+        if let Some(link) = self.links.dial(key) {
+            self.out.push_back(Output::Dial { link, key, addresses });
+        }
+        true
+    }
+
+    pub(super) fn on_link_up(&mut self, link: LinkId, key: PublicKey, address: SocketAddr, dialled: bool) {
+        self.links.up(link, key, address, dialled, self.now.mono_ms);
+        if key == self.config.me || !self.may_talk() {
+            self.close_link(link, CloseReason::Leaving);
+            return;
+        }
+        self.timers.set(Timer::Link(link), self.now.mono_ms + STRANGER_IDLE_MS);
+        if dialled {
+            let hello = PeerFrame::Hello(wire::Hello(self.greeting(key)));
+            self.out.push_back(Output::LinkSend { link, frame: Box::new(hello) });
+            return;
+        }
+        let stranger = |book: &crate::contact::Book, key: &PublicKey| book.of(key).is_none_or(|c| !c.talked);
+        let is_stranger = stranger(&self.book, &key);
+        let (count, oldest) = self.links.count(|other| stranger(&self.book, other) == is_stranger);
+        let most = if is_stranger { LINKS_STRANGERS_MAX } else { LINKS_KNOWN_MAX };
+        if count > most
+            && let Some(oldest) = oldest
+        {
+            self.close_link(oldest, CloseReason::Busy);
+        }
+    }
+
+    fn greeting(&mut self, to: PublicKey) -> Greeting {
+        Greeting {
+            versions: VERSIONS,
+            features: 0,
+            instance: self.config.instance,
+            epoch: self.meta.epoch,
+            binding: self.meta.binding.clone(),
+            state: self.pair_state(to, true),
+        }
+    }
+
+    pub(super) fn send_state(&mut self, key: PublicKey, with_prekey: bool) {
+        if let Some(link) = self.links.open_to(&key) {
+            let state = self.pair_state(key, with_prekey);
+            self.out.push_back(Output::LinkSend { link, frame: Box::new(PeerFrame::State(state)) });
+        }
+    }
+
+    pub(super) fn close_link(&mut self, link: LinkId, reason: CloseReason) {
+        let frame = Box::new(PeerFrame::Close(wire::Close { reason }));
+        self.out.push_back(Output::LinkSend { link, frame });
+        self.out.push_back(Output::LinkClose { link });
+    }
+
+    pub(super) fn on_link_frame(&mut self, link: LinkId, frame: PeerFrame) {
+        let now_ms = self.now.mono_ms;
+        let Some(state) = self.links.of(link) else { return };
+        state.heard_ms = now_ms;
+        let (key, dialled, greeted) = (state.key, state.dialled, state.instance.is_some());
+        match (frame, greeted) {
+            (PeerFrame::Hello(hello), false) if !dialled => self.on_greeting(link, key, hello.0, true),
+            (PeerFrame::Welcome(welcome), false) if dialled => self.on_greeting(link, key, welcome.0, false),
+            (PeerFrame::Envelope(envelope), true) => {
+                self.way(key).exchange_ms = Some(now_ms);
+                self.arrive(key, envelope, Via::Direct, false, None);
+            }
+            (PeerFrame::State(state), true) => self.apply(key, state, Via::Direct),
+            (PeerFrame::Close(_), _) => self.out.push_back(Output::LinkClose { link }),
+            (PeerFrame::Unsupported(_), _) => {}
+            (PeerFrame::Hello(_) | PeerFrame::Welcome(_) | PeerFrame::Envelope(_) | PeerFrame::State(_), _) => {
+                self.close_link(link, CloseReason::Protocol);
+            }
+        }
+    }
+
+    pub(super) fn on_link_unknown(&mut self, link: LinkId, kind: u16) {
+        if self.links.of(link).is_some() {
+            let frame = Box::new(PeerFrame::Unsupported(wire::Unsupported { kind }));
+            self.out.push_back(Output::LinkSend { link, frame });
+        }
+    }
+
+    fn on_greeting(&mut self, link: LinkId, key: PublicKey, greeting: Greeting, answer: bool) {
+        if greeting.versions.0 > VERSIONS.1 || greeting.versions.1 < VERSIONS.0 {
+            self.close_link(link, CloseReason::Version);
+            return;
+        }
+        if let Some(binding) = &greeting.binding {
+            self.hear_binding(&key, binding);
+        }
+        if self.book.name_of(&key).is_none() {
+            // Nobody by that key is believed to have a name: what they say cannot be shown under one.
+            self.close_link(link, CloseReason::Unnamed);
+            return;
+        }
+        if answer {
+            let welcome = PeerFrame::Welcome(wire::Welcome(self.greeting(key)));
+            self.out.push_back(Output::LinkSend { link, frame: Box::new(welcome) });
+        }
+        let me = self.config.me;
+        match self.links.greeted(link, greeting.instance, &me) {
+            Duplicate::None => {}
+            Duplicate::Other { link: other } => self.close_link(other, CloseReason::Duplicate),
+            Duplicate::This => {
+                // The other end decides alike; it closes this one too.
+                self.close_link(link, CloseReason::Duplicate);
+                return;
+            }
+        }
+        self.opened(link, key);
+        self.apply(key, greeting.state, Via::Direct);
+        self.tend(key);
+    }
+
+    fn opened(&mut self, link: LinkId, key: PublicKey) {
+        let now_ms = self.now.mono_ms;
+        if self.book.of(&key).is_some_and(|contact| contact.talked) {
+            self.timers.clear(Timer::Link(link));
+        }
+        if let Some(address) = self.links.of(link).map(|state| state.address) {
+            self.book.change(&key, |contact| {
+                if contact.addresses.first() != Some(&address) {
+                    contact.addresses.retain(|known| *known != address);
+                    contact.addresses.insert(0, address);
+                    contact.addresses.truncate(ADDRESSES_MAX);
+                }
+            });
+        }
+        let way = self.way(key);
+        way.failed_ms = None;
+        way.redial.reset();
+        way.returned_ms.get_or_insert(now_ms);
+        self.timers.set_by(Timer::Peer(key), now_ms + OFFER_AGAIN_MS);
+    }
+
+    pub(super) fn on_link_down(&mut self, link: LinkId, end: LinkEnd) {
+        self.timers.clear(Timer::Link(link));
+        let Some((key, was_open)) = self.links.down(link) else { return };
+        let failed = match end {
+            LinkEnd::NotReached | LinkEnd::WrongKey | LinkEnd::Garbage => true,
+            LinkEnd::Lost | LinkEnd::Closed => false,
+        };
+        let (now_ms, jitter) = (self.now.mono_ms, self.rng.next_u32());
+        if self.links.open_to(&key).is_none() {
+            let way = self.way(key);
+            if failed {
+                way.failed_ms = Some(now_ms);
+            }
+            if failed || !was_open {
+                way.redial.failed(now_ms, jitter);
+            }
+        }
+        for message in self.outbox.lane(&key) {
+            if message.link == Some(link) {
+                message.link = None;
+            }
+        }
+        if was_open && self.inbox.patience_ends_ms(key).is_some() {
+            self.timers.set_by(Timer::Gap(key), now_ms);
+        }
+        self.tend(key);
+    }
+
+    /// A link that nobody greeted on, or a stranger's, has been silent too long.
+    pub(super) fn link_idle(&mut self, link: LinkId) {
+        let now_ms = self.now.mono_ms;
+        let Some(state) = self.links.of(link) else { return };
+        let (key, heard_ms, greeted) = (state.key, state.heard_ms, state.instance.is_some());
+        if greeted && self.book.of(&key).is_some_and(|contact| contact.talked) {
+            return;
+        }
+        if now_ms >= heard_ms + STRANGER_IDLE_MS {
+            self.close_link(link, CloseReason::Busy);
+        } else {
+            self.timers.set(Timer::Link(link), heard_ms + STRANGER_IDLE_MS);
+        }
+    }
+}

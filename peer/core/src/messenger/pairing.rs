@@ -1,0 +1,274 @@
+//! Acknowledgement and epochs: making pair states, applying those of others, noticing that this store was rolled back,
+//! and beginning a new epoch before talking on.
+
+use common::identity::PublicKey;
+use common::message::{Epoch, EpochId, PairState};
+use common::wire::codec;
+use common::wire::directory::{PutSlot, ToDirectory};
+use common::wire::peer::{CloseReason, PeerFrame};
+
+use super::{Messenger, Sealing, Then};
+use crate::event::{Output, SealedKind};
+use crate::lane::{Sent, echoes_newer_self, is_sane};
+use crate::outbox::Deposit;
+use crate::stored::{Move, Reason, State, StoreOp, Via};
+use crate::timers::Timer;
+
+/// No honest peer counts so many epochs; higher ones are lies that would use the numbers up.
+pub(super) const GENERATION_MAX: u64 = 1 << 48;
+/// Evidence begins at most one new epoch in so many milliseconds, lest a liar keeps this store busy with them.
+const EPOCH_PACE_MS: u64 = 10_000;
+/// Pair states being sealed for slots at once.
+const SLOTS_SEALING_MAX: usize = 32;
+
+impl Messenger {
+    pub(super) fn pair_state(&mut self, to: PublicKey, with_prekey: bool) -> PairState {
+        self.version += 1;
+        if self.version + 1_000 > self.meta.version_reserve {
+            self.meta.version_reserve = self.version + crate::limits::VERSION_RESERVE;
+            self.meta_changed = true;
+        }
+        let prekey = if with_prekey { self.prekeys.current().map(|key| key.record.clone()) } else { None };
+        PairState {
+            from: self.config.me,
+            to,
+            epoch: self.meta.epoch,
+            version: self.version,
+            floor: self.sent.get(&to).map_or(1, Sent::floor),
+            applied: self.ways.get(&to).and_then(|way| way.applied),
+            held: self.received.get(&to).map(|lane| lane.held()),
+            read: None,
+            blocked: false,
+            prekey,
+        }
+    }
+
+    /// Pays the acknowledgements of this turn: on the link if there is one, through the directory otherwise.
+    pub(super) fn send_acks(&mut self) {
+        if !self.may_talk() {
+            return;
+        }
+        for key in std::mem::take(&mut self.ack_due) {
+            if let Some(link) = self.links.open_to(&key) {
+                let state = self.pair_state(key, false);
+                self.out.push_back(Output::LinkSend { link, frame: Box::new(PeerFrame::State(state)) });
+            } else {
+                self.slot_due.insert(key);
+            }
+        }
+        self.fill_slots();
+    }
+
+    fn fill_slots(&mut self) {
+        if !self.session.is_online() {
+            return;
+        }
+        let ready: Vec<PublicKey> =
+            self.slot_due.iter().filter(|key| !self.slot_sealing.contains(*key)).copied().collect();
+        for key in ready {
+            if self.slot_sealing.len() >= SLOTS_SEALING_MAX {
+                break;
+            }
+            let Some(prekey) = self.book.of(&key).and_then(|contact| contact.prekey.as_ref()) else {
+                self.refresh(key);
+                continue;
+            };
+            let Ok(prekey) = prekey.verify(&key) else { continue };
+            self.slot_due.remove(&key);
+            self.slot_sealing.insert(key);
+            let plain = codec::encode(&self.pair_state(key, true));
+            let ticket = self.ticket();
+            self.sealing.insert(ticket, Sealing::State { to: key, prekey: prekey.counter });
+            let kind = SealedKind::State;
+            self.out.push_back(Output::Seal { ticket, kind, to: key, prekey: Box::new(prekey), plain });
+        }
+    }
+
+    pub(super) fn on_state_sealed(&mut self, to: PublicKey, prekey: u64, sealed: Option<Vec<u8>>) {
+        self.slot_sealing.remove(&to);
+        let Some(sealed) = sealed else { return };
+        if self.session.is_online() {
+            self.send_directory(ToDirectory::PutSlot(PutSlot { recipient: to, prekey, sealed }));
+        } else {
+            self.slot_due.insert(to);
+        }
+    }
+
+    /// Applies what somebody says of our two lanes; `via` is the way it came.
+    pub(super) fn apply(&mut self, key: PublicKey, state: PairState, via: Via) {
+        if state.from != key || state.to != self.config.me || !state.held.as_ref().is_none_or(is_sane) {
+            return;
+        }
+        if state.epoch.generation > GENERATION_MAX || state.floor == 0 {
+            return;
+        }
+        self.hear_generation(state.epoch.generation);
+        if let Some(record) = &state.prekey
+            && self.book.hear_prekey(&key, record)
+        {
+            self.reseal(key);
+            if self.received.contains_key(&key) && self.links.open_to(&key).is_none() {
+                self.slot_due.insert(key);
+            }
+        }
+        let newest = self.ways.get(&key).and_then(|way| way.applied);
+        let at = (state.epoch.generation, state.version);
+        if newest.is_some_and(|(epoch, version)| (epoch.generation, version) >= at) {
+            return;
+        }
+        if echoes_newer_self(&state, self.meta.epoch, self.version) || self.lane_contradicted(key, &state) {
+            self.rolled_back(&state);
+            return;
+        }
+        self.way(key).applied = Some((state.epoch, state.version));
+        self.follow_lane(key, state.epoch, state.floor);
+        if state.blocked {
+            self.end_all(key, State::Refused, Reason::Blocked);
+        }
+        let mine = self.meta.epoch;
+        if let Some(held) = state.held.filter(|held| held.epoch == mine) {
+            self.settle_covered(key, &held, via);
+        }
+        self.tend(key);
+    }
+
+    fn lane_contradicted(&self, key: PublicKey, state: &PairState) -> bool {
+        let Some(held) = state.held.as_ref().filter(|held| held.epoch == self.meta.epoch) else { return false };
+        let fresh = Sent::default();
+        self.sent.get(&key).unwrap_or(&fresh).contradicts(held).is_some()
+    }
+
+    fn rolled_back(&mut self, state: &PairState) {
+        let recently =
+            self.epoch_last_ms.is_some_and(|at| self.now.mono_ms < at + EPOCH_PACE_MS) || self.epoch_wanted.is_some();
+        if recently {
+            return;
+        }
+        let echoed = state.applied.map_or(0, |(epoch, _)| epoch.generation);
+        let held = state.held.as_ref().map_or(0, |held| held.epoch.generation);
+        self.want_epoch(echoed.max(held).min(GENERATION_MAX));
+    }
+
+    fn settle_covered(&mut self, key: PublicKey, held: &common::message::Held, via: Via) {
+        let Some(lane) = self.sent.get(&key) else { return };
+        for seq in lane.covered(held) {
+            if self.outbox.at(&key, seq).is_some() {
+                self.set_state(key, seq, State::Delivered, Some(via), None);
+            } else if let Some(row) = self.ended.remove(&(key, seq)) {
+                // It was given up here and arrived all the same: that is the truth now.
+                let elapsed_ms = self.clock.age_ms().saturating_sub(row.queued_age_ms);
+                let op = StoreOp::State {
+                    n: row.n,
+                    recipient: key,
+                    state: State::Delivered,
+                    via: Some(via),
+                    reason: None,
+                    at_ms: self.now.wall_ms,
+                    elapsed_ms,
+                };
+                self.store(op, Then::Ended { row: Box::new(row), elapsed_ms });
+            }
+        }
+        let Some(lane) = self.sent.get_mut(&key) else { return };
+        if lane.forget_below(held.floor) {
+            self.ended.retain(|(recipient, seq), _| *recipient != key || *seq >= held.floor);
+            self.store(StoreOp::Forget { recipient: key, below: held.floor }, Then::Nothing);
+        }
+    }
+
+    /// A sender's epoch or floor has risen.
+    pub(super) fn follow_lane(&mut self, sender: PublicKey, epoch: Epoch, floor: u64) {
+        let known = self.following.get(&sender).copied();
+        let rises = match known {
+            None => true,
+            Some((known, applied)) => epoch.generation > known.generation || (epoch == known && floor > applied),
+        };
+        if rises {
+            self.following.insert(sender, (epoch, floor));
+            self.store(StoreOp::Follow { sender, epoch, floor }, Then::Followed { sender, epoch, floor });
+        }
+    }
+
+    pub(super) fn hear_generation(&mut self, generation: u64) {
+        if generation > self.meta.highest_generation && generation <= GENERATION_MAX {
+            self.meta.highest_generation = generation;
+            self.meta_changed = true;
+        }
+    }
+
+    /// This store was rolled back or copied: a new epoch above `generation` first, then talk.
+    pub(super) fn want_epoch(&mut self, generation: u64) {
+        self.hear_generation(generation);
+        self.epoch_wanted = Some(generation);
+        for link in self.links.all() {
+            self.close_link(link, CloseReason::Leaving);
+        }
+    }
+
+    /// Begins the wanted epoch once nothing is being committed, so that every row has its number and place.
+    pub(super) fn change_epoch_if_quiet(&mut self) {
+        let Some(at_least) = self.epoch_wanted else { return };
+        if !self.commits.is_empty() || !self.ops.is_empty() {
+            return;
+        }
+        self.epoch_wanted = None;
+        self.epoch_changing = true;
+        self.epoch_last_ms = Some(self.now.mono_ms);
+        let generation = at_least.max(self.meta.highest_generation).max(self.meta.epoch.generation) + 1;
+        let epoch = Epoch { generation, id: EpochId(self.random()) };
+        // The places to be withdrawn are named by the old epoch, so the rows move before it changes.
+        let moves = self.renumber();
+        self.hear_generation(generation);
+        self.meta.epoch = epoch;
+        self.meta_changed = true;
+        self.ended.clear();
+        self.store(StoreOp::NewEpoch { epoch, moves }, Then::Epoch);
+    }
+
+    fn renumber(&mut self) -> Vec<Move> {
+        self.sent.clear();
+        let mut moves = Vec::new();
+        for recipient in self.outbox.recipients() {
+            let seqs: Vec<u64> = self.outbox.lane(&recipient).map(|message| message.row.seq).collect();
+            let messages: Vec<_> = seqs.iter().filter_map(|seq| self.outbox.remove(&recipient, *seq)).collect();
+            for mut message in messages {
+                let seq = self.sent.entry(recipient).or_default().give(message.row.id);
+                if message.deposit != Deposit::None {
+                    self.withdraw_due.push(self.place_of(&message.row));
+                }
+                message.row.seq = seq;
+                message.link = None;
+                message.deposit = Deposit::None;
+                let row = &message.row;
+                moves.push(Move { n: row.n, from: recipient, to: recipient, seq, after: row.after });
+                self.outbox.put(message);
+            }
+        }
+        self.depositing = 0;
+        self.sealing.clear();
+        self.slot_sealing.clear();
+        moves
+    }
+
+    pub(super) fn on_epoch_committed(&mut self) {
+        self.epoch_changing = false;
+        self.greet_directory_again();
+        for key in self.outbox.recipients() {
+            self.tend(key);
+        }
+        let known: Vec<PublicKey> = self.received.keys().copied().collect();
+        self.slot_due.extend(known);
+        for source in self.answers.sources() {
+            self.start_commands(source);
+        }
+    }
+
+    /// Messages for `key` that the recipient's word or the user ends.
+    pub(super) fn end_all(&mut self, key: PublicKey, state: State, reason: Reason) {
+        let seqs: Vec<u64> = self.outbox.lane(&key).filter(|m| m.committed).map(|m| m.row.seq).collect();
+        for seq in seqs {
+            self.set_state(key, seq, state, None, Some(reason));
+        }
+        self.timers.clear(Timer::Peer(key));
+    }
+}

@@ -1,0 +1,314 @@
+//! People: presence, look-ups, prekeys and keys that change; one's own prekeys too.
+
+use std::net::SocketAddr;
+
+use common::identity::PublicKey;
+use common::limits::{CANDIDATES_MAX, WATCH_MAX};
+use common::message::Epoch;
+use common::name::Name;
+use common::record::{Binding, PrekeyRecord};
+use common::seal::PrekeySecret;
+use common::wire::directory::{self as wire, Standing, ToDirectory, Whom};
+
+use super::{Messenger, Then};
+use crate::command::{CommandError, ErrorCode};
+use crate::contact::Belief;
+use crate::event::{CommandId, Event, Output};
+use crate::route::Redial;
+use crate::stored::{Move, OwnPrekey, Reason, State, StoreOp};
+use crate::timers::Timer;
+
+/// What is known of the way to somebody, now. Not stored.
+#[derive(Debug, Default)]
+pub(super) struct Way {
+    pub standing: Option<Standing>,
+    pub candidates: Vec<SocketAddr>,
+    /// When they came (back) online.
+    pub returned_ms: Option<u64>,
+    /// When a direct attempt failed last.
+    pub failed_ms: Option<u64>,
+    pub redial: Redial,
+    /// When something was sent to or came from them last.
+    pub exchange_ms: Option<u64>,
+    /// Looked up in this session with the directory, or being looked up.
+    pub looked_up: bool,
+    /// The last pair state of theirs that was applied: epoch, version.
+    pub applied: Option<(Epoch, u64)>,
+}
+
+/// Why somebody is looked up.
+#[derive(Debug)]
+pub(super) enum LookUp {
+    /// A command waits for it.
+    Command(CommandId),
+    /// Address, prekey and name are to be fresh.
+    Refresh(PublicKey),
+    /// The directory knows the key no more: who has its name now?
+    Successor(PublicKey),
+}
+
+impl Messenger {
+    pub(super) fn way(&mut self, key: PublicKey) -> &mut Way {
+        self.ways.entry(key).or_default()
+    }
+
+    /// Where to dial, best first: what presence says, then what answered before.
+    pub(super) fn addresses_of(&self, key: &PublicKey) -> Vec<SocketAddr> {
+        let mut addresses = self.ways.get(key).map(|way| way.candidates.clone()).unwrap_or_default();
+        for known in self.book.of(key).map(|contact| contact.addresses.as_slice()).unwrap_or_default() {
+            if !addresses.contains(known) {
+                addresses.push(*known);
+            }
+        }
+        addresses.truncate(2 * CANDIDATES_MAX);
+        addresses
+    }
+
+    /// Believes the directory's word for a name, if it is signed and about `key`. False: no believable name.
+    pub(super) fn hear_binding(&mut self, key: &PublicKey, binding: &Binding) -> bool {
+        let Some(directory) = self.directory.as_ref().map(|directory| directory.key) else { return false };
+        let Ok(bound) = binding.verify(&directory) else { return false };
+        if bound.key != *key || *key == self.config.me {
+            return false;
+        }
+        let before = self.book.named(&bound.name).and_then(|contact| contact.rival);
+        if let Belief::Rival { pinned } = self.book.hear(&bound)
+            && before != Some(bound.key)
+        {
+            let (name, pinned_print, new) = (bound.name, pinned.fingerprint(), bound.key.fingerprint());
+            self.tell(Event::KeyChanged { name, pinned: pinned_print, new });
+            self.tend(pinned);
+        }
+        true
+    }
+
+    /// Asks the directory about a key, once in a session.
+    pub(super) fn refresh(&mut self, key: PublicKey) {
+        if !self.session.is_logged_in() || std::mem::replace(&mut self.way(key).looked_up, true) {
+            return;
+        }
+        self.look_up(Whom::Key(key), LookUp::Refresh(key));
+    }
+
+    pub(super) fn look_up(&mut self, whom: Whom, why: LookUp) {
+        let request = self.session.request();
+        self.lookups.insert(request, why);
+        self.send_directory(ToDirectory::LookUp(wire::LookUp { request, whom }));
+    }
+
+    pub(super) fn on_person(&mut self, request: u32, profile: wire::Profile) {
+        let key = profile.key;
+        let Some(why) = self.lookups.remove(&request) else { return };
+        let believed = self.hear_binding(&key, &profile.binding);
+        if believed {
+            self.note_profile(&profile);
+        }
+        match why {
+            LookUp::Command(id) => self.command_found(id, (believed || key == self.config.me).then_some(key)),
+            LookUp::Refresh(_) | LookUp::Successor(_) => {}
+        }
+        self.tend(key);
+        if profile.prekey.is_none() {
+            self.hold_all(key, Reason::NoPrekey);
+        }
+    }
+
+    fn note_profile(&mut self, profile: &wire::Profile) {
+        if let Some(record) = &profile.prekey
+            && self.book.hear_prekey(&profile.key, record)
+        {
+            self.reseal(profile.key);
+        }
+        let way = self.way(profile.key);
+        way.looked_up = true;
+        way.standing = Some(profile.standing);
+        way.candidates = profile.candidates.iter().copied().take(CANDIDATES_MAX).collect();
+    }
+
+    /// The directory knows nobody of that name or key.
+    pub(super) fn on_nobody(&mut self, request: u32, reason: &wire::Refusal) {
+        match self.lookups.remove(&request) {
+            Some(LookUp::Command(id)) => {
+                let error = match reason {
+                    wire::Refusal::NoSuchUser => {
+                        CommandError::new(ErrorCode::NoSuchUser, "nobody of that name is registered at the directory")
+                    }
+                    _ => {
+                        CommandError::new(ErrorCode::RateLimited, "the directory did not answer the look-up; try again")
+                    }
+                };
+                self.command_failed(id, error);
+            }
+            Some(LookUp::Refresh(key)) => {
+                if *reason == wire::Refusal::NoSuchUser {
+                    self.name_successor(key);
+                } else {
+                    self.way(key).looked_up = false;
+                }
+            }
+            Some(LookUp::Successor(key)) => {
+                if *reason == wire::Refusal::NoSuchUser {
+                    self.hold_all(key, Reason::NoSuchUser);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// A key is registered no more: if its name is, under another key, the user must decide.
+    pub(super) fn name_successor(&mut self, key: PublicKey) {
+        if let Some(name) = self.book.name_of(&key).cloned() {
+            self.look_up(Whom::Name(name), LookUp::Successor(key));
+        } else {
+            self.hold_all(key, Reason::NoSuchUser);
+        }
+    }
+
+    /// Subscribes to everybody this store has to do with.
+    pub(super) fn watch_all(&mut self) {
+        let keys: Vec<PublicKey> = self.book.all().filter(|c| c.talked).map(|c| c.key).take(WATCH_MAX).collect();
+        let accepted: Vec<PublicKey> = self.book.all().filter(|c| c.accepted).map(|c| c.key).collect();
+        if !keys.is_empty() {
+            self.send_directory(ToDirectory::Watch(wire::Watch { add: keys, remove: Vec::new() }));
+        }
+        for keys in accepted.chunks(WATCH_MAX) {
+            self.send_directory(ToDirectory::Accept(wire::Accept { keys: keys.to_vec() }));
+        }
+    }
+
+    /// From now on this person matters: written to, or heard from.
+    pub(super) fn talked_with(&mut self, key: PublicKey, accepted: bool) {
+        let before = self.book.of(&key).map(|contact| (contact.talked, contact.accepted));
+        self.book.change(&key, |contact| {
+            contact.talked = true;
+            contact.accepted |= accepted;
+        });
+        if !self.session.is_logged_in() {
+            return;
+        }
+        if before.is_some_and(|(talked, _)| !talked) {
+            self.send_directory(ToDirectory::Watch(wire::Watch { add: vec![key], remove: Vec::new() }));
+        }
+        if accepted && before.is_some_and(|(_, accepted)| !accepted) {
+            self.send_directory(ToDirectory::Accept(wire::Accept { keys: vec![key] }));
+        }
+    }
+
+    pub(super) fn on_presence(&mut self, presence: wire::Presence) {
+        let key = presence.key;
+        if self.book.of(&key).is_none() {
+            return;
+        }
+        let now_ms = self.now.mono_ms;
+        let way = self.way(key);
+        let before = way.standing.replace(presence.standing);
+        let moved = way.candidates != presence.candidates;
+        if !presence.candidates.is_empty() || presence.standing != Standing::Offline {
+            way.candidates = presence.candidates.into_iter().take(CANDIDATES_MAX).collect();
+        }
+        let there = presence.standing != Standing::Offline;
+        let came = there && before.is_none_or(|before| before == Standing::Offline);
+        if came || (there && moved) {
+            way.returned_ms = Some(now_ms);
+            way.redial.reset();
+            way.looked_up = false;
+        }
+        if before.is_some_and(|before| before != presence.standing)
+            && let Some(name) = self.book.name_of(&key).cloned()
+        {
+            self.tell(Event::Presence { name, standing: presence.standing, note: None });
+        }
+        self.tend(key);
+    }
+
+    /// The user says that the rival key is right: everything that waits goes to the new key.
+    pub(super) fn accept_rival(&mut self, pinned: PublicKey) {
+        let Some(new) = self.book.accept_rival(&pinned) else { return };
+        self.talked_with(new, true);
+        let seqs: Vec<u64> =
+            self.outbox.lane(&pinned).filter(|m| m.committed && !m.ending).map(|m| m.row.seq).collect();
+        let mut moves = Vec::new();
+        for old_seq in seqs {
+            let Some(mut message) = self.outbox.remove(&pinned, old_seq) else { continue };
+            if message.deposit != crate::outbox::Deposit::None {
+                self.withdraw_due.push(self.place_of(&message.row));
+            }
+            if let Some(lane) = self.sent.get_mut(&pinned) {
+                lane.settle(old_seq);
+            }
+            let seq = self.sent.entry(new).or_default().give(message.row.id);
+            moves.push(Move { n: message.row.n, from: pinned, to: new, seq, after: message.row.after });
+            message = crate::outbox::Outgoing::new(message.row, true);
+            message.row.recipient = new;
+            message.row.seq = seq;
+            let talk = message.row.conversation;
+            self.last_sent.insert((new, talk), message.row.id);
+            self.outbox.put(message);
+        }
+        let seqs: Vec<u64> = moves.iter().map(|place| place.seq).collect();
+        if !moves.is_empty() {
+            self.store(StoreOp::Readdress(moves), Then::Nothing);
+        }
+        for seq in seqs {
+            self.set_state(new, seq, State::Queued, None, None);
+        }
+        self.way(new).looked_up = false;
+        self.refresh(new);
+        for message in self.unnamed.remove(&new).unwrap_or_default() {
+            let whole = self.is_whole(&new, &message.id);
+            self.bring_in(message, whole);
+        }
+        self.tend(new);
+    }
+
+    /// Looks after one's own prekeys: makes the first, replaces daily, destroys what is of no use.
+    pub(super) fn tend_prekeys(&mut self) {
+        let age_ms = self.clock.age_ms();
+        if let Some(counter) = self.prekeys.wants(age_ms) {
+            self.out.push_back(Output::MakePrekey { counter, created_ms: self.now.wall_ms });
+        }
+        let mail_waits = !self.session.is_online() || self.draining || !self.opening.is_empty();
+        let gone = self.prekeys.expire(age_ms, mail_waits);
+        if !gone.is_empty() {
+            self.store(StoreOp::DropPrekeys(gone), Then::Nothing);
+        }
+        let wait_ms = self.prekeys.next_age_ms().saturating_sub(age_ms).clamp(60_000, crate::limits::PREKEY_ROTATE_MS);
+        self.timers.set(Timer::Prekeys, self.now.mono_ms + wait_ms);
+    }
+
+    pub(super) fn on_prekey_made(&mut self, record: PrekeyRecord, secret: PrekeySecret) {
+        let Ok(prekey) = record.verify(&self.config.me) else { return };
+        let created_age_ms = self.clock.age_ms();
+        let key = OwnPrekey { counter: prekey.counter, record, secret, created_age_ms, replaced_age_ms: None };
+        self.store(StoreOp::PutPrekey(Box::new(key.clone())), Then::Prekey(Box::new(key)));
+    }
+
+    pub(super) fn on_prekey_committed(&mut self, key: OwnPrekey) {
+        let record = key.record.clone();
+        self.prekeys.add(key);
+        if self.session.is_online() {
+            let request = self.session.request();
+            self.prekey_request = Some(request);
+            self.send_directory(ToDirectory::PublishPrekey(wire::PublishPrekey { request, prekey: record }));
+            let linked: Vec<PublicKey> = self.links.opened().map(|(key, _)| *key).collect();
+            for key in linked {
+                self.send_state(key, true);
+            }
+        } else {
+            self.come_online();
+        }
+    }
+
+    /// The directory has committed the current prekey.
+    pub(super) fn prekey_confirmed(&mut self) {
+        for key in self.prekeys.confirmed(self.clock.age_ms()) {
+            self.store(StoreOp::PutPrekey(Box::new(key)), Then::Nothing);
+        }
+        self.timers.set_by(Timer::Prekeys, self.now.mono_ms + crate::limits::PREKEY_GRACE_MS);
+    }
+
+    pub(super) fn standing_of(&self, name: &Name) -> Option<Standing> {
+        let key = self.book.named(name)?.key;
+        self.ways.get(&key)?.standing
+    }
+}

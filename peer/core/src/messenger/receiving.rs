@@ -1,0 +1,344 @@
+//! The way of others' messages: judged, committed, acknowledged, put in order, shown.
+
+use common::identity::PublicKey;
+use common::limits::TEXT_MAX_BYTES;
+use common::message::{Conversation, Envelope, Epoch, MessageId, PairState};
+use common::wire::codec;
+use common::wire::directory::{Item, Slot, TakeSlot, Taking, ToDirectory};
+use common::wire::peer::Parcel;
+
+use super::pairing::GENERATION_MAX;
+use super::{Messenger, Opening, Then};
+use crate::event::{Event, NotOpened, Output, SealedKind, Ticket};
+use crate::inbox::Showing;
+use crate::lane::{Arriving, Received};
+use crate::stored::{Arrival, Arrived, StoreOp, StoreResult, StoredMessage, Via};
+use crate::timers::Timer;
+
+/// Most bytes of a body that is stored, whatever its kind.
+const BODY_MAX_BYTES: usize = TEXT_MAX_BYTES + 1024;
+/// Messages of one unnamed key kept in memory for the moment the user accepts it; more wait for the next start.
+const UNNAMED_MAX: usize = 1_000;
+/// Messages of one sender held back for a missing one; more end the patience.
+const HELD_BACK_MAX: usize = 4_000;
+
+impl Messenger {
+    /// An envelope from `sender` (proved by TLS or signature). `item`: its number in the mailbox.
+    pub(super) fn arrive(&mut self, sender: PublicKey, envelope: Envelope, via: Via, waited: bool, item: Option<u64>) {
+        let header = &envelope.header;
+        let addressed = header.sender == sender && header.recipient == self.config.me && sender != self.config.me;
+        if !addressed || header.epoch.generation > GENERATION_MAX || envelope.body.len() > BODY_MAX_BYTES {
+            self.taken(item, Taking::Stored);
+            return;
+        }
+        self.hear_generation(header.epoch.generation);
+        self.inbox.progress(sender, self.now.mono_ms);
+        let (epoch, seq, floor) = (header.epoch, header.seq, header.floor);
+        let held = match self.judge(&sender, &envelope) {
+            Arriving::Follow => {
+                self.follow_lane(sender, epoch, floor);
+                Some((epoch, seq))
+            }
+            Arriving::Store => {
+                self.follow_lane(sender, epoch, floor);
+                Some((epoch, seq))
+            }
+            Arriving::StoreUnacknowledged => {
+                self.ack_due.insert(sender);
+                None
+            }
+            Arriving::Double => {
+                self.follow_lane(sender, epoch, floor);
+                self.ack_due.insert(sender);
+                self.taken(item, Taking::Stored);
+                return;
+            }
+            Arriving::Conflict => {
+                self.ack_due.insert(sender);
+                self.taken(item, Taking::Stored);
+                return;
+            }
+            Arriving::Withdrawn | Arriving::Refuse => {
+                self.taken(item, Taking::Stored);
+                return;
+            }
+        };
+        self.commit_arrival(sender, envelope, via, waited, held, item);
+    }
+
+    fn judge(&self, sender: &PublicKey, envelope: &Envelope) -> Arriving {
+        let header = &envelope.header;
+        let committed = self.received.get(sender);
+        let Some((epoch, floor)) = self.following.get(sender).copied() else {
+            return Received::judge(None, envelope);
+        };
+        if header.epoch != epoch {
+            let newer = header.epoch.generation > epoch.generation;
+            let sane = header.seq > 0 && header.floor > 0 && header.floor <= header.seq;
+            return match (sane, newer) {
+                (false, _) => Arriving::Refuse,
+                (true, true) => Arriving::Follow,
+                (true, false) => Arriving::StoreUnacknowledged,
+            };
+        }
+        if header.seq < floor {
+            return Arriving::Withdrawn;
+        }
+        Received::judge(committed.filter(|lane| lane.epoch() == epoch), envelope)
+    }
+
+    fn commit_arrival(
+        &mut self,
+        sender: PublicKey,
+        envelope: Envelope,
+        via: Via,
+        waited: bool,
+        held: Option<(Epoch, u64)>,
+        item: Option<u64>,
+    ) {
+        let header = envelope.header;
+        let accepted = self.book.of(&sender).is_some_and(|contact| contact.accepted);
+        let message = StoredMessage {
+            n: 0,
+            id: header.id,
+            sender,
+            other: sender,
+            mine: false,
+            conversation: header.conversation,
+            kind: header.kind,
+            body: envelope.body,
+            sent_at_ms: header.sent_at_ms,
+            received_at_ms: self.now.wall_ms,
+            via: Some(via),
+            request: !accepted,
+            urgent: header.urgent,
+            waited,
+            ordered: header.ordered,
+            after: header.after,
+            state: None,
+            elapsed_ms: 0,
+        };
+        let arrival = Arrival {
+            sender,
+            id: message.id,
+            after: message.after,
+            ordered: message.ordered,
+            urgent: message.urgent,
+            conversation: message.conversation,
+            sent_at_ms: message.sent_at_ms,
+            received_at_ms: message.received_at_ms,
+            kind: message.kind,
+            body: message.body.clone(),
+            via,
+            waited,
+            request: message.request,
+            held,
+        };
+        self.talked_with(sender, false);
+        self.store(StoreOp::Receive(Box::new(arrival)), Then::Arrived { message: Box::new(message), held, item });
+    }
+
+    fn taken(&mut self, item: Option<u64>, how: Taking) {
+        if let Some(item) = item {
+            self.take_due.push((item, how));
+        }
+    }
+
+    pub(super) fn on_followed(&mut self, sender: PublicKey, epoch: Epoch, floor: u64) {
+        self.received.entry(sender).or_insert_with(|| Received::new(epoch, floor)).follow(epoch, floor);
+        self.recheck(sender);
+    }
+
+    pub(super) fn on_arrived(
+        &mut self,
+        mut message: StoredMessage,
+        held: Option<(Epoch, u64)>,
+        item: Option<u64>,
+        result: StoreResult,
+    ) {
+        let StoreResult::Arrived(arrived) = result else { return };
+        let (sender, id) = (message.sender, message.id);
+        self.ack_due.insert(sender);
+        self.taken(item, Taking::Stored);
+        let new = match arrived {
+            Arrived::New { n, late: _ } => Some(n),
+            Arrived::Double { .. } => None,
+            Arrived::Conflict => return,
+        };
+        if let (Some((epoch, seq)), Some(lane)) = (held, self.received.get_mut(&sender))
+            && lane.epoch() == epoch
+        {
+            lane.hold(seq, id);
+        }
+        if let Some(n) = new {
+            message.n = n;
+            let lane = self.received.get(&sender);
+            let whole = held
+                .is_some_and(|(epoch, seq)| lane.is_some_and(|lane| lane.epoch() == epoch && lane.is_whole_below(seq)));
+            self.bring_in(message, whole);
+        }
+        self.recheck(sender);
+    }
+
+    /// A committed message goes on towards the screen, if its sender has a believed name.
+    /// `whole`: nothing of its sender's lane is missing before it.
+    pub(super) fn bring_in(&mut self, message: StoredMessage, whole: bool) {
+        let sender = message.sender;
+        if self.book.name_of(&sender).is_none() {
+            let waiting = self.unnamed.entry(sender).or_default();
+            if waiting.len() < UNNAMED_MAX {
+                waiting.push(message);
+            }
+            return;
+        }
+        let shown = self.inbox.arrive(message, whole);
+        self.show(shown);
+        if let Some(at_ms) = self.inbox.patience_ends_ms(sender) {
+            self.timers.set(Timer::Gap(sender), at_ms.max(self.now.mono_ms + 1));
+            if self.inbox.held_back_count(sender) > HELD_BACK_MAX {
+                self.timers.set(Timer::Gap(sender), self.now.mono_ms);
+                self.show_gap(sender);
+            }
+        } else {
+            self.timers.clear(Timer::Gap(sender));
+        }
+    }
+
+    pub(super) fn is_whole(&self, sender: &PublicKey, id: &MessageId) -> bool {
+        let Some(lane) = self.received.get(sender) else { return false };
+        lane.seq_of(id).is_some_and(|seq| lane.is_whole_below(seq))
+    }
+
+    fn recheck(&mut self, sender: PublicKey) {
+        if self.inbox.patience_ends_ms(sender).is_none() {
+            return;
+        }
+        let Some(lane) = self.received.get(&sender) else { return };
+        let shown = self.inbox.recheck(sender, |id| lane.seq_of(id).is_some_and(|seq| lane.is_whole_below(seq)));
+        self.show(shown);
+        if self.inbox.patience_ends_ms(sender).is_none() {
+            self.timers.clear(Timer::Gap(sender));
+        }
+    }
+
+    /// Patience may have ended: not while a drain is under way that makes progress.
+    pub(super) fn gap_due(&mut self, sender: PublicKey) {
+        let Some(ends_ms) = self.inbox.patience_ends_ms(sender) else { return };
+        if ends_ms > self.now.mono_ms {
+            self.timers.set(Timer::Gap(sender), ends_ms);
+            return;
+        }
+        self.show_gap(sender);
+    }
+
+    fn show_gap(&mut self, sender: PublicKey) {
+        for (conversation, first) in self.inbox.held_back(sender) {
+            let missing = self
+                .received
+                .get(&sender)
+                .map_or(1, |lane| lane.seq_of(&first.id).map_or(1, |seq| lane.missing_below(seq).max(1)));
+            if let Some(name) = self.book.name_of(&sender).cloned() {
+                let conversation = match conversation {
+                    Conversation::Pair | Conversation::Group { .. } => name.to_string(),
+                };
+                self.tell(Event::Gap { from: name, conversation, missing });
+            }
+        }
+        let shown = self.inbox.give_up(sender);
+        self.show(shown);
+        self.timers.clear(Timer::Gap(sender));
+    }
+
+    fn show(&mut self, shown: Vec<Showing>) {
+        if !self.config.shows {
+            return;
+        }
+        for Showing { message, late } in shown {
+            let view = self.view(&message, late);
+            self.tell(Event::Message(Box::new(view)));
+        }
+    }
+
+    pub(super) fn on_item(&mut self, item: Item) {
+        let from = item.submitter;
+        self.inbox.progress(from, self.now.mono_ms);
+        let Some(key) = self.prekeys.with(item.prekey) else {
+            self.taken(Some(item.item), Taking::NotOpened);
+            return;
+        };
+        let secret = key.secret.clone();
+        let ticket = self.ticket();
+        self.opening.insert(ticket, Opening::Item { item: item.item, from, waited: item.waited });
+        let (kind, counter, sealed) = (SealedKind::Parcel, item.prekey, item.sealed);
+        self.out.push_back(Output::Open { ticket, kind, from, counter, secret, sealed });
+    }
+
+    pub(super) fn on_slot(&mut self, slot: Slot) {
+        let (from, serial) = (slot.from, slot.serial);
+        let Some(key) = self.prekeys.with(slot.prekey) else {
+            self.slot_useless(from, serial);
+            return;
+        };
+        let secret = key.secret.clone();
+        let ticket = self.ticket();
+        self.opening.insert(ticket, Opening::Slot { from, serial });
+        let (kind, counter, sealed) = (SealedKind::State, slot.prekey, slot.sealed);
+        self.out.push_back(Output::Open { ticket, kind, from, counter, secret, sealed });
+    }
+
+    /// A slot that cannot be opened is answered with a state of ours, prekey included, so that the next one can be.
+    fn slot_useless(&mut self, from: PublicKey, serial: u64) {
+        self.send_directory(ToDirectory::TakeSlot(TakeSlot { from, serial }));
+        if self.book.of(&from).is_some() {
+            self.slot_due.insert(from);
+        }
+    }
+
+    pub(super) fn on_opened(&mut self, ticket: Ticket, plain: Result<Vec<u8>, NotOpened>) {
+        match self.opening.remove(&ticket) {
+            Some(Opening::Item { item, from, waited }) => self.on_item_opened(item, from, waited, plain),
+            Some(Opening::Slot { from, serial }) => self.on_slot_opened(from, serial, plain),
+            None => {}
+        }
+    }
+
+    fn on_item_opened(&mut self, item: u64, from: PublicKey, waited: bool, plain: Result<Vec<u8>, NotOpened>) {
+        let plain = match plain {
+            Ok(plain) => plain,
+            Err(NotOpened::WrongPrekey) => {
+                self.taken(Some(item), Taking::NotOpened);
+                return;
+            }
+            Err(NotOpened::Forged) => {
+                self.taken(Some(item), Taking::Stored);
+                return;
+            }
+        };
+        let Ok(parcel) = codec::decode::<Parcel>(&plain) else {
+            self.taken(Some(item), Taking::Stored);
+            return;
+        };
+        let named = parcel.binding.as_ref().is_some_and(|binding| self.hear_binding(&from, binding));
+        if !named && self.book.of(&from).is_none() {
+            // Nobody says who this is. Its sender still holds it and is told nothing.
+            self.taken(Some(item), Taking::Stored);
+            return;
+        }
+        self.arrive(from, parcel.envelope, Via::Directory, waited, Some(item));
+    }
+
+    fn on_slot_opened(&mut self, from: PublicKey, serial: u64, plain: Result<Vec<u8>, NotOpened>) {
+        match plain.map(|plain| codec::decode::<PairState>(&plain)) {
+            Ok(Ok(state)) => {
+                self.send_directory(ToDirectory::TakeSlot(TakeSlot { from, serial }));
+                if self.book.of(&from).is_some() {
+                    self.apply(from, state, Via::Directory);
+                }
+            }
+            Ok(Err(_)) | Err(NotOpened::Forged) => {
+                self.send_directory(ToDirectory::TakeSlot(TakeSlot { from, serial }));
+            }
+            Err(NotOpened::WrongPrekey) => self.slot_useless(from, serial),
+        }
+    }
+}

@@ -1,0 +1,565 @@
+//! The way of own messages: which way each takes now, deposits and their fates, states, lifetimes.
+
+use common::identity::PublicKey;
+use common::limits::{HAVE_MAX, HOUR_MS, MESSAGE_LIFETIME_MS, UNDELIVERED_WARNING_MS};
+use common::message::{Envelope, Header};
+use common::wire::codec;
+use common::wire::directory::{self as wire, Fate, Place, Refusal, Standing, ToDirectory};
+use common::wire::peer::{Parcel, PeerFrame};
+use rand_core::Rng;
+
+use super::{Messenger, Sealing, Then};
+use crate::event::{CommandId, LinkId, Output, SealedKind, Ticket};
+use crate::limits::{CANNOT_OPEN_MAX, DIRECT_TIMEOUT_MS, OFFER_AGAIN_MS, REDIAL_INTEREST_MS};
+use crate::outbox::{Deposit, Outgoing};
+use crate::route::{DepositWhen, Evidence, deposit_when};
+use crate::stored::{OutboxRow, Reason, State, StoreOp, StoreResult, Via};
+use crate::timers::Timer;
+
+/// Deposits being sealed or unanswered at once; the directory allows 256.
+const DEPOSITING_MAX: usize = 200;
+
+/// What one message needs now, as one look at it shows.
+enum Need {
+    Nothing,
+    Expire,
+    Warn,
+    Send,
+    Deposit,
+}
+
+/// What is the same for all messages to one person in one look.
+struct Look {
+    now_ms: u64,
+    age_ms: u64,
+    link: Option<LinkId>,
+    deposit: Option<u64>,
+    offer_kept: bool,
+    may_deposit: bool,
+}
+
+impl Messenger {
+    pub(super) fn place_of(&self, row: &OutboxRow) -> Place {
+        // Withdrawals after a new epoch name the old places, so the epoch is the one the row was deposited in: this
+        // is called before the epoch of the store changes, or for rows of the present one.
+        Place { recipient: row.recipient, epoch: self.meta.epoch.id, seq: row.seq }
+    }
+
+    fn envelope(&self, row: &OutboxRow) -> Envelope {
+        let floor = self.sent.get(&row.recipient).map_or(1, crate::lane::Sent::floor);
+        let header = Header {
+            sender: self.config.me,
+            recipient: row.recipient,
+            epoch: self.meta.epoch,
+            seq: row.seq,
+            floor: floor.min(row.seq),
+            id: row.id,
+            after: row.after,
+            ordered: row.ordered,
+            urgent: row.urgent,
+            conversation: row.conversation,
+            sent_at_ms: row.sent_at_ms,
+            kind: row.kind,
+        };
+        Envelope { header, body: row.body.clone() }
+    }
+
+    pub(super) fn on_queued(&mut self, recipient: PublicKey, seq: u64, command: CommandId, result: StoreResult) {
+        match result {
+            StoreResult::Queued { n } => {
+                let Some(message) = self.outbox.number(&recipient, seq, n) else { return };
+                let row = message.row.clone();
+                let to = self.called(&recipient);
+                let answer = crate::event::Answer::Sent { id: row.id, n, to, before: None };
+                self.reply(command, Ok(Box::new(answer)));
+                self.tell_state(&row, State::Queued, None, None, 0);
+                self.offer(recipient, seq);
+            }
+            StoreResult::QueuedBefore(message) => {
+                self.outbox.remove(&recipient, seq);
+                if let Some(lane) = self.sent.get_mut(&recipient) {
+                    lane.settle(seq);
+                }
+                let to = self.called(&message.other);
+                let (state, reason) = message.state.unwrap_or((State::Queued, None));
+                let before = Some((state, message.via, reason, message.elapsed_ms));
+                let answer = crate::event::Answer::Sent { id: message.id, n: message.n, to, before };
+                self.reply(command, Ok(Box::new(answer)));
+            }
+            StoreResult::Done | StoreResult::Arrived(_) => {}
+        }
+    }
+
+    /// The fast way of a message just committed: onto a good link without a look at the whole lane.
+    fn offer(&mut self, recipient: PublicKey, seq: u64) {
+        let evidence = self.evidence(&recipient);
+        let good = matches!(deposit_when(evidence), DepositWhen::After(_));
+        let in_window = self.sent.get(&recipient).is_some_and(|lane| lane.in_window(seq));
+        match self.links.open_to(&recipient).filter(|_| good && in_window && self.may_talk()) {
+            Some(link) if self.book.of(&recipient).is_some_and(|contact| contact.rival.is_none()) => {
+                self.send_on(link, recipient, seq);
+                self.timers.set_by(Timer::Peer(recipient), self.now.mono_ms + DIRECT_TIMEOUT_MS);
+            }
+            _ => self.tend(recipient),
+        }
+    }
+
+    fn send_on(&mut self, link: LinkId, recipient: PublicKey, seq: u64) {
+        let now_ms = self.now.mono_ms;
+        self.way(recipient).exchange_ms = Some(now_ms);
+        let Some(message) = self.outbox.at(&recipient, seq) else { return };
+        message.link = Some(link);
+        message.direct_by_ms = Some(now_ms + DIRECT_TIMEOUT_MS);
+        let row = message.row.clone();
+        let frame = Box::new(PeerFrame::Envelope(self.envelope(&row)));
+        self.out.push_back(Output::LinkSend { link, frame });
+    }
+
+    pub(super) fn evidence(&self, key: &PublicKey) -> Evidence {
+        let way = self.ways.get(key);
+        Evidence {
+            link: self.links.open_to(key).is_some(),
+            not_logged_in: way.is_some_and(|way| way.standing == Some(Standing::Offline)),
+            has_address: !self.addresses_of(key).is_empty(),
+            failed_ago_ms: way.and_then(|way| way.failed_ms).map(|at| self.now.mono_ms.saturating_sub(at)),
+        }
+    }
+
+    /// Looks after everything that concerns one person: the link, each message, and when to look again.
+    pub(super) fn tend(&mut self, key: PublicKey) {
+        self.timers.clear(Timer::Peer(key));
+        if !self.may_talk() {
+            return;
+        }
+        if self.book.of(&key).is_some_and(|contact| contact.rival.is_some()) {
+            self.hold_all(key, Reason::KeyChanged);
+            return;
+        }
+        self.dial_if_wanted(key);
+        self.note_direct_failure(key);
+        let look = self.look(key);
+        let needs = self.needs(key, &look);
+        for (seq, need) in needs {
+            match need {
+                Need::Nothing => {}
+                Need::Expire => self.set_state(key, seq, State::Expired, None, Some(Reason::Lifetime)),
+                Need::Warn => {
+                    let state = self.outbox.at(&key, seq).map_or(State::Queued, |message| message.row.state);
+                    self.set_state(key, seq, state, None, Some(Reason::Undelivered24h));
+                }
+                Need::Send => {
+                    if let Some(link) = look.link {
+                        self.send_on(link, key, seq);
+                    }
+                }
+                Need::Deposit => self.deposit(key, seq),
+            }
+        }
+        self.plan_next_look(key);
+    }
+
+    fn dial_if_wanted(&mut self, key: PublicKey) {
+        let now_ms = self.now.mono_ms;
+        if self.links.open_to(&key).is_some() || self.leaving.is_some() && self.outbox.waiting_for(&key) == 0 {
+            return;
+        }
+        let waiting = self.outbox.waiting_for(&key) > 0;
+        let way = self.way(key);
+        let lately = way.exchange_ms.is_some_and(|at| now_ms < at + REDIAL_INTEREST_MS);
+        let there = matches!(way.standing, Some(Standing::Online | Standing::Away | Standing::Busy));
+        let wanted = waiting || (lately && there);
+        let not_before_ms = way.redial.not_before_ms();
+        if !wanted {
+            return;
+        }
+        if now_ms >= not_before_ms {
+            self.dial(key);
+        } else {
+            self.timers.set_by(Timer::Peer(key), not_before_ms);
+        }
+    }
+
+    /// A message sent directly and not acknowledged in time is a sign of death.
+    fn note_direct_failure(&mut self, key: PublicKey) {
+        let now_ms = self.now.mono_ms;
+        let late = self.outbox.lane(&key).any(|message| {
+            message.deposit == Deposit::None && message.direct_by_ms.is_some_and(|by_ms| by_ms <= now_ms)
+        });
+        if late {
+            self.way(key).failed_ms = Some(now_ms);
+        }
+    }
+
+    fn look(&mut self, key: PublicKey) -> Look {
+        let now_ms = self.now.mono_ms;
+        let wait_ms = match deposit_when(self.evidence(&key)) {
+            DepositWhen::Now => None,
+            DepositWhen::After(wait_ms) => Some(wait_ms),
+        };
+        let returned_ms = self.ways.get(&key).and_then(|way| way.returned_ms);
+        Look {
+            now_ms,
+            age_ms: self.clock.age_ms(),
+            link: self.links.open_to(&key),
+            deposit: wait_ms,
+            offer_kept: returned_ms.is_some_and(|at| now_ms >= at + OFFER_AGAIN_MS),
+            may_deposit: self.session.is_online() && self.leaving.as_ref().is_none_or(|leaving| leaving.may_deposit()),
+        }
+    }
+
+    fn needs(&mut self, key: PublicKey, look: &Look) -> Vec<(u64, Need)> {
+        let Some(lane) = self.sent.get(&key) else { return Vec::new() };
+        let (floor, mut needs) = (lane.floor(), Vec::new());
+        let window_end = floor.saturating_add(common::limits::LANE_WINDOW);
+        for message in self.outbox.lane(&key) {
+            if message.row.seq >= window_end {
+                break;
+            }
+            if message.committed && !message.ending {
+                if let (Some(wait_ms), None) = (look.deposit, message.direct_by_ms) {
+                    message.direct_by_ms = Some(look.now_ms + wait_ms);
+                }
+                match need_of(message, look) {
+                    Need::Nothing => {}
+                    need => needs.push((message.row.seq, need)),
+                }
+            }
+        }
+        needs
+    }
+
+    fn plan_next_look(&mut self, key: PublicKey) {
+        let (now_ms, age_ms) = (self.now.mono_ms, self.clock.age_ms());
+        let linked = self.links.open_to(&key).is_some();
+        let returned_ms = self.ways.get(&key).and_then(|way| way.returned_ms);
+        let online = self.session.is_online();
+        let mut next: Option<u64> = None;
+        let mut by = |at_ms: u64| next = Some(next.map_or(at_ms, |next| next.min(at_ms)));
+        for message in self.outbox.lane(&key).filter(|message| message.committed && !message.ending) {
+            let age = age_ms.saturating_sub(message.row.queued_age_ms);
+            by(now_ms + MESSAGE_LIFETIME_MS.saturating_sub(age));
+            if message.row.reason.is_none() && age < UNDELIVERED_WARNING_MS {
+                by(now_ms + (UNDELIVERED_WARNING_MS - age));
+            }
+            if message.deposit == Deposit::None && online {
+                by(message.retry_at_ms.max(message.direct_by_ms.unwrap_or(now_ms + HOUR_MS)));
+            }
+            if message.deposit == Deposit::Kept && linked && message.link.is_none() {
+                by(returned_ms.unwrap_or(now_ms) + OFFER_AGAIN_MS);
+            }
+            if let Some(at_ms) = message.check_at_ms {
+                by(at_ms);
+            }
+        }
+        if let Some(at_ms) = next {
+            self.timers.set_by(Timer::Peer(key), at_ms.max(now_ms + 1));
+        }
+        if online {
+            self.check_kept(key);
+        }
+    }
+
+    /// Asks the directory what became of kept messages whose time has come.
+    fn check_kept(&mut self, key: PublicKey) {
+        let (now_ms, epoch) = (self.now.mono_ms, self.meta.epoch.id);
+        let mut places = Vec::new();
+        for message in self.outbox.lane(&key).filter(|message| message.deposit == Deposit::Kept) {
+            if message.check_at_ms.is_some_and(|at_ms| at_ms <= now_ms) && places.len() < HAVE_MAX {
+                message.plan_check(now_ms);
+                places.push(Place { recipient: key, epoch, seq: message.row.seq });
+            }
+        }
+        if !places.is_empty() {
+            let request = self.session.request();
+            self.send_directory(ToDirectory::Have(wire::Have { request, places }));
+        }
+    }
+
+    /// The directory's store is another one: what was kept there is checked within the hour, not all at once.
+    pub(super) fn check_all_soon(&mut self) {
+        let now_ms = self.now.mono_ms;
+        for key in self.outbox.recipients() {
+            let spread_ms = u64::from(self.rng.next_u32()) % HOUR_MS;
+            for message in self.outbox.lane(&key).filter(|message| message.deposit == Deposit::Kept) {
+                message.check_at_ms = Some(now_ms + spread_ms);
+            }
+        }
+    }
+
+    fn deposit(&mut self, key: PublicKey, seq: u64) {
+        if self.depositing >= DEPOSITING_MAX {
+            return;
+        }
+        let Some(record) = self.book.of(&key).and_then(|contact| contact.prekey.clone()) else {
+            self.refresh(key);
+            return;
+        };
+        let Ok(prekey) = record.verify(&key) else { return };
+        let Some(message) = self.outbox.at(&key, seq) else { return };
+        message.deposit = Deposit::Sealing;
+        let row = message.row.clone();
+        self.depositing += 1;
+        let parcel = Parcel { envelope: self.envelope(&row), binding: self.meta.binding.clone() };
+        let ticket = self.ticket();
+        let sealing = Sealing::Parcel { recipient: key, seq, id: row.id, prekey: prekey.counter };
+        self.sealing.insert(ticket, sealing);
+        let (kind, prekey, plain) = (SealedKind::Parcel, Box::new(prekey), codec::encode(&parcel));
+        self.out.push_back(Output::Seal { ticket, kind, to: key, prekey, plain });
+    }
+
+    pub(super) fn on_sealed(&mut self, ticket: Ticket, sealed: Option<Vec<u8>>) {
+        let (recipient, seq, id, prekey) = match self.sealing.remove(&ticket) {
+            Some(Sealing::Parcel { recipient, seq, id, prekey }) => (recipient, seq, id, prekey),
+            Some(Sealing::State { to, prekey }) => {
+                self.on_state_sealed(to, prekey, sealed);
+                return;
+            }
+            None => return,
+        };
+        let online = self.session.is_online();
+        let epoch = self.meta.epoch.id;
+        let waiting = self.outbox.at(&recipient, seq).filter(|m| m.deposit == Deposit::Sealing && !m.ending);
+        let (Some(message), Some(sealed), true) = (waiting, sealed, online) else {
+            self.depositing = self.depositing.saturating_sub(1);
+            if let Some(message) = self.outbox.at(&recipient, seq) {
+                message.deposit = Deposit::None;
+            }
+            return;
+        };
+        message.deposit = Deposit::Sent;
+        let deposit = wire::Deposit {
+            place: Place { recipient, epoch, seq },
+            tag: id.tag(),
+            prekey,
+            urgent: message.row.urgent,
+            human: true,
+            sealed,
+        };
+        self.send_directory(ToDirectory::Deposit(deposit));
+    }
+
+    pub(super) fn on_deposited(&mut self, answers: Vec<wire::DepositAnswer>) {
+        let mut touched = std::collections::BTreeSet::new();
+        for answer in answers {
+            let place = answer.place;
+            self.depositing = self.depositing.saturating_sub(1);
+            if place.epoch != self.meta.epoch.id {
+                continue;
+            }
+            touched.insert(place.recipient);
+            let now_ms = self.now.mono_ms;
+            let Some(message) = self.outbox.at(&place.recipient, place.seq).filter(|message| !message.ending) else {
+                // Settled meanwhile: what was just kept is stale.
+                self.withdraw_due.push(place);
+                continue;
+            };
+            match answer.refusal {
+                None => {
+                    message.deposit = Deposit::Kept;
+                    message.refusals = 0;
+                    message.checks = 0;
+                    message.plan_check(now_ms);
+                    self.set_state(place.recipient, place.seq, State::Kept, Some(Via::Directory), None);
+                }
+                Some(refusal) => self.deposit_refused(place, &refusal),
+            }
+        }
+        for key in touched {
+            self.tend(key);
+        }
+        self.tend_others_after_deposits();
+    }
+
+    /// Deposits that had to wait for room go on.
+    fn tend_others_after_deposits(&mut self) {
+        if self.depositing > 0 {
+            return;
+        }
+        for key in self.outbox.recipients() {
+            self.tend(key);
+        }
+    }
+
+    fn deposit_refused(&mut self, place: Place, refusal: &Refusal) {
+        let now_ms = self.now.mono_ms;
+        if let Some(message) = self.outbox.at(&place.recipient, place.seq) {
+            message.refused(now_ms);
+        }
+        let reason = match refusal {
+            Refusal::Conflict => {
+                self.want_epoch(self.meta.epoch.generation);
+                return;
+            }
+            Refusal::NoSuchUser => {
+                self.name_successor(place.recipient);
+                return;
+            }
+            Refusal::NoPrekey => Reason::NoPrekey,
+            Refusal::MailboxFull => Reason::MailboxFull,
+            Refusal::StrangersFull => Reason::StrangersFull,
+            Refusal::DiskFull => Reason::DiskFull,
+            Refusal::RateLimited(_) => Reason::RateLimited,
+            Refusal::StoreFailed => Reason::DirectoryStore,
+            Refusal::QuotaExceeded
+            | Refusal::NameTaken
+            | Refusal::AlreadyRegistered(_)
+            | Refusal::NotRegistered
+            | Refusal::TooLarge { .. }
+            | Refusal::Invalid => Reason::Quota,
+        };
+        self.set_state(place.recipient, place.seq, State::Held, None, Some(reason));
+    }
+
+    pub(super) fn on_had(&mut self, fates: Vec<(Place, Fate)>) {
+        let now_ms = self.now.mono_ms;
+        for (place, fate) in fates {
+            if place.epoch != self.meta.epoch.id {
+                continue;
+            }
+            let key = place.recipient;
+            let Some(message) = self.outbox.at(&key, place.seq).filter(|m| m.deposit == Deposit::Kept) else {
+                continue;
+            };
+            match fate {
+                Fate::Held => {}
+                Fate::Taken => {
+                    // Give its acknowledgement an hour, then hand it in again.
+                    if message.checks > 1 {
+                        message.deposit = Deposit::None;
+                    } else {
+                        message.check_at_ms = Some(now_ms + HOUR_MS);
+                    }
+                }
+                Fate::NotOpened => self.not_opened(key, place.seq),
+                Fate::Expired | Fate::Unknown => {
+                    message.deposit = Deposit::None;
+                    message.check_at_ms = None;
+                    self.set_state(key, place.seq, State::Queued, None, None);
+                }
+            }
+            self.tend(key);
+        }
+    }
+
+    pub(super) fn on_not_opened_elsewhere(&mut self, not: wire::NotOpened) {
+        for place in not.places {
+            if let Some(record) = &not.prekey {
+                self.book.hear_prekey(&place.recipient, record);
+            }
+            if place.epoch == self.meta.epoch.id {
+                self.not_opened(place.recipient, place.seq);
+                self.tend(place.recipient);
+            }
+        }
+    }
+
+    fn not_opened(&mut self, key: PublicKey, seq: u64) {
+        let Some(message) = self.outbox.at(&key, seq) else { return };
+        message.deposit = Deposit::None;
+        message.check_at_ms = None;
+        message.unopened += 1;
+        if message.unopened >= CANNOT_OPEN_MAX {
+            message.retry_at_ms = self.now.mono_ms + common::limits::DAY_MS;
+            self.set_state(key, seq, State::Held, None, Some(Reason::CannotOpen));
+        } else {
+            self.set_state(key, seq, State::Queued, None, None);
+        }
+        self.way(key).looked_up = false;
+        self.refresh(key);
+    }
+
+    /// A newer prekey of somebody: what waited for one may go.
+    pub(super) fn reseal(&mut self, key: PublicKey) {
+        for message in self.outbox.lane(&key) {
+            if message.row.reason == Some(Reason::NoPrekey) || message.row.reason == Some(Reason::CannotOpen) {
+                message.retry_at_ms = 0;
+            }
+        }
+    }
+
+    /// Everything that waits for `key` waits for a condition now.
+    pub(super) fn hold_all(&mut self, key: PublicKey, reason: Reason) {
+        let seqs: Vec<u64> = self.outbox.lane(&key).filter(|m| m.committed && !m.ending).map(|m| m.row.seq).collect();
+        for seq in seqs {
+            self.set_state(key, seq, State::Held, None, Some(reason));
+        }
+    }
+
+    /// Decides a state. It is told after the commit, once.
+    pub(super) fn set_state(
+        &mut self,
+        key: PublicKey,
+        seq: u64,
+        state: State,
+        via: Option<Via>,
+        reason: Option<Reason>,
+    ) {
+        let (age_ms, at_ms) = (self.clock.age_ms(), self.now.wall_ms);
+        let Some(message) = self.outbox.at(&key, seq) else { return };
+        if message.ending || !message.committed || (message.row.state == state && message.row.reason == reason) {
+            return;
+        }
+        message.ending = state.is_settled();
+        message.row.state = state;
+        message.row.reason = reason;
+        let (n, elapsed_ms) = (message.row.n, age_ms.saturating_sub(message.row.queued_age_ms));
+        self.store(
+            StoreOp::State { n, recipient: key, state, via, reason, at_ms, elapsed_ms },
+            Then::State { n, state, via, reason, elapsed_ms },
+        );
+    }
+
+    pub(super) fn on_state_committed(
+        &mut self,
+        n: u64,
+        state: State,
+        via: Option<Via>,
+        reason: Option<Reason>,
+        elapsed_ms: u64,
+    ) {
+        let Some((key, seq)) = self.outbox.place(n) else { return };
+        let Some(row) = self.outbox.at(&key, seq).map(|message| message.row.clone()) else { return };
+        self.tell_state(&row, state, via, reason, elapsed_ms);
+        if !state.is_settled() {
+            return;
+        }
+        let Some(message) = self.outbox.remove(&key, seq) else { return };
+        if message.deposit == Deposit::Sent || (message.deposit == Deposit::Kept && via != Some(Via::Directory)) {
+            self.withdraw_due.push(self.place_of(&message.row));
+        }
+        let mut more_waits = false;
+        if let Some(lane) = self.sent.get_mut(&key) {
+            more_waits = !lane.in_window(lane.last_seq());
+            lane.settle(seq);
+        }
+        if matches!(state, State::Expired | State::Cancelled) {
+            self.ended.insert((key, seq), message.row);
+            // The hole it leaves must not hold up what follows it at the recipient.
+            self.ack_due.insert(key);
+        }
+        if more_waits {
+            self.timers.set_by(Timer::Peer(key), self.now.mono_ms + 2);
+        }
+    }
+}
+
+fn need_of(message: &Outgoing, look: &Look) -> Need {
+    let age_ms = look.age_ms.saturating_sub(message.row.queued_age_ms);
+    if age_ms >= MESSAGE_LIFETIME_MS {
+        return Need::Expire;
+    }
+    if age_ms >= UNDELIVERED_WARNING_MS && message.row.reason.is_none() {
+        return Need::Warn;
+    }
+    if look.link.is_some() && message.link != look.link && (message.deposit != Deposit::Kept || look.offer_kept) {
+        return Need::Send;
+    }
+    let waited = match look.deposit {
+        None => true,
+        Some(_) => message.direct_by_ms.is_some_and(|by_ms| by_ms <= look.now_ms),
+    };
+    if look.may_deposit && message.deposit == Deposit::None && waited && message.retry_at_ms <= look.now_ms {
+        return Need::Deposit;
+    }
+    Need::Nothing
+}

@@ -1,0 +1,371 @@
+//! The directory: connecting, logging in, coming online, and what its frames mean.
+
+use common::identity::PublicKey;
+use common::limits::{HAVE_MAX, KEEP_ALIVE_MS, SESSION_DEAD_MS, TAKE_MAX};
+use common::wire::VERSIONS;
+use common::wire::directory::{self as wire, FromDirectory, Refusal, ToDirectory};
+use rand_core::Rng;
+
+use super::commands::Pending;
+use super::people::LookUp;
+use super::{Messenger, Then};
+use crate::command::{CommandError, ErrorCode};
+use crate::event::{DirectoryEnd, Event, Exit, Output};
+use crate::outbox::Deposit;
+use crate::registration::Step;
+use crate::stored::{DirectoryRecord, StoreOp};
+use crate::timers::Timer;
+
+impl Messenger {
+    pub(super) fn connect(&mut self) {
+        if self.session.step() == Step::Idle && self.meta.wants_online && !self.meta.suspended {
+            self.timers.clear(Timer::Reconnect);
+            self.session.go(Step::Connecting);
+            self.out.push_back(Output::DirectoryConnect);
+        }
+    }
+
+    pub(super) fn send_directory(&mut self, frame: ToDirectory) {
+        self.out.push_back(Output::DirectorySend(Box::new(frame)));
+    }
+
+    pub(super) fn on_directory_up(&mut self, key: PublicKey) {
+        if self.session.step() != Step::Connecting {
+            self.out.push_back(Output::DirectoryClose);
+            return;
+        }
+        let first = self.session.up(self.now.mono_ms);
+        let pinned = self.directory.as_ref().map(|directory| directory.key);
+        let right = match self.config.directory_pin {
+            Some(pin) => pin == key.fingerprint(),
+            None => pinned.is_none_or(|pinned| pinned == key),
+        };
+        if !right {
+            self.refuse_directory(key, first);
+            return;
+        }
+        if pinned != Some(key) {
+            let address = self.config.directory.clone();
+            let record = DirectoryRecord { address, key, store_id: [0; 16], commits: 0, token: None };
+            self.store(StoreOp::PutDirectory(Box::new(record.clone())), Then::Nothing);
+            self.directory = Some(record);
+        }
+        self.timers.set(Timer::KeepAlive, self.now.mono_ms + KEEP_ALIVE_MS);
+        self.hello();
+    }
+
+    fn refuse_directory(&mut self, key: PublicKey, first: bool) {
+        let pinned = match (self.config.directory_pin, &self.directory) {
+            (Some(pin), _) => pin.to_string(),
+            (None, Some(directory)) => directory.key.fingerprint().to_string(),
+            (None, None) => String::new(),
+        };
+        let message = format!(
+            "the directory {} shows the key {}, but {pinned} is pinned; nothing was sent. If its owner made a new key, \
+             start once with -d {}#{}",
+            self.config.directory,
+            key.fingerprint(),
+            self.config.directory,
+            key.fingerprint()
+        );
+        self.tell(Event::Error(CommandError::new(ErrorCode::DirectoryKeyChanged, message)));
+        self.out.push_back(Output::DirectoryClose);
+        if first {
+            self.exit(Exit::WrongDirectoryKey);
+        } else {
+            self.directory_lost();
+        }
+    }
+
+    fn hello(&mut self) {
+        let token = self.directory.as_ref().and_then(|directory| directory.token);
+        let hello = wire::Hello {
+            versions: VERSIONS,
+            features: 0,
+            instance: self.config.instance,
+            epoch: self.meta.epoch,
+            token,
+        };
+        self.send_directory(ToDirectory::Hello(hello));
+    }
+
+    /// After a new epoch: the session that asked for it goes on, with no token of the old one.
+    pub(super) fn greet_directory_again(&mut self) {
+        if self.session.step() == Step::Greeting {
+            if let Some(directory) = &mut self.directory {
+                directory.token = None;
+            }
+            self.hello();
+        }
+    }
+
+    pub(super) fn on_directory_down(&mut self, end: DirectoryEnd) {
+        match end {
+            DirectoryEnd::NotReached | DirectoryEnd::Lost | DirectoryEnd::Garbage => self.directory_lost(),
+        }
+    }
+
+    /// There is no session any more: what it carried starts over with the next one.
+    pub(super) fn directory_lost(&mut self) {
+        if self.session.step() == Step::Idle {
+            return;
+        }
+        let was_online = self.session.is_online();
+        let random = self.rng.next_u32();
+        let delay_ms = self.session.down(random);
+        self.timers.clear(Timer::KeepAlive);
+        if was_online && let Some(name) = self.my_name() {
+            self.tell(Event::Offline(name));
+        }
+        self.online_request = None;
+        self.prekey_request = None;
+        self.depositing = 0;
+        self.draining = false;
+        self.lookups.retain(|_, why| matches!(why, LookUp::Command(_)));
+        for way in self.ways.values_mut() {
+            way.looked_up = false;
+            way.standing = None;
+        }
+        for key in self.outbox.recipients() {
+            for message in self.outbox.lane(&key) {
+                if matches!(message.deposit, Deposit::Sealing | Deposit::Sent) {
+                    message.deposit = Deposit::None;
+                }
+            }
+            self.tend(key);
+        }
+        if self.meta.wants_online && !self.meta.suspended && self.leaving.is_none() {
+            self.timers.set(Timer::Reconnect, self.now.mono_ms + delay_ms);
+        }
+        self.directory_is_down_for_commands();
+    }
+
+    pub(super) fn keep_alive(&mut self) {
+        if self.session.step() == Step::Idle {
+            return;
+        }
+        if self.now.mono_ms >= self.session.heard_ms() + SESSION_DEAD_MS {
+            self.out.push_back(Output::DirectoryClose);
+            self.directory_lost();
+            return;
+        }
+        self.send_directory(ToDirectory::Ping(wire::Ping {}));
+        self.timers.set(Timer::KeepAlive, self.now.mono_ms + KEEP_ALIVE_MS);
+    }
+
+    pub(super) fn on_directory_frame(&mut self, frame: FromDirectory) {
+        if matches!(self.session.step(), Step::Idle | Step::Connecting) {
+            return;
+        }
+        self.session.heard(self.now.mono_ms);
+        match frame {
+            FromDirectory::Welcome(welcome) => self.on_welcome(welcome),
+            FromDirectory::Behind(behind) => self.want_epoch(behind.highest_generation),
+            FromDirectory::Rejected(rejected) => self.on_rejected(&rejected.reason),
+            FromDirectory::TokenKept(_) => self.on_logged_in(),
+            FromDirectory::TakenOver(_) => self.suspend(),
+            FromDirectory::Done(done) => self.on_done(done.request),
+            FromDirectory::Refused(refused) => self.on_refused(refused.request, &refused.reason),
+            FromDirectory::Registered(registered) => self.on_registered(registered),
+            FromDirectory::Person(person) => self.on_person(person.request, person.profile),
+            FromDirectory::People(people) => self.on_people(people),
+            FromDirectory::Presence(presence) => self.on_presence(presence),
+            FromDirectory::Deposited(deposited) => self.on_deposited(deposited.answers),
+            FromDirectory::Had(had) => self.on_had(had.fates),
+            FromDirectory::Item(item) => self.on_item(item),
+            FromDirectory::DrainBegin(begin) => {
+                self.draining = true;
+                if begin.human > 0 && self.config.shows {
+                    self.tell(Event::Pending(begin.human));
+                }
+            }
+            FromDirectory::DrainEnd(_) => self.draining = false,
+            FromDirectory::Slot(slot) => self.on_slot(slot),
+            FromDirectory::NotOpened(not) => self.on_not_opened_elsewhere(not),
+            FromDirectory::Pong(_) | FromDirectory::Unsupported(_) => {}
+        }
+    }
+
+    fn on_welcome(&mut self, welcome: wire::Welcome) {
+        if self.session.step() != Step::Greeting {
+            return;
+        }
+        let Some(directory) = &mut self.directory else { return };
+        let known = directory.store_id != [0; 16];
+        let other_store = directory.store_id != welcome.store_id || welcome.commits < directory.commits;
+        directory.store_id = welcome.store_id;
+        directory.commits = welcome.commits;
+        directory.token = Some(welcome.token);
+        let record = directory.clone();
+        self.clock.confirm(welcome.now_ms, self.now);
+        self.session.go(Step::Confirming);
+        let bound = welcome
+            .binding
+            .filter(|binding| binding.verify(&record.key).is_ok_and(|bound| bound.key == self.config.me));
+        self.store(StoreOp::PutDirectory(Box::new(record)), Then::Token);
+        if known && other_store {
+            self.check_all_soon();
+        }
+        if bound.is_some() {
+            if self.meta.binding != bound {
+                self.meta.binding = bound;
+                self.meta_changed = true;
+            }
+        } else if self.meta.binding.is_some() {
+            self.name_is_gone(other_store);
+        }
+    }
+
+    /// The directory does not know our name. A new store has to be told again; otherwise it was released there.
+    fn name_is_gone(&mut self, other_store: bool) {
+        let name = self.my_name();
+        self.meta.binding = None;
+        self.meta_changed = true;
+        if other_store {
+            self.config.name = name.or(self.config.name.take());
+            return;
+        }
+        self.config.name = None;
+        let name = name.map_or_else(String::new, |name| name.to_string());
+        let message = format!("the name {name} was released at the directory; !register NAME takes one again");
+        self.tell(Event::Error(CommandError::new(ErrorCode::NotRegistered, message)));
+    }
+
+    fn on_rejected(&mut self, reason: &wire::Rejection) {
+        let message = match reason {
+            wire::Rejection::Version(low, high) => format!(
+                "the directory speaks protocol versions {low} to {high}, this program {} to {}; update the older one",
+                VERSIONS.0, VERSIONS.1
+            ),
+            wire::Rejection::Protocol => "the directory refused the session".to_owned(),
+            wire::Rejection::Full(_) | wire::Rejection::ShuttingDown => return,
+        };
+        self.tell(Event::Error(CommandError::new(ErrorCode::DirectoryUnreachable, message)));
+    }
+
+    pub(super) fn on_token_committed(&mut self) {
+        if self.session.step() == Step::Confirming
+            && let Some(token) = self.directory.as_ref().and_then(|directory| directory.token)
+        {
+            self.send_directory(ToDirectory::ConfirmToken(wire::ConfirmToken { token }));
+        }
+    }
+
+    fn on_logged_in(&mut self) {
+        if self.session.step() != Step::Confirming {
+            return;
+        }
+        self.session.go(Step::LoggedIn);
+        self.come_online();
+        self.commands_after_login();
+    }
+
+    /// Publishes presence if there is a name; asks for one if one is wanted.
+    pub(super) fn come_online(&mut self) {
+        if self.session.step() != Step::LoggedIn || self.online_request.is_some() {
+            return;
+        }
+        let Some(prekey) = self.prekeys.current().map(|key| key.record.clone()) else { return };
+        let request = self.session.request();
+        if self.meta.binding.is_some() {
+            self.online_request = Some(request);
+            let candidates = self.config.candidates.clone();
+            self.send_directory(ToDirectory::Online(wire::Online { request, candidates, prekey }));
+            return;
+        }
+        let wanted = self.pending.values().find_map(|pending| match pending {
+            Pending::Register { name, .. } => Some(name.clone()),
+            _ => None,
+        });
+        if let Some(name) = wanted.or_else(|| self.config.name.clone()) {
+            self.online_request = Some(request);
+            self.send_directory(ToDirectory::Register(wire::Register { request, name, prekey }));
+        }
+    }
+
+    fn on_registered(&mut self, registered: wire::Registered) {
+        if self.online_request != Some(registered.request) {
+            return;
+        }
+        self.online_request = None;
+        let Some(directory) = self.directory.as_ref().map(|directory| directory.key) else { return };
+        let Ok(bound) = registered.binding.verify(&directory) else { return };
+        if bound.key != self.config.me {
+            return;
+        }
+        self.meta.binding = Some(registered.binding);
+        self.meta_changed = true;
+        self.tell(Event::Registered(bound.name));
+        self.come_online();
+    }
+
+    fn on_done(&mut self, request: u32) {
+        if self.online_request == Some(request) {
+            self.online_request = None;
+            self.session.go(Step::Online);
+            self.prekey_confirmed();
+            if let Some(name) = self.my_name() {
+                self.tell(Event::Online(name));
+            }
+            self.watch_all();
+            self.send_takes();
+            self.commands_after_online();
+            for key in self.outbox.recipients() {
+                self.tend(key);
+            }
+        } else if self.prekey_request == Some(request) {
+            self.prekey_request = None;
+            self.prekey_confirmed();
+        } else {
+            self.command_done(request);
+        }
+    }
+
+    fn on_refused(&mut self, request: u32, reason: &Refusal) {
+        if self.lookups.contains_key(&request) {
+            self.on_nobody(request, reason);
+        } else if self.online_request == Some(request) {
+            self.online_request = None;
+            self.registration_refused(reason);
+        } else {
+            self.command_refused(request, reason);
+        }
+    }
+
+    /// Takings and withdrawals of this turn. What cannot be said now is said by the mail coming again.
+    pub(super) fn send_takes(&mut self) {
+        if !self.session.is_logged_in() {
+            self.take_due.clear();
+            self.withdraw_due.clear();
+            return;
+        }
+        while !self.take_due.is_empty() {
+            let count = self.take_due.len().min(TAKE_MAX);
+            let items = self.take_due.drain(..count).collect();
+            self.send_directory(ToDirectory::Take(wire::Take { items }));
+        }
+        while !self.withdraw_due.is_empty() {
+            let count = self.withdraw_due.len().min(HAVE_MAX);
+            let places = self.withdraw_due.drain(..count).collect();
+            self.send_directory(ToDirectory::Withdraw(wire::Withdraw { places }));
+        }
+    }
+
+    pub(super) fn on_network_changed(&mut self, candidates: Vec<std::net::SocketAddr>) {
+        self.config.candidates = candidates;
+        self.session.forgive();
+        if self.session.step() == Step::Idle {
+            self.connect();
+        } else if self.session.is_online() {
+            // Publishes the new addresses, and finds out whether the session survived.
+            self.session.go(Step::LoggedIn);
+            self.come_online();
+            self.send_directory(ToDirectory::Ping(wire::Ping {}));
+        }
+        let keys: Vec<PublicKey> = self.ways.keys().copied().collect();
+        for key in keys {
+            self.way(key).redial.reset();
+            self.tend(key);
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Own messages on their way: what each unsettled one is doing now. Which way to take is decided elsewhere; here stands
+//! what was tried, and the limits of what may wait.
+
+use std::collections::BTreeMap;
+
+use common::identity::PublicKey;
+use common::limits::HOUR_MS;
+
+use crate::event::LinkId;
+use crate::limits::{OUTBOX_MAX, OUTBOX_MAX_BYTES};
+use crate::stored::OutboxRow;
+
+/// How far a message's deposit at the directory is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deposit {
+    /// Nothing was handed in, or it is not there any more.
+    None,
+    /// Being sealed.
+    Sealing,
+    /// Handed in, not answered.
+    Sent,
+    /// Kept on the directory's disk.
+    Kept,
+}
+
+/// One unsettled message.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// The row, as last decided.
+    pub row: OutboxRow,
+    /// The commit that queued it is done; only then may it leave.
+    pub committed: bool,
+    /// An end was decided and is being committed.
+    pub ending: bool,
+    /// Sent on this link.
+    pub link: Option<LinkId>,
+    /// Nothing acknowledged by then (monotonic): the direct attempt has failed.
+    pub direct_by_ms: Option<u64>,
+    /// The deposit.
+    pub deposit: Deposit,
+    /// The deposit was refused: not again before (monotonic).
+    pub retry_at_ms: u64,
+    /// How often it was refused in a row.
+    pub refusals: u32,
+    /// How often the recipient could not open it.
+    pub unopened: u32,
+    /// When to ask the directory what became of it (monotonic).
+    pub check_at_ms: Option<u64>,
+    /// How often it was asked.
+    pub checks: u32,
+}
+
+impl Outgoing {
+    /// A row as loaded or as just decided.
+    #[must_use]
+    pub fn new(row: OutboxRow, committed: bool) -> Self {
+        Self {
+            row,
+            committed,
+            ending: false,
+            link: None,
+            direct_by_ms: None,
+            deposit: Deposit::None,
+            retry_at_ms: 0,
+            refusals: 0,
+            unopened: 0,
+            check_at_ms: None,
+            checks: 0,
+        }
+    }
+
+    /// When to ask about a kept message next: after 1 h, 6 h, 24 h, then daily.
+    pub fn plan_check(&mut self, now_ms: u64) {
+        let hours = [1, 5, 18, 24][(self.checks as usize).min(3)];
+        self.checks += 1;
+        self.check_at_ms = Some(now_ms + hours * HOUR_MS);
+    }
+
+    /// The deposit was refused: the next try comes later each time, at most after ten minutes.
+    pub fn refused(&mut self, now_ms: u64) {
+        self.deposit = Deposit::None;
+        let delay_ms = (5_000_u64 << self.refusals.min(7)).min(600_000);
+        self.refusals += 1;
+        self.retry_at_ms = now_ms + delay_ms;
+    }
+}
+
+/// The outbox is full; says which limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Full {
+    /// Too many messages.
+    #[error("{OUTBOX_MAX} messages are waiting already; wait until some are delivered, or cancel some")]
+    Messages,
+    /// Too many bytes.
+    #[error("{} MiB of messages are waiting already; wait until some are delivered", OUTBOX_MAX_BYTES / 1024 / 1024)]
+    Bytes,
+}
+
+/// All unsettled messages, by recipient and seq.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    lanes: BTreeMap<PublicKey, BTreeMap<u64, Outgoing>>,
+    places: BTreeMap<u64, (PublicKey, u64)>,
+    count: usize,
+    bytes: usize,
+}
+
+impl Outbox {
+    /// Whether a message of `bytes` fits.
+    ///
+    /// # Errors
+    /// [`Full`] with the limit that is reached.
+    pub fn room_for(&self, bytes: usize) -> Result<(), Full> {
+        if self.count >= OUTBOX_MAX {
+            return Err(Full::Messages);
+        }
+        if self.bytes + bytes > OUTBOX_MAX_BYTES {
+            return Err(Full::Bytes);
+        }
+        Ok(())
+    }
+
+    /// Takes a message in.
+    pub fn put(&mut self, message: Outgoing) {
+        self.count += 1;
+        self.bytes += message.row.body.len();
+        let (recipient, seq) = (message.row.recipient, message.row.seq);
+        if message.row.n != 0 {
+            self.places.insert(message.row.n, (recipient, seq));
+        }
+        self.lanes.entry(recipient).or_default().insert(seq, message);
+    }
+
+    /// The store gave it a number: it is committed.
+    pub fn number(&mut self, recipient: &PublicKey, seq: u64, n: u64) -> Option<&mut Outgoing> {
+        self.places.insert(n, (*recipient, seq));
+        let message = self.lanes.get_mut(recipient)?.get_mut(&seq)?;
+        message.row.n = n;
+        message.committed = true;
+        Some(message)
+    }
+
+    /// Lets a message go.
+    pub fn remove(&mut self, recipient: &PublicKey, seq: u64) -> Option<Outgoing> {
+        let lane = self.lanes.get_mut(recipient)?;
+        let message = lane.remove(&seq)?;
+        if lane.is_empty() {
+            self.lanes.remove(recipient);
+        }
+        self.count -= 1;
+        self.bytes -= message.row.body.len();
+        self.places.remove(&message.row.n);
+        Some(message)
+    }
+
+    /// The message at a place.
+    pub fn at(&mut self, recipient: &PublicKey, seq: u64) -> Option<&mut Outgoing> {
+        self.lanes.get_mut(recipient)?.get_mut(&seq)
+    }
+
+    /// The place of a number.
+    #[must_use]
+    pub fn place(&self, n: u64) -> Option<(PublicKey, u64)> {
+        self.places.get(&n).copied()
+    }
+
+    /// One lane's messages in order of seq.
+    pub fn lane(&mut self, recipient: &PublicKey) -> impl Iterator<Item = &mut Outgoing> {
+        self.lanes.get_mut(recipient).into_iter().flat_map(BTreeMap::values_mut)
+    }
+
+    /// How many wait for one recipient.
+    #[must_use]
+    pub fn waiting_for(&self, recipient: &PublicKey) -> usize {
+        self.lanes.get(recipient).map_or(0, BTreeMap::len)
+    }
+
+    /// How many wait in all.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Everybody something waits for.
+    #[must_use]
+    pub fn recipients(&self) -> Vec<PublicKey> {
+        self.lanes.keys().copied().collect()
+    }
+
+    /// All messages.
+    pub fn all(&self) -> impl Iterator<Item = &Outgoing> {
+        self.lanes.values().flat_map(BTreeMap::values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::message::{Conversation, MessageId};
+
+    use super::*;
+    use crate::stored::State;
+
+    fn row(seq: u64, body: usize) -> OutboxRow {
+        OutboxRow {
+            n: seq,
+            id: MessageId([1; 16]),
+            recipient: PublicKey([1; 32]),
+            seq,
+            after: None,
+            ordered: true,
+            urgent: false,
+            conversation: Conversation::Pair,
+            sent_at_ms: 0,
+            kind: 1,
+            body: vec![0; body],
+            state: State::Queued,
+            reason: None,
+            queued_age_ms: 0,
+        }
+    }
+
+    #[test]
+    fn the_outbox_refuses_over_its_limits_and_has_room_again() {
+        let mut outbox = Outbox::default();
+        outbox.put(Outgoing::new(row(1, OUTBOX_MAX_BYTES), true));
+        assert_eq!(outbox.room_for(1), Err(Full::Bytes));
+        outbox.remove(&PublicKey([1; 32]), 1);
+        assert!(outbox.room_for(1).is_ok() && outbox.is_empty());
+    }
+
+    #[test]
+    fn checks_come_after_1_6_and_24_hours_and_then_daily() {
+        let mut message = Outgoing::new(row(1, 1), true);
+        let mut now_ms = 0;
+        let mut hours = Vec::new();
+        for _ in 0..5 {
+            message.plan_check(now_ms);
+            now_ms = message.check_at_ms.unwrap();
+            hours.push(now_ms / HOUR_MS);
+        }
+        assert_eq!(hours, [1, 6, 24, 48, 72]);
+    }
+}
