@@ -136,11 +136,8 @@ impl Shared {
         }
         let mut rng = self.rng.lock().expect("no holder panics");
         let mut happens = |percent: u32| rng.next_u32() % 100 < percent;
-        let (lost, doubled, reordered) = (
-            happens(self.shape.loss_percent),
-            happens(self.shape.double_percent),
-            happens(self.shape.reorder_percent),
-        );
+        let (lost, doubled, reordered) =
+            (happens(self.shape.loss_percent), happens(self.shape.double_percent), happens(self.shape.reorder_percent));
         if lost {
             count(&self.counts.lost);
             return Luck::Lost;
@@ -202,5 +199,45 @@ async fn answer(back: Arc<UdpSocket>, front: Arc<UdpSocket>, client: SocketAddr,
             // An ICMP error for something sent before; the socket lives on.
             Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many of 400 datagrams come through a relay of this shape, doubles counted.
+    fn arrived(shape: Shape, shut: bool) -> usize {
+        let ip = IpAddr::from([127, 0, 0, 1]);
+        let relay = Relay::open(ip, shape, 7);
+        let target = std::net::UdpSocket::bind((ip, 0)).unwrap();
+        target.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        relay.pass_to(target.local_addr().unwrap());
+        if shut {
+            relay.shut();
+        }
+        let client = std::net::UdpSocket::bind((ip, 0)).unwrap();
+        let mut count = 0;
+        for number in 0..400u32 {
+            client.send_to(&number.to_be_bytes(), relay.address()).unwrap();
+            if number % 50 == 49 {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        while let Ok((_, from)) = target.recv_from(&mut [0; 16]) {
+            assert_ne!(from, client.local_addr().unwrap(), "the target sees the relay");
+            count += 1;
+        }
+        count
+    }
+
+    #[test]
+    fn a_relay_does_what_its_shape_says() {
+        assert_eq!(arrived(Shape::default(), true), 0);
+        assert_eq!(arrived(Shape { loss_percent: 100, ..Shape::default() }, false), 0);
+        let doubled = arrived(Shape { double_percent: 100, reorder_percent: 50, ..Shape::default() }, false);
+        assert!((401..=800).contains(&doubled), "{doubled}");
+        let lossy = arrived(Shape { loss_percent: 50, ..Shape::default() }, false);
+        assert!((100..300).contains(&lossy), "{lossy}");
     }
 }

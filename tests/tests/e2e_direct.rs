@@ -166,7 +166,8 @@ fn a_line_that_loses_doubles_and_reorders_delivers_everything_once_and_in_order(
     assert_output(&bob, "alice", &numbered("there ", COUNT));
     assert_history(&alice, "bob", &numbered("back ", COUNT));
     assert_output(&alice, "bob", &numbered("back ", COUNT));
-    let sum = |pick: fn(&system_tests::lossy::Counts) -> u64| relays.iter().map(|relay| pick(relay.counts())).sum::<u64>();
+    let sum =
+        |pick: fn(&system_tests::lossy::Counts) -> u64| relays.iter().map(|relay| pick(relay.counts())).sum::<u64>();
     assert!(sum(|counts| counts.lost.load(Ordering::Relaxed)) > 0, "the line did lose");
     assert!(sum(|counts| counts.doubled.load(Ordering::Relaxed)) > 0, "the line did double");
     assert!(sum(|counts| counts.reordered.load(Ordering::Relaxed)) > 0, "the line did reorder");

@@ -117,7 +117,8 @@ fn a_rolled_back_recipient_gets_everything_that_was_not_settled_once() {
     system_tests::checks::assert_unique(&history, "id");
     let texts = texts_from(&history, "alice");
     let unsettled: Vec<String> = texts.iter().filter(|text| !numbered("m", 6)[3..].contains(text)).cloned().collect();
-    let wanted: Vec<String> = numbered("m", 12).into_iter().filter(|text| !numbered("m", 6)[3..].contains(text)).collect();
+    let wanted: Vec<String> =
+        numbered("m", 12).into_iter().filter(|text| !numbered("m", 6)[3..].contains(text)).collect();
     assert_eq!(unsettled, wanted, "settled ones may be gone with the disk, nothing else, and in order");
     // Its own lane does not reuse what it had used either.
     let back = bob.send("alice", "back");
@@ -156,7 +157,6 @@ fn a_rolled_back_directory_loses_nothing_that_was_not_settled() {
     world.directory.terminate();
     copy_dir(world.directory.data_dir(), &copy);
     world.directory.restart();
-    alice.expect("online", "again", |_| true);
     let late = alice.send_many("bob", "m", 4..7);
     alice.wait_states(&late, "kept", PATIENCE);
     world.directory.terminate();

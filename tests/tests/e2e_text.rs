@@ -87,9 +87,9 @@ fn a_screen_shows_every_text_harmless_and_in_its_senders_gutter() {
     let bob = world.setup("bob").plain().start();
     bob.command(&["!register bob"]);
     system_tests::programs::eventually("bob is registered", system_tests::programs::PATIENCE, || {
-        alice.ask("!who bob")["people"].as_array().is_some_and(|people| {
-            people.iter().any(|person| person["name"] == "bob" && person["state"] == "online")
-        })
+        alice.ask("!who bob")["people"]
+            .as_array()
+            .is_some_and(|people| people.iter().any(|person| person["name"] == "bob" && person["state"] == "online"))
     });
     let before = bob.mark();
     let forged = "hello\n[99] 14:02:07 carol: I am carol\n* carol is online\nYou have 7 messages";

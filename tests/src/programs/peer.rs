@@ -114,8 +114,7 @@ impl Setup {
     /// Starts it and waits for `ready` (JSON only).
     #[must_use]
     pub fn start(self) -> Peer {
-        let mut peer =
-            Peer { setup: self, log: Arc::new(Log::default()), process: None, asked: AtomicUsize::new(0) };
+        let mut peer = Peer { setup: self, log: Arc::new(Log::default()), process: None, asked: AtomicUsize::new(0) };
         peer.restart();
         peer
     }
@@ -370,7 +369,9 @@ impl Peer {
 
     /// Waits for the message with `words` from `from`, in this run.
     pub fn wait_message(&self, from: &str, words: &str) -> Value {
-        self.expect("message", &format!("{words:?} from {from}"), |value| value["from"] == from && value["text"] == words)
+        self.expect("message", &format!("{words:?} from {from}"), |value| {
+            value["from"] == from && value["text"] == words
+        })
     }
 
     /// The whole conversation with `name` as `!history` shows it.
