@@ -1,0 +1,191 @@
+//! The peer's store: SQLite on its own thread. Carries out [`StoreOp`]s, each batch in one durable transaction, and
+//! answers [`Query`]s. It decides nothing: what is written, and when, is the messenger's matter.
+//!
+//! [`Store`] is the synchronous heart, the same in the program and in a simulation; [`StorageThread`] gives it a thread.
+
+mod arrival;
+mod codes;
+mod error;
+mod facts;
+mod lanes;
+mod open;
+mod read;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+mod thread;
+mod write;
+
+use std::path::{Path, PathBuf};
+
+use common::identity::PublicKey;
+use peer_core::event::Ticket;
+use peer_core::stored::{Query, QueryResult, Snapshot, StoreOp, StoreResult};
+use rusqlite::{Connection, TransactionBehavior};
+
+pub use error::StoreError;
+pub use thread::{JOBS_MAX, Job, Reply, StorageThread};
+
+/// After about so many pages written since the last checkpoint, the log is brought into the database.
+const CHECKPOINT_PAGES: usize = 4_096;
+
+/// An open store.
+#[derive(Debug)]
+pub struct Store {
+    conn: Connection,
+    me: PublicKey,
+    /// None: in memory.
+    path: Option<PathBuf>,
+    failed: bool,
+    /// Estimate of the pages in the log.
+    grown: usize,
+    /// The log could not be emptied, and what was to be destroyed may still be in it.
+    unclean: bool,
+}
+
+impl Store {
+    /// Opens the store at `path`, or creates it (mode 0600) as the store of the key `me`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it is damaged, newer than this program, another key's, or on a network file system.
+    pub fn open(path: &Path, me: PublicKey) -> Result<Self, StoreError> {
+        let conn = open::on_disk(path, &me)?;
+        Ok(Self { conn, me, path: Some(path.to_owned()), failed: false, grown: 0, unclean: false })
+    }
+
+    /// A new store of the key `me` that is gone when it is dropped.
+    ///
+    /// # Errors
+    /// [`StoreError`] when SQLite cannot make it.
+    pub fn open_in_memory(me: PublicKey) -> Result<Self, StoreError> {
+        let conn = open::in_memory(&me)?;
+        Ok(Self { conn, me, path: None, failed: false, grown: 0, unclean: false })
+    }
+
+    /// Everything committed, as bytes for [`Self::from_image`]. For a store in memory.
+    ///
+    /// # Errors
+    /// [`StoreError`] when SQLite cannot give it.
+    pub fn image(&mut self) -> Result<Vec<u8>, StoreError> {
+        Ok(self.conn.serialize("main")?.to_vec())
+    }
+
+    /// A store in memory, as it was when [`Self::image`] was taken.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the bytes are no image of a store of `me`.
+    pub fn from_image(image: &[u8], me: PublicKey) -> Result<Self, StoreError> {
+        let conn = open::from_image(image, &me)?;
+        Ok(Self { conn, me, path: None, failed: false, grown: 0, unclean: false })
+    }
+
+    /// Writes a batch in one transaction and returns when it is on stable storage, with one result for each op.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing of the batch may be told as written, and nothing is written any more. (After a failed
+    /// flush nobody knows what the disk holds, so it is never tried again in place.)
+    pub fn apply(&mut self, batch: Vec<(Ticket, Vec<StoreOp>)>) -> Result<Vec<(Ticket, Vec<StoreResult>)>, StoreError> {
+        if self.failed {
+            return Err(StoreError::Failed);
+        }
+        let result = self.transact(batch);
+        self.failed = result.is_err();
+        result
+    }
+
+    fn transact(&mut self, batch: Vec<(Ticket, Vec<StoreOp>)>) -> Result<Vec<(Ticket, Vec<StoreResult>)>, StoreError> {
+        let ops = || batch.iter().flat_map(|(_, ops)| ops);
+        let destroys = ops().any(|op| matches!(op, StoreOp::DropPrekeys(_)));
+        let pages = ops().map(pages_of).sum::<usize>();
+        let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut writer = write::Writer::new(&transaction, self.me)?;
+        let mut answers = Vec::with_capacity(batch.len());
+        for (ticket, ops) in batch {
+            let results = ops.into_iter().map(|op| writer.carry_out(op)).collect::<rusqlite::Result<Vec<_>>>()?;
+            answers.push((ticket, results));
+        }
+        transaction.commit()?;
+        self.grown += pages;
+        if destroys {
+            self.truncate_log()?;
+        }
+        Ok(answers)
+    }
+
+    /// Reads. A failure is an answer too.
+    pub fn query(&mut self, query: Query) -> QueryResult {
+        read::answer(&self.conn, &query)
+            .unwrap_or_else(|error| QueryResult::Failed(StoreError::from(error).to_string()))
+    }
+
+    /// What was committed, for a messenger that uses the directory given as `directory_address` (`HOST:PORT`).
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub fn load(&mut self, directory_address: &str) -> Result<Snapshot, StoreError> {
+        Ok(snapshot::load(&self.conn, &self.me, directory_address)?)
+    }
+
+    /// Brings the log into the database when it has grown. To be called when nobody waits for an answer.
+    ///
+    /// # Errors
+    /// [`StoreError`]: a flush failed, nothing is written any more.
+    pub fn checkpoint_if_grown(&mut self) -> Result<(), StoreError> {
+        if self.failed {
+            return Err(StoreError::Failed);
+        }
+        if self.path.is_none() || self.grown < CHECKPOINT_PAGES {
+            return Ok(());
+        }
+        let result = if self.unclean { self.truncate_log() } else { self.checkpoint("PASSIVE").map(|_| ()) };
+        self.failed = result.is_err();
+        result
+    }
+
+    /// Brings the log into the database, empties it and closes.
+    ///
+    /// # Errors
+    /// [`StoreError`]: a flush failed. What was answered before is in the log.
+    pub fn close(mut self) -> Result<(), StoreError> {
+        if self.failed {
+            return Err(StoreError::Failed);
+        }
+        self.truncate_log()?;
+        self.conn.close().map_err(|(_, error)| error.into())
+    }
+
+    /// So that nothing overwritten stays readable in the log.
+    fn truncate_log(&mut self) -> Result<(), StoreError> {
+        if self.path.is_none() {
+            return Ok(());
+        }
+        self.unclean = !self.checkpoint("TRUNCATE")?;
+        Ok(())
+    }
+
+    /// Whether all of it was done: somebody reading the file beside us makes it incomplete, and a later one makes up for it.
+    fn checkpoint(&mut self, mode: &str) -> Result<bool, StoreError> {
+        let busy: bool = self.conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get(0))?;
+        self.grown = 0;
+        Ok(!busy)
+    }
+}
+
+fn pages_of(op: &StoreOp) -> usize {
+    let bytes = match op {
+        StoreOp::Queue(message) => message.row.body.len(),
+        StoreOp::Receive(arrival) => arrival.body.len(),
+        StoreOp::NewEpoch { moves, .. } | StoreOp::Readdress(moves) => moves.len() * 256,
+        StoreOp::Shown(numbers) => numbers.len() * 256,
+        StoreOp::State { .. }
+        | StoreOp::Step { .. }
+        | StoreOp::Forget { .. }
+        | StoreOp::Follow { .. }
+        | StoreOp::PutContact(_)
+        | StoreOp::PutMeta(_)
+        | StoreOp::PutDirectory(_)
+        | StoreOp::PutPrekey(_)
+        | StoreOp::DropPrekeys(_) => 0,
+    };
+    1 + bytes / 1_024
+}

@@ -1,0 +1,104 @@
+//! Messages of others: dedupe, place in the history, what is held of a lane, what was put out.
+
+use common::identity::PublicKey;
+use common::message::{Epoch, MessageId};
+use peer_core::stored::{Arrival, Arrived};
+use rusqlite::{OptionalExtension, Result, params};
+
+use super::codes::{Col, conversation, conversation_columns, epoch, id, key, number, signed, unsigned};
+use super::write::{Last, Writer};
+
+/// The ordered message of the same sender and conversation that a late one goes before.
+pub const LATER: &str = "SELECT anchor FROM messages
+    WHERE sender = ?1 AND id > ?2 AND ordered = 1 AND group_id = ?3 ORDER BY id LIMIT 1";
+
+impl Writer<'_> {
+    pub(super) fn receive(&mut self, arrival: &Arrival) -> Result<Arrived> {
+        let place = self.place_in_lane(arrival)?;
+        if let Some(seq) = place
+            && self.held_at(&arrival.sender, seq)?.is_some_and(|held| held != arrival.id)
+        {
+            return Ok(Arrived::Conflict);
+        }
+        if let Some(seq) = place {
+            let sql = "INSERT OR IGNORE INTO held (sender, seq, id) VALUES (?1, ?2, ?3)";
+            self.tx.prepare_cached(sql)?.execute(params![arrival.sender.0, signed(seq), arrival.id.0])?;
+        }
+        if let Some(n) = self.number_of(&arrival.sender, &arrival.id)? {
+            return Ok(Arrived::Double { n: unsigned(n) });
+        }
+        let before = if arrival.ordered { self.later(arrival)? } else { None };
+        let n = self.insert(arrival, before)?;
+        Ok(Arrived::New { n: unsigned(n), late: before.is_some() })
+    }
+
+    /// The seq to be noted: only in the epoch that is followed, and not below the floor.
+    fn place_in_lane(&self, arrival: &Arrival) -> Result<Option<u64>> {
+        let Some((of, seq)) = arrival.held else { return Ok(None) };
+        let sql = "SELECT generation, epoch, floor FROM lanes WHERE sender = ?1";
+        let lane: Option<(Epoch, u64)> = self
+            .tx
+            .prepare_cached(sql)?
+            .query_row([arrival.sender.0], |row| Ok((epoch(row, 0)?, number(row, 2)?)))
+            .optional()?;
+        Ok(lane.filter(|(followed, floor)| *followed == of && seq >= *floor).map(|_| seq))
+    }
+
+    fn held_at(&self, sender: &PublicKey, seq: u64) -> Result<Option<MessageId>> {
+        let sql = "SELECT id FROM held WHERE sender = ?1 AND seq = ?2";
+        self.tx.prepare_cached(sql)?.query_row(params![sender.0, signed(seq)], |row| id(row, 0)).optional()
+    }
+
+    fn later(&self, arrival: &Arrival) -> Result<Option<i64>> {
+        let (group, _) = conversation_columns(&arrival.conversation);
+        let place = params![arrival.sender.0, arrival.id.0, group];
+        self.tx.prepare_cached(LATER)?.query_row(place, |row| row.get(0)).optional()
+    }
+
+    fn insert(&mut self, arrival: &Arrival, before: Option<i64>) -> Result<i64> {
+        let n = self.take_number();
+        let (group, membership) = conversation_columns(&arrival.conversation);
+        let sql =
+            "INSERT INTO messages (n, id, sender, other, mine, group_id, membership, anchor, in_place, shown, ordered,
+                       urgent, request, waited, via, after, sent_at, received_at, kind, body)
+                   VALUES (?1, ?2, ?3, ?3, 0, ?4, ?5, ?6, ?7, 0, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+        self.tx.prepare_cached(sql)?.execute(params![
+            n,
+            arrival.id.0,
+            arrival.sender.0,
+            group,
+            membership,
+            before.unwrap_or(n),
+            before.is_none(),
+            arrival.ordered,
+            arrival.urgent,
+            arrival.request,
+            arrival.waited,
+            Col(arrival.via),
+            arrival.after.map(|id| id.0),
+            arrival.sent_at_ms,
+            arrival.received_at_ms,
+            arrival.kind,
+            arrival.body,
+        ])?;
+        Ok(n)
+    }
+
+    pub(super) fn shown(&self, numbers: &[u64]) -> Result<()> {
+        let sql = "UPDATE messages SET shown = 1 WHERE n = ?1 AND shown = 0
+                   RETURNING sender, group_id, membership, id, ordered";
+        for n in numbers {
+            let shown = self
+                .tx
+                .prepare_cached(sql)?
+                .query_row([signed(*n)], |row| {
+                    Ok((key(row, 0)?, conversation(row, 1)?, id(row, 3)?, row.get::<_, bool>(4)?))
+                })
+                .optional()?;
+            if let Some((sender, conversation, id, true)) = shown {
+                self.raise_last(Last::Shown, &sender, &conversation, &id)?;
+            }
+        }
+        Ok(())
+    }
+}

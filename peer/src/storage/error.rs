@@ -1,0 +1,87 @@
+//! Why a store cannot be opened, read or written. Nothing here decides what the program does then.
+
+use std::path::PathBuf;
+
+use rusqlite::ErrorCode;
+use thiserror::Error;
+
+/// Why a store does not do what it is asked.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The file is no store, or parts of it are not what was written.
+    #[error("the message store is damaged: {0}")]
+    Damaged(String),
+    /// A database of some other program.
+    #[error("{} is a database of another program", .0.display())]
+    NotAStore(PathBuf),
+    /// Written by a newer version of this program.
+    #[error(
+        "the message store has format {found}, this version of the program knows up to {known}: a newer one is needed"
+    )]
+    Newer {
+        /// Format of the file.
+        found: i64,
+        /// Newest format known here.
+        known: i64,
+    },
+    /// The messages of another key.
+    #[error("the message store belongs to another identity key than the one beside it")]
+    OtherKey,
+    /// On a file system where neither locks nor flushes can be relied on.
+    #[error("{} lies on a network file system ({kind}): keep the data directory on a local disk", path.display())]
+    NetworkFileSystem {
+        /// Where.
+        path: PathBuf,
+        /// Which file system.
+        kind: &'static str,
+    },
+    /// SQLite did not take a setting that the promises rest on.
+    #[error("the message store does not take the setting {0}")]
+    Setting(&'static str),
+    /// It failed before: nothing is written any more.
+    #[error("the message store has failed before")]
+    Failed,
+    /// The file cannot be made or examined.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// Which file or folder.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// Anything else that SQLite says: disk full, read or write errors, locked.
+    #[error("the message store cannot be read or written: {0}")]
+    Sqlite(rusqlite::Error),
+}
+
+impl StoreError {
+    /// Whether the data directory is to blame, and not the moment: another start will meet the same.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged(_) | Self::NotAStore(_) | Self::OtherKey => true,
+            Self::Newer { .. }
+            | Self::NetworkFileSystem { .. }
+            | Self::Setting(_)
+            | Self::Failed
+            | Self::File { .. }
+            | Self::Sqlite(_) => false,
+        }
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::Error as Sql;
+        let code = error.sqlite_error_code();
+        let unreadable = matches!(
+            error,
+            Sql::FromSqlConversionFailure(..) | Sql::IntegralValueOutOfRange(..) | Sql::InvalidColumnType(..)
+        );
+        if unreadable || matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) {
+            Self::Damaged(error.to_string())
+        } else {
+            Self::Sqlite(error)
+        }
+    }
+}

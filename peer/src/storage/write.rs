@@ -1,0 +1,205 @@
+//! Carrying out [`StoreOp`]s inside one transaction: the dispatch, and what concerns own messages.
+
+use common::identity::PublicKey;
+use common::message::{Conversation, MessageId};
+use peer_core::stored::{NewMessage, Reason, State, StoreOp, StoreResult, Via};
+use rusqlite::{Connection, OptionalExtension, Result, params};
+
+use super::codes::{Col, conversation_columns, signed, unsigned};
+use super::read;
+
+/// Steps kept of one message; state changes are noted beyond it.
+const STEPS_MAX: i64 = 200;
+
+/// A transaction under way.
+pub struct Writer<'a> {
+    pub(super) tx: &'a Connection,
+    pub(super) me: PublicKey,
+    pub(super) next_n: i64,
+}
+
+/// A step of a trace.
+pub struct Step {
+    pub state: Option<State>,
+    pub what: Option<&'static str>,
+    pub via: Option<Via>,
+    pub reason: Option<Reason>,
+    pub at_ms: i64,
+}
+
+impl<'a> Writer<'a> {
+    /// A writer in the transaction open on `tx`.
+    pub fn new(tx: &'a Connection, me: PublicKey) -> Result<Self> {
+        // Asked before the insert, because a message's place in the history is made of its number.
+        let sql = "SELECT seq FROM sqlite_sequence WHERE name = 'messages'";
+        let last: Option<i64> = tx.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?;
+        Ok(Self { tx, me, next_n: last.unwrap_or(0) + 1 })
+    }
+
+    /// Carries out one op.
+    pub fn carry_out(&mut self, op: StoreOp) -> Result<StoreResult> {
+        match op {
+            StoreOp::Queue(message) => return self.queue(&message),
+            StoreOp::Receive(arrival) => return Ok(StoreResult::Arrived(self.receive(&arrival)?)),
+            StoreOp::Shown(numbers) => self.shown(&numbers)?,
+            StoreOp::State { n, recipient, state, via, reason, at_ms, elapsed_ms } => {
+                let step = Step { state: Some(state), what: None, via, reason, at_ms };
+                self.state(n, &recipient, state, elapsed_ms, &step)?;
+            }
+            StoreOp::Step { n, what, via, at_ms } => {
+                self.step(signed(n), &Step { state: None, what: Some(what), via, reason: None, at_ms })?;
+            }
+            StoreOp::Forget { recipient, below } => self.forget(&recipient, below)?,
+            StoreOp::NewEpoch { epoch: _, moves } => self.new_epoch(&moves)?,
+            StoreOp::Readdress(moves) => self.readdress(&moves)?,
+            StoreOp::Follow { sender, epoch, floor } => self.follow(&sender, &epoch, floor)?,
+            StoreOp::PutContact(contact) => self.put_contact(&contact)?,
+            StoreOp::PutMeta(meta) => self.put_meta(&meta)?,
+            StoreOp::PutDirectory(record) => self.put_directory(&record)?,
+            StoreOp::PutPrekey(prekey) => self.put_prekey(&prekey)?,
+            StoreOp::DropPrekeys(counters) => self.drop_prekeys(&counters)?,
+        }
+        Ok(StoreResult::Done)
+    }
+
+    /// The number for a message about to be inserted.
+    pub(super) fn take_number(&mut self) -> i64 {
+        let n = self.next_n;
+        self.next_n += 1;
+        n
+    }
+
+    fn queue(&mut self, message: &NewMessage) -> Result<StoreResult> {
+        if let Some(key) = &message.key {
+            let sql = "SELECT n FROM keys WHERE key = ?1";
+            let used: Option<i64> = self.tx.prepare_cached(sql)?.query_row([key], |row| row.get(0)).optional()?;
+            if let Some(before) = used.map(|n| read::message(self.tx, n)).transpose()?.flatten() {
+                return Ok(StoreResult::QueuedBefore(Box::new(before)));
+            }
+        }
+        let row = &message.row;
+        // A group message has one number and several recipients.
+        let n = match self.number_of(&self.me, &row.id)? {
+            Some(n) => n,
+            None => self.insert_own(message)?,
+        };
+        let sql = "INSERT INTO outbox (n, recipient, seq, after, state, reason, queued_age, elapsed)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)";
+        self.tx.prepare_cached(sql)?.execute(params![
+            n,
+            row.recipient.0,
+            signed(row.seq),
+            row.after.map(|id| id.0),
+            Col(row.state),
+            row.reason.map(Col),
+            signed(row.queued_age_ms),
+        ])?;
+        let step = Step { state: Some(row.state), what: None, via: None, reason: row.reason, at_ms: message.at_ms };
+        self.step(n, &step)?;
+        self.raise_last_seq(&row.recipient, row.seq)?;
+        if row.ordered {
+            self.raise_last(Last::Sent, &row.recipient, &row.conversation, &row.id)?;
+        }
+        if let Some(key) = &message.key {
+            self.tx.prepare_cached("INSERT INTO keys (key, n) VALUES (?1, ?2)")?.execute(params![key, n])?;
+        }
+        Ok(StoreResult::Queued { n: unsigned(n) })
+    }
+
+    fn insert_own(&mut self, message: &NewMessage) -> Result<i64> {
+        let row = &message.row;
+        let n = self.take_number();
+        let (group, membership) = conversation_columns(&row.conversation);
+        let sql =
+            "INSERT INTO messages (n, id, sender, other, mine, group_id, membership, anchor, in_place, shown, ordered,
+                       urgent, request, waited, after, reply_to, sent_at, received_at, kind, body)
+                   VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?1, 1, 1, ?7, ?8, 0, 0, ?9, ?10, ?11, ?12, ?13, ?14)";
+        self.tx.prepare_cached(sql)?.execute(params![
+            n,
+            row.id.0,
+            self.me.0,
+            row.recipient.0,
+            group,
+            membership,
+            row.ordered,
+            row.urgent,
+            row.after.map(|id| id.0),
+            message.reply_to.map(|id| id.0),
+            row.sent_at_ms,
+            message.at_ms,
+            row.kind,
+            row.body,
+        ])?;
+        Ok(n)
+    }
+
+    /// The number of a message by its identity.
+    pub(super) fn number_of(&self, sender: &PublicKey, id: &MessageId) -> Result<Option<i64>> {
+        let sql = "SELECT n FROM messages WHERE sender = ?1 AND id = ?2";
+        self.tx.prepare_cached(sql)?.query_row(params![sender.0, id.0], |row| row.get(0)).optional()
+    }
+
+    fn state(&self, n: u64, recipient: &PublicKey, state: State, elapsed_ms: u64, step: &Step) -> Result<()> {
+        let sql = "UPDATE outbox SET state = ?3, reason = ?4, via = ?5, elapsed = ?6 WHERE n = ?1 AND recipient = ?2";
+        let changed = self.tx.prepare_cached(sql)?.execute(params![
+            signed(n),
+            recipient.0,
+            Col(state),
+            step.reason.map(Col),
+            step.via.map(Col),
+            signed(elapsed_ms),
+        ])?;
+        if changed > 0 { self.step(signed(n), step) } else { Ok(()) }
+    }
+
+    fn step(&self, n: i64, step: &Step) -> Result<()> {
+        let sql = "SELECT coalesce(max(step), 0) FROM steps WHERE n = ?1";
+        let last: i64 = self.tx.prepare_cached(sql)?.query_row([n], |row| row.get(0))?;
+        if last >= STEPS_MAX && step.state.is_none() {
+            return Ok(());
+        }
+        let sql = "INSERT INTO steps (n, step, at, state, what, via, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        self.tx.prepare_cached(sql)?.execute(params![
+            n,
+            last + 1,
+            step.at_ms,
+            step.state.map(Col),
+            step.what,
+            step.via.map(Col),
+            step.reason.map(Col),
+        ])?;
+        Ok(())
+    }
+
+    /// Notes `id` as the newest of its conversation, if it is.
+    pub(super) fn raise_last(
+        &self,
+        which: Last,
+        person: &PublicKey,
+        conversation: &Conversation,
+        id: &MessageId,
+    ) -> Result<()> {
+        let (group, membership) = conversation_columns(conversation);
+        let sql = match which {
+            Last::Sent => {
+                "INSERT INTO last_sent (person, group_id, membership, id) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO UPDATE SET membership = excluded.membership, id = excluded.id WHERE excluded.id > id"
+            }
+            Last::Shown => {
+                "INSERT INTO last_shown (person, group_id, membership, id) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO UPDATE SET membership = excluded.membership, id = excluded.id WHERE excluded.id > id"
+            }
+        };
+        self.tx.prepare_cached(sql)?.execute(params![person.0, group, membership, id.0])?;
+        Ok(())
+    }
+}
+
+/// Which of the two small tables of newest ids.
+#[derive(Debug, Clone, Copy)]
+pub enum Last {
+    /// Own messages, by recipient.
+    Sent,
+    /// Messages of others that were put out, by sender.
+    Shown,
+}
