@@ -1,0 +1,208 @@
+//! The front end: lines in, lines out, for a person or for a script. It understands the grammar and chooses words;
+//! it decides nothing, and knows neither the network nor the store, only the loop's handle.
+
+pub mod desk;
+pub mod help;
+pub mod json;
+pub mod line;
+pub mod render;
+pub mod safe_text;
+pub mod screen;
+pub mod times;
+pub mod words;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use peer_core::event::Event;
+use tokio::sync::oneshot;
+
+use crate::driver::api::{Attached, FrontInput, Handle};
+use desk::Desk;
+use line::{Printer, Reader};
+use render::Render;
+use screen::{Form, Line};
+
+/// Events that are put out before the loop is told so.
+const BATCH_MAX: usize = 64;
+/// At the end, a reader that takes nothing is waited for so long.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// How this front end speaks.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// One JSON object a line.
+    pub json: bool,
+    /// Colours, when not JSON.
+    pub colour: bool,
+    /// A prompt, with the history in this file; none: plain lines.
+    pub prompt: Option<PathBuf>,
+}
+
+/// A running front end.
+#[derive(Debug)]
+pub struct Front {
+    written: oneshot::Receiver<()>,
+}
+
+/// Starts the two threads of a front end.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn start(handle: Handle, attached: Attached, setup: Setup) -> io::Result<Front> {
+    let desk = Arc::new(Desk::default());
+    let reader = Reader { desk: desk.clone(), handle: handle.clone(), source: attached.source, number: 0 };
+    let (printers, printer) = mpsc::sync_channel(1);
+    let (done, written) = oneshot::channel();
+    let prompt = setup.prompt.clone();
+    let writing = std::thread::Builder::new().name("front-out".to_owned());
+    writing.spawn(move || {
+        let sink = printer.recv().ok().flatten().map_or_else(|| Sink::Stdout(io::stdout()), Sink::Prompt);
+        let form = Form { colour: setup.colour, columns: None };
+        let render = (!setup.json).then(|| Render::new(TimeZone::system()));
+        let mut writer = Writer { desk, handle, sink, form, render, open: true };
+        writer.run(attached.events);
+        // Nobody waits when the program is already leaving.
+        let _ = done.send(());
+    })?;
+    let reading = std::thread::Builder::new().name("front-in".to_owned());
+    reading.spawn(move || match prompt {
+        Some(history) => reader.prompt(&history, &printers),
+        None => {
+            drop(printers);
+            reader.pipe(io::stdin().lock());
+        }
+    })?;
+    Ok(Front { written })
+}
+
+impl Front {
+    /// Waits until everything is written, or its reader has taken nothing for too long.
+    pub async fn finished(self) {
+        // Both ways of not finishing end the same: there is nobody to write to.
+        let _ = tokio::time::timeout(LAST_WORDS, self.written).await;
+    }
+}
+
+enum Sink {
+    Stdout(io::Stdout),
+    Prompt(Printer),
+}
+
+/// The writing half.
+struct Writer {
+    desk: Arc<Desk>,
+    handle: Handle,
+    sink: Sink,
+    form: Form,
+    render: Option<Render>,
+    open: bool,
+}
+
+impl Writer {
+    fn run(&mut self, mut events: tokio::sync::mpsc::Receiver<Event>) {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else { return };
+        runtime.block_on(async {
+            loop {
+                let first = tokio::select! {
+                    first = events.recv() => first,
+                    () = tokio::time::sleep(self.until_due()) => {
+                        self.echo();
+                        continue;
+                    }
+                };
+                let Some(first) = first else { break };
+                self.batch(first, &mut events).await;
+            }
+        });
+        let rest = self.render.as_mut().map(|render| render.rest(now_ms()));
+        self.lines(&rest.unwrap_or_default());
+    }
+
+    async fn batch(&mut self, first: Event, events: &mut tokio::sync::mpsc::Receiver<Event>) {
+        let mut shown = Vec::new();
+        let mut next = Some(first);
+        while let Some(event) = next {
+            self.put(&event);
+            if let (Event::Message(view), true) = (&event, self.open) {
+                shown.push(view.n);
+            }
+            next = if shown.len() < BATCH_MAX { events.try_recv().ok() } else { None };
+        }
+        self.desk.written();
+        if !shown.is_empty() {
+            // A loop that has left shows them again at the next start.
+            let _ = self.handle.submit(FrontInput::Shown(shown)).await;
+        }
+    }
+
+    fn put(&mut self, event: &Event) {
+        self.desk.learn(event);
+        let asked = match event {
+            Event::Answer { id, answer } => self.desk.answer(id.number, answer),
+            _ => None,
+        };
+        let now_ms = now_ms();
+        match (&mut self.render, event) {
+            (Some(render), Event::Answer { answer, .. }) => {
+                let lines = render.answer(answer.as_deref(), now_ms);
+                self.lines(&lines);
+            }
+            (Some(render), event) => {
+                let lines = render.event(event, now_ms);
+                self.lines(&lines);
+            }
+            (None, Event::Answer { answer, .. }) => {
+                let word = asked.map(|asked| asked.word).unwrap_or_default();
+                self.text(json::answer(&word, answer.as_deref()) + "\n");
+            }
+            (None, event) => self.text(json::event(event).map_or_else(String::new, |line| line + "\n")),
+        }
+    }
+
+    fn until_due(&self) -> Duration {
+        let due_ms = self.render.as_ref().and_then(Render::due_ms);
+        let wait_ms = due_ms.map_or(3_600_000, |due_ms| due_ms.saturating_sub(now_ms()).max(0));
+        Duration::from_millis(wait_ms.unsigned_abs())
+    }
+
+    fn echo(&mut self) {
+        let lines = self.render.as_mut().map(|render| render.due(now_ms()));
+        self.lines(&lines.unwrap_or_default());
+    }
+
+    fn lines(&mut self, lines: &[Line]) {
+        let form = Form { columns: self.desk.columns(), ..self.form };
+        self.text(lines.iter().map(|line| line.written(form)).collect());
+    }
+
+    fn text(&mut self, text: String) {
+        if text.is_empty() || !self.open {
+            return;
+        }
+        let written = match &mut self.sink {
+            Sink::Stdout(out) => out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok(),
+            Sink::Prompt(printer) => printer.print(text).is_ok(),
+        };
+        if !written {
+            self.close();
+        }
+    }
+
+    /// Nobody reads any more: the program leaves as at the end of its input. The loop may be waiting for this very
+    /// thread to take its events, so another one tells it.
+    fn close(&mut self) {
+        self.open = false;
+        let handle = self.handle.clone();
+        std::thread::spawn(move || handle.submit_blocking(FrontInput::EndOfInput));
+    }
+}
+
+/// The wall clock, milliseconds since 1970.
+fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}

@@ -1,0 +1,200 @@
+//! Events and results as JSON lines for scripts: the key `event` first, raw text, every control and every invisible
+//! character as a `\u` escape. Keys are only ever added.
+
+use std::fmt::Write as _;
+
+use peer_core::command::CommandError;
+use peer_core::event::{Answer, ContactView, Event, MessageView, PersonView, SelfView, StateView};
+use peer_core::stored::{Reason, State, TraceStep, Via};
+use serde_json::{Map, Value, json};
+
+use super::safe_text::is_invisible;
+use super::times::rfc3339;
+use super::words;
+
+/// The event as one line without its end; answers need [`answer`].
+#[must_use]
+pub fn event(event: &Event) -> Option<String> {
+    let value = match event {
+        Event::Ready { name, fingerprint, bind, directory, version } => json!({
+            "event": "ready", "name": name.as_ref().map(ToString::to_string), "fingerprint": fingerprint.to_string(),
+            "bind": bind.to_string(), "directory": directory, "version": version,
+        }),
+        Event::Registered(name) => named("registered", name.as_str()),
+        Event::Online(name) => named("online", name.as_str()),
+        Event::Offline(name) => named("offline", name.as_str()),
+        Event::Deregistered(name) => named("deregistered", name.as_str()),
+        Event::Message(view) => with_event("message", message(view)),
+        Event::State(view) => state(view),
+        Event::Presence { name, standing, note } => json!({
+            "event": "presence", "name": name.as_str(), "state": words::standing(*standing), "note": note,
+        }),
+        Event::Pending(count) => json!({"event": "pending", "count": count}),
+        Event::Gap { from, conversation, missing } => json!({
+            "event": "gap", "from": from.as_str(), "conversation": conversation, "missing": missing,
+        }),
+        Event::KeyChanged { name, pinned, new } => json!({
+            "event": "error", "code": "key-changed", "command": null, "name": name.as_str(),
+            "message": format!(
+                "the name {name} belongs to another key now: it was {pinned}, it is {new}; what is queued is held \
+                 until '!verify {name} ok' accepts the new key"
+            ),
+            "pinned": pinned.to_string(), "new": new.to_string(),
+        }),
+        Event::Error(failed) => error(failed, None),
+        Event::Answer { .. } => return None,
+    };
+    Some(line(&value))
+}
+
+/// The answer to the line that began with `word`, as one line without its end.
+#[must_use]
+pub fn answer(word: &str, answer: Result<&Answer, &CommandError>) -> String {
+    match answer {
+        Ok(answer) => {
+            let mut object = Map::new();
+            object.insert("event".into(), "result".into());
+            object.insert("command".into(), word.into());
+            if let Value::Object(fields) = fields(answer) {
+                object.extend(fields);
+            }
+            line(&Value::Object(object))
+        }
+        Err(failed) => line(&error(failed, Some(word))),
+    }
+}
+
+/// The value as one line: what is invisible is escaped.
+#[must_use]
+pub fn line(value: &Value) -> String {
+    let plain = value.to_string();
+    let mut out = String::with_capacity(plain.len());
+    for c in plain.chars() {
+        // Characters like these stand only inside strings, where an escape is allowed.
+        if is_invisible(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+fn named(event: &str, name: &str) -> Value {
+    json!({"event": event, "name": name})
+}
+
+fn with_event(event: &str, value: Value) -> Value {
+    let mut object = Map::new();
+    object.insert("event".into(), event.into());
+    if let Value::Object(fields) = value {
+        object.extend(fields);
+    }
+    Value::Object(object)
+}
+
+fn error(failed: &CommandError, command: Option<&str>) -> Value {
+    json!({"event": "error", "code": failed.code.as_str(), "message": failed.message, "command": command})
+}
+
+fn via(via: Option<Via>) -> Value {
+    via.map_or(Value::Null, |via| words::via(via).into())
+}
+
+fn reason(reason: Option<Reason>) -> Value {
+    reason.map_or(Value::Null, |reason| words::reason(reason).into())
+}
+
+fn message(view: &MessageView) -> Value {
+    let mut value = json!({
+        "id": view.id.to_string(), "n": view.n, "request": view.request, "from": view.from, "to": view.to,
+        "conversation": view.conversation, "text": view.text, "sent_at": rfc3339(view.sent_at_ms),
+        "received_at": rfc3339(view.received_at_ms), "via": via(view.via),
+        "reply_to": view.reply_to.map(|id| id.to_string()), "urgent": view.urgent, "offline": view.offline,
+        "late": view.late, "mine": view.mine, "verified": view.verified,
+    });
+    if let (Some((state, why)), Value::Object(fields)) = (view.state, &mut value) {
+        fields.insert("state".into(), words::state(state).into());
+        fields.insert("reason".into(), reason(why));
+    }
+    value
+}
+
+fn state(view: &StateView) -> Value {
+    json!({
+        "event": "state", "id": view.id.to_string(), "n": view.n, "to": view.to, "state": words::state(view.state),
+        "via": via(view.via), "reason": reason(view.reason), "elapsed_ms": view.elapsed_ms,
+    })
+}
+
+fn fields(answer: &Answer) -> Value {
+    match answer {
+        Answer::Done | Answer::Offline | Answer::Closed | Answer::Bye => json!({}),
+        Answer::Help(topic) => json!({"help": super::help::texts(topic.as_deref())}),
+        Answer::Registered(name) | Answer::Online(name) => json!({"name": name.as_str()}),
+        Answer::Deregistered(name) => json!({"name": name.as_str(), "released": true}),
+        Answer::DeregisterSure(waiting) => json!({"released": false, "waiting": waiting}),
+        Answer::WhoAmI(view) => whoami(view),
+        Answer::People(people) => json!({"people": people.iter().map(person).collect::<Vec<_>>()}),
+        Answer::Sent { id, n, to, before } => sent(id.to_string(), *n, to, *before),
+        Answer::Chat(with) => json!({"with": with}),
+        Answer::History { with, messages } => {
+            json!({"with": with, "messages": messages.iter().map(message).collect::<Vec<_>>()})
+        }
+        Answer::Trace { message: view, steps } => {
+            json!({"trace": steps.iter().map(step).collect::<Vec<_>>(), "message": message(view)})
+        }
+        Answer::Cancelled { n } => json!({"n": n}),
+        Answer::Contacts(contacts) => json!({"contacts": contacts.iter().map(contact).collect::<Vec<_>>()}),
+        Answer::Verify { name, mine, theirs, rival, verified } => json!({
+            "name": name.as_str(), "mine": mine.to_string(), "theirs": theirs.to_string(),
+            "rival": rival.map(|rival| rival.to_string()), "verified": verified,
+        }),
+    }
+}
+
+fn sent(id: String, n: u64, to: &str, before: Option<(State, Option<Via>, Option<Reason>, u64)>) -> Value {
+    let mut value = json!({"id": id, "n": n, "to": to});
+    if let (Some((state, path, why, elapsed_ms)), Value::Object(fields)) = (before, &mut value) {
+        fields.insert("state".into(), words::state(state).into());
+        fields.insert("via".into(), via(path));
+        fields.insert("reason".into(), reason(why));
+        fields.insert("elapsed_ms".into(), elapsed_ms.into());
+    }
+    value
+}
+
+fn whoami(view: &SelfView) -> Value {
+    json!({
+        "name": view.name.as_ref().map(ToString::to_string), "fingerprint": view.fingerprint.to_string(),
+        "bind": view.bind.to_string(),
+        "addresses": view.candidates.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "directory": view.directory,
+        "directory_fingerprint": view.directory_fingerprint.map(|fingerprint| fingerprint.to_string()),
+        "state": view.state,
+    })
+}
+
+fn person(view: &PersonView) -> Value {
+    json!({
+        "name": view.name.as_str(), "state": words::standing(view.standing), "since": rfc3339(view.since_ms),
+        "reachable": words::reachable(view.reachable),
+    })
+}
+
+fn contact(view: &ContactView) -> Value {
+    json!({
+        "name": view.name.as_str(), "fingerprint": view.fingerprint.to_string(), "verified": view.verified,
+        "accepted": view.accepted, "state": view.standing.map(words::standing),
+        "rival": view.rival.map(|rival| rival.to_string()), "waiting": view.waiting,
+    })
+}
+
+fn step(step: &TraceStep) -> Value {
+    json!({
+        "state": step.state.map(words::state), "what": step.what, "via": via(step.via), "reason": reason(step.reason),
+        "at": rfc3339(step.at_ms),
+    })
+}

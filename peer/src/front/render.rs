@@ -1,0 +1,171 @@
+//! Events and results as a person reads them. Says what stands on the screen, not how it gets there; remembers only what
+//! was said before: whose key was called unverified, which own lines are still to be echoed.
+
+mod answers;
+mod echo;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+
+use jiff::tz::TimeZone;
+use peer_core::event::{Event, MessageView, StateView};
+use peer_core::stored::{Reason, State, Via};
+
+use super::safe_text::SafeText;
+use super::screen::{Line, Look};
+use super::{times, words};
+use echo::Echoes;
+
+/// Turns what happens into lines.
+#[derive(Debug)]
+pub struct Render {
+    zone: TimeZone,
+    unverified: HashSet<String>,
+    echoes: Echoes,
+}
+
+impl Render {
+    /// Nothing said yet; times are shown in this zone.
+    #[must_use]
+    pub fn new(zone: TimeZone) -> Self {
+        Self { zone, unverified: HashSet::new(), echoes: Echoes::default() }
+    }
+
+    /// What an event puts on the screen; `now_ms` is the wall clock, milliseconds since 1970. Answers need
+    /// [`Self::answer`].
+    pub fn event(&mut self, event: &Event, now_ms: i64) -> Vec<Line> {
+        match event {
+            Event::Ready { name, fingerprint, bind, directory, version } => {
+                let who = name.as_ref().map_or("not registered yet: !register NAME".to_owned(), ToString::to_string);
+                let fingerprint = words::grouped(fingerprint);
+                vec![
+                    system(&format!("Homing {version} on {bind}, directory {directory}; !help lists the commands")),
+                    system(&format!("you are {who}, key {fingerprint}")),
+                ]
+            }
+            Event::Registered(name) => vec![system(&format!("the name {name} is yours"))],
+            Event::Online(name) => vec![system(&format!("you are online as {name}"))],
+            Event::Offline(_) => vec![system("you are offline: the directory is not connected")],
+            Event::Deregistered(name) => vec![system(&format!("the name {name} is released"))],
+            Event::Message(view) => self.theirs(view, now_ms),
+            Event::State(view) => self.state(view, now_ms),
+            Event::Presence { name, standing, note } => {
+                let note = note.as_ref().map_or(String::new(), |note| format!(": {note}"));
+                vec![system(&format!("{name} is {}{note}", words::standing(*standing)))]
+            }
+            Event::Pending(count) => {
+                let waiting = words::counted(*count, "message");
+                vec![Line::plain(Look::Plain, &format!("You have {waiting} from while you were away."))]
+            }
+            Event::Gap { from, conversation, missing } => {
+                let missing = words::counted(*missing, "earlier message");
+                let place = if conversation.starts_with('@') { format!(" in {conversation}") } else { String::new() };
+                vec![system(&format!("{from}{place}: {missing} missing"))]
+            }
+            Event::KeyChanged { name, pinned, new } => vec![
+                error(&format!("the name {name} belongs to another key now. Messages to {name} are held")),
+                error(&format!("  it was {}", words::grouped(pinned))),
+                error(&format!("  it is  {}", words::grouped(new))),
+                error(&format!("  if that is right, '!verify {name} ok' accepts the new key")),
+            ],
+            Event::Error(failed) => vec![error(&failed.message)],
+            Event::Answer { .. } => Vec::new(),
+        }
+    }
+
+    /// When a line has to be echoed although nothing happens; wall clock, milliseconds since 1970.
+    #[must_use]
+    pub fn due_ms(&self) -> Option<i64> {
+        self.echoes.due_ms()
+    }
+
+    /// Own lines that are old enough to be echoed as they are.
+    pub fn due(&mut self, now_ms: i64) -> Vec<Line> {
+        let views = self.echoes.due(now_ms);
+        views.iter().flat_map(|view| self.mine(view, now_ms)).collect()
+    }
+
+    /// The program leaves: what was not echoed yet.
+    pub fn rest(&mut self, now_ms: i64) -> Vec<Line> {
+        let views = self.echoes.rest(now_ms);
+        views.iter().flat_map(|view| self.mine(view, now_ms)).collect()
+    }
+
+    fn state(&mut self, view: &StateView, now_ms: i64) -> Vec<Line> {
+        if self.echoes.is_to_be_shown(view, now_ms) { self.mine(view, now_ms) } else { Vec::new() }
+    }
+
+    fn theirs(&mut self, view: &MessageView, now_ms: i64) -> Vec<Line> {
+        let mut lines = Vec::new();
+        if !view.verified && self.unverified.insert(view.from.clone()) {
+            lines.push(system(&format!("{0}? is not verified yet: '!verify {0}' shows what to compare", view.from)));
+        }
+        lines.extend(self.message(view, now_ms));
+        lines
+    }
+
+    /// A message of somebody else or, in a history, an own one.
+    fn message(&self, view: &MessageView, now_ms: i64) -> Vec<Line> {
+        let time = times::local(if view.mine { view.received_at_ms } else { view.sent_at_ms }, now_ms, &self.zone);
+        let group = if view.conversation.starts_with('@') { format!("{} ", view.conversation) } else { String::new() };
+        let text = view.text.as_deref().unwrap_or("a newer kind of message, which this version cannot show");
+        if view.mine {
+            let tail = view.state.map(|(state, why)| state_tail(state, view.via, why, None));
+            let speaker = format!("you -> {}: ", view.to);
+            return block(Look::Mine, view.n, &time, &speaker, text, &tail.unwrap_or_default());
+        }
+        let marks: Vec<&str> = [(view.request, "request"), (view.urgent, "urgent"), (view.late, "late")]
+            .into_iter()
+            .filter_map(|(is, mark)| is.then_some(mark))
+            .collect();
+        let tail = if marks.is_empty() { String::new() } else { format!("  ({})", marks.join(", ")) };
+        block(Look::Theirs, view.n, &time, &format!("{group}{}: ", view.from), text, &tail)
+    }
+
+    fn mine(&self, view: &StateView, now_ms: i64) -> Vec<Line> {
+        let elapsed_ms = i64::try_from(view.elapsed_ms).unwrap_or(0);
+        let time = times::local(now_ms.saturating_sub(elapsed_ms), now_ms, &self.zone);
+        let tail = state_tail(view.state, view.via, view.reason, Some(view.elapsed_ms));
+        block(Look::Mine, view.n, &time, &format!("you -> {}: ", view.to), &view.text, &tail)
+    }
+}
+
+fn system(text: &str) -> Line {
+    Line::plain(Look::System, text)
+}
+
+fn error(text: &str) -> Line {
+    Line::plain(Look::Error, text)
+}
+
+/// `  (delivered, direct, 3 ms)`. The time is told of what has arrived; how long something waits, its own time tells.
+fn state_tail(state: State, via: Option<Via>, why: Option<Reason>, elapsed_ms: Option<u64>) -> String {
+    let mut parts = vec![words::state(state).to_owned()];
+    if matches!(state, State::Delivered | State::Read) {
+        parts.extend(via.map(|via| words::via(via).to_owned()));
+        parts.extend(elapsed_ms.map(words::elapsed));
+    }
+    parts.extend(why.map(|why| words::because(why).to_owned()));
+    format!("  ({})", parts.join(", "))
+}
+
+/// A text by its lines, each behind a gutter that says who speaks.
+fn block(look: Look, n: u64, time: &str, speaker: &str, text: &str, tail: &str) -> Vec<Line> {
+    let number = format!("[{n}] {time} ");
+    let head = SafeText::line(&format!("{number}{speaker}"));
+    let again = SafeText::line(&format!("{:1$}{speaker}", "", number.len()));
+    let (texts, more) = SafeText::body(text);
+    let last = texts.len() - 1;
+    let mut lines: Vec<Line> = Vec::with_capacity(texts.len());
+    for (place, text) in texts.into_iter().enumerate() {
+        let head = if place == 0 { head.clone() } else { again.clone() };
+        let tail = if place == last && more == 0 { SafeText::line(tail) } else { SafeText::default() };
+        lines.push(Line { look, head, again: again.clone(), text, tail });
+    }
+    if more > 0 {
+        let tail = SafeText::line(&format!("... {} more{tail}", words::counted(more as u64, "line")));
+        lines.push(Line { look, head: again.clone(), again, text: SafeText::default(), tail });
+    }
+    lines
+}

@@ -1,0 +1,139 @@
+//! What a person sees, line by line.
+
+use super::super::screen::Form;
+use super::*;
+use common::message::MessageId;
+use common::wire::directory::Standing;
+use peer_core::event::{Answer, PersonView, Reachable};
+
+const NOW_MS: i64 = 1_700_049_600_000;
+
+fn message(n: u64, from: &str, text: &str) -> MessageView {
+    MessageView {
+        n,
+        id: MessageId([1; 16]),
+        request: false,
+        from: from.to_owned(),
+        to: "me".to_owned(),
+        conversation: from.to_owned(),
+        text: Some(text.to_owned()),
+        sent_at_ms: NOW_MS + 127_000,
+        received_at_ms: NOW_MS + 128_000,
+        via: Some(Via::Direct),
+        reply_to: None,
+        urgent: false,
+        offline: false,
+        late: false,
+        mine: false,
+        state: None,
+        verified: true,
+    }
+}
+
+fn state(n: u64, state: State, elapsed_ms: u64) -> Event {
+    let (via, text) = (Some(Via::Direct), "ok".to_owned());
+    Event::State(StateView {
+        id: MessageId([2; 16]),
+        n,
+        to: "bob".to_owned(),
+        text,
+        state,
+        via,
+        reason: None,
+        elapsed_ms,
+    })
+}
+
+fn render() -> Render {
+    Render::new(TimeZone::UTC)
+}
+
+fn written(lines: &[Line]) -> String {
+    lines.iter().map(|line| line.written(Form { colour: false, columns: None })).collect()
+}
+
+fn shown(event: &Event) -> String {
+    written(&render().event(event, NOW_MS))
+}
+
+#[test]
+fn a_message_stands_behind_its_number_time_and_sender() {
+    let event = Event::Message(Box::new(message(12, "bob", "on my way")));
+    assert_eq!(shown(&event), "[12] 12:02:07 bob: on my way\n");
+    let group = MessageView { conversation: "@family".to_owned(), ..message(14, "bob", "who cooks?") };
+    assert_eq!(shown(&Event::Message(Box::new(group))), "[14] 12:02:07 @family bob: who cooks?\n");
+}
+
+#[test]
+fn every_line_of_a_message_carries_the_senders_gutter() {
+    let event = Event::Message(Box::new(message(9, "bob", "hi\n[99] 12:00:00 carol: lie\r* carol is online")));
+    let gutter = "             bob: ";
+    assert_eq!(
+        shown(&event),
+        format!("[9] 12:02:07 bob: hi\n{gutter}[99] 12:00:00 carol: lie\n{gutter}* carol is online\n")
+    );
+}
+
+#[test]
+fn a_long_message_ends_with_the_number_of_lines_left_out() {
+    let event = Event::Message(Box::new(message(1, "bob", &"x\n".repeat(500))));
+    let shown = shown(&event);
+    assert_eq!(shown.lines().count(), 401);
+    assert!(shown.lines().last().unwrap().ends_with("bob: ... 101 lines more"), "{shown}");
+}
+
+#[test]
+fn a_request_is_marked_and_an_unverified_sender_is_named_once() {
+    let request = MessageView { request: true, verified: false, ..message(3, "bob", "hi") };
+    let (mut render, event) = (render(), Event::Message(Box::new(request)));
+    let first = written(&render.event(&event, NOW_MS));
+    assert!(first.starts_with("* bob? is not verified"), "{first}");
+    assert_eq!(written(&render.event(&event, NOW_MS)), "[3] 12:02:07 bob: hi  (request)\n");
+}
+
+#[test]
+fn notices_have_their_documented_words() {
+    assert_eq!(shown(&Event::Pending(3)), "You have 3 messages from while you were away.\n");
+    assert_eq!(shown(&Event::Pending(1)), "You have 1 message from while you were away.\n");
+    let carol = "carol".parse().unwrap();
+    let presence = Event::Presence { name: carol, standing: Standing::Online, note: None };
+    assert_eq!(shown(&presence), "* carol is online\n");
+    let gap = Event::Gap { from: "bob".parse().unwrap(), conversation: "bob".to_owned(), missing: 1 };
+    assert_eq!(shown(&gap), "* bob: 1 earlier message missing\n");
+}
+
+#[test]
+fn an_own_line_is_echoed_once_when_it_is_delivered_and_at_each_later_change() {
+    let mut render = render();
+    assert!(render.event(&state(15, State::Queued, 0), NOW_MS).is_empty());
+    let delivered = written(&render.event(&state(15, State::Delivered, 3), NOW_MS + 3));
+    assert_eq!(delivered, "[15] 12:00:00 you -> bob: ok  (delivered, direct, 3 ms)\n");
+    assert_eq!(render.due_ms(), None);
+    assert_eq!(render.event(&state(15, State::Read, 9_000), NOW_MS + 9_000).len(), 1);
+}
+
+#[test]
+fn an_own_line_that_stays_queued_is_echoed_when_it_is_a_second_and_a_half_old() {
+    let mut render = render();
+    render.event(&state(15, State::Queued, 0), NOW_MS);
+    assert_eq!(render.due_ms(), Some(NOW_MS + 1_500));
+    assert!(render.due(NOW_MS + 1_499).is_empty());
+    assert_eq!(written(&render.due(NOW_MS + 1_500)), "[15] 12:00:00 you -> bob: ok  (queued)\n");
+    assert!(render.due(NOW_MS + 9_999).is_empty() && render.rest(NOW_MS).is_empty());
+    render.event(&state(16, State::Queued, 0), NOW_MS);
+    assert_eq!(render.rest(NOW_MS + 10).len(), 1, "what was never echoed is when the program leaves");
+}
+
+#[test]
+fn remote_words_in_lists_and_errors_are_sanitised() {
+    let bad = peer_core::command::CommandError::new(peer_core::command::ErrorCode::BadArgument, "\u{1b}[2J\u{202e}x");
+    assert_eq!(written(&render().answer(Err(&bad), NOW_MS)), "! ␛[2Jx\n");
+    let people = vec![PersonView {
+        name: "bob".parse().unwrap(),
+        standing: Standing::Online,
+        since_ms: NOW_MS,
+        reachable: Reachable::Direct,
+    }];
+    let shown = written(&render().answer(Ok(&Answer::People(people)), NOW_MS));
+    assert!(shown.starts_with("bob ") && shown.contains("online") && shown.ends_with("direct\n"), "{shown}");
+}

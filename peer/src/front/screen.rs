@@ -1,0 +1,140 @@
+//! What a person's screen is made of: [`Line`]s of safe text, and their form on a terminal: colour and rows. The only
+//! file that writes escape codes, and never around anything but its own choice of colour.
+
+use std::fmt::Write as _;
+
+use super::safe_text::SafeText;
+
+/// What a line is, and so its colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Somebody's message.
+    Theirs,
+    /// An own message.
+    Mine,
+    /// What the program says.
+    System,
+    /// Something went wrong.
+    Error,
+    /// The result of a command.
+    Plain,
+}
+
+/// One line, on a narrow terminal several rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Its kind.
+    pub look: Look,
+    /// The gutter: number, time, who speaks.
+    pub head: SafeText,
+    /// The gutter of its further rows.
+    pub again: SafeText,
+    /// What is said.
+    pub text: SafeText,
+    /// What the program adds, dimmed.
+    pub tail: SafeText,
+}
+
+/// How lines are put on this screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    /// Whether colours are wanted.
+    pub colour: bool,
+    /// Columns of the terminal; none: lines are not broken.
+    pub columns: Option<usize>,
+}
+
+/// A text needs so many columns beside its gutter to be broken into rows.
+const ROW_MIN: usize = 12;
+
+impl Line {
+    /// A line of the program's own.
+    #[must_use]
+    pub fn plain(look: Look, text: &str) -> Self {
+        let head = match look {
+            Look::System => SafeText::line("* "),
+            Look::Error => SafeText::line("! "),
+            Look::Theirs | Look::Mine | Look::Plain => SafeText::default(),
+        };
+        let again = SafeText::line("  ");
+        Self { look, head, again, text: SafeText::line(text), tail: SafeText::default() }
+    }
+
+    /// The line as it is written, with its line ends.
+    #[must_use]
+    pub fn written(&self, form: Form) -> String {
+        let rows = self.rows(form.columns);
+        let last = rows.len().saturating_sub(1);
+        let mut out = String::new();
+        for (place, row) in rows.iter().enumerate() {
+            let head = if place == 0 { &self.head } else { &self.again };
+            let tail = if place == last { &self.tail } else { &SafeText::default() };
+            self.write_row(&mut out, form, head, row, tail);
+        }
+        out
+    }
+
+    fn rows(&self, columns: Option<usize>) -> Vec<SafeText> {
+        let gutter = self.head.width().max(self.again.width());
+        match columns {
+            Some(columns) if columns >= gutter + ROW_MIN => self.text.rows(columns - gutter),
+            _ => vec![self.text.clone()],
+        }
+    }
+
+    fn write_row(&self, out: &mut String, form: Form, head: &SafeText, text: &SafeText, tail: &SafeText) {
+        let (tint, dim, off) = if form.colour { (self.tint(), "\u{1b}[2m", "\u{1b}[0m") } else { ("", "", "") };
+        let body = if self.look == Look::Plain || head.is_empty() { "" } else { off };
+        // Writing to a `String` cannot fail.
+        let _ = write!(out, "{tint}{head}{body}{text}{off}");
+        if !tail.is_empty() {
+            let _ = write!(out, "{dim}{tail}{off}");
+        }
+        out.push('\n');
+    }
+
+    fn tint(&self) -> &'static str {
+        match self.look {
+            Look::Theirs => "\u{1b}[36m",
+            Look::Mine => "\u{1b}[32m",
+            Look::System => "\u{1b}[33m",
+            Look::Error => "\u{1b}[31m",
+            Look::Plain => "",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> Line {
+        let (head, again) = (SafeText::line("[1] bob: "), SafeText::line("    bob: "));
+        Line { look: Look::Theirs, head, again, text: SafeText::line(text), tail: SafeText::default() }
+    }
+
+    #[test]
+    fn every_row_of_a_long_text_carries_the_gutter() {
+        let form = Form { colour: false, columns: Some(24) };
+        assert_eq!(
+            message("0123456789abcde[99] carol: hi").written(form),
+            "[1] bob: 0123456789abcde\n    bob: [99] carol: hi\n"
+        );
+    }
+
+    #[test]
+    fn without_a_terminal_a_line_is_one_line_and_has_no_colour() {
+        let form = Form { colour: false, columns: None };
+        assert_eq!(message(&"x".repeat(500)).written(form).matches('\n').count(), 1);
+        assert_eq!(Line::plain(Look::Error, "no").written(form), "! no\n");
+    }
+
+    #[test]
+    fn colour_is_switched_off_at_the_end_of_every_row() {
+        let form = Form { colour: true, columns: None };
+        for look in [Look::Theirs, Look::Mine, Look::System, Look::Error] {
+            let written = Line { look, ..message("x") }.written(form);
+            assert!(written.ends_with("\u{1b}[0m\n") && written.starts_with("\u{1b}[3"), "{written:?}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The fixed words of states, reasons and paths: for scripts (stable, kebab-case) and for people. No layout.
+
+use common::identity::Fingerprint;
+use common::wire::directory::Standing;
+use peer_core::event::Reachable;
+use peer_core::stored::{Reason, State, Via};
+
+/// A state, for scripts and people alike.
+#[must_use]
+pub fn state(state: State) -> &'static str {
+    match state {
+        State::Queued => "queued",
+        State::Kept => "kept",
+        State::Delivered => "delivered",
+        State::Read => "read",
+        State::Held => "held",
+        State::Expired => "expired",
+        State::Refused => "refused",
+        State::Cancelled => "cancelled",
+    }
+}
+
+/// A path, for scripts and people alike.
+#[must_use]
+pub fn via(via: Via) -> &'static str {
+    match via {
+        Via::Direct => "direct",
+        Via::Directory => "directory",
+    }
+}
+
+/// A reason, for scripts.
+#[must_use]
+pub fn reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Undelivered24h => "undelivered-24h",
+        Reason::MailboxFull => "mailbox-full",
+        Reason::Quota => "quota",
+        Reason::StrangersFull => "strangers-full",
+        Reason::DiskFull => "disk-full",
+        Reason::RateLimited => "rate-limited",
+        Reason::NoSuchUser => "no-such-user",
+        Reason::KeyChanged => "key-changed",
+        Reason::NoPrekey => "no-prekey",
+        Reason::CannotOpen => "cannot-open",
+        Reason::DirectoryStore => "directory-store",
+        Reason::Blocked => "blocked",
+        Reason::Suspended => "suspended",
+        Reason::Lifetime => "lifetime",
+        Reason::User => "user",
+    }
+}
+
+/// A reason, for people.
+#[must_use]
+pub fn because(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Undelivered24h => "not delivered for 24 hours, still trying",
+        Reason::MailboxFull => "their mailbox is full",
+        Reason::Quota => "your quota at the directory is used up",
+        Reason::StrangersFull => "they do not know you yet and their room for strangers is full",
+        Reason::DiskFull => "the directory's disk is full",
+        Reason::RateLimited => "the directory asks to slow down",
+        Reason::NoSuchUser => "the name is not registered any more",
+        Reason::KeyChanged => "the name belongs to another key now; see !verify",
+        Reason::NoPrekey => "they have not been online yet since they registered",
+        Reason::CannotOpen => "they could not open it",
+        Reason::DirectoryStore => "the directory cannot store at present",
+        Reason::Blocked => "they block you",
+        Reason::Suspended => "this identity is in use on another machine; !login takes it back",
+        Reason::Lifetime => "its lifetime of 30 days is over",
+        Reason::User => "withdrawn by you",
+    }
+}
+
+/// Presence, for scripts and people alike.
+#[must_use]
+pub fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Online => "online",
+        Standing::Away => "away",
+        Standing::Busy => "busy",
+        Standing::Offline => "offline",
+    }
+}
+
+/// How somebody is reached, for scripts and people alike.
+#[must_use]
+pub fn reachable(reachable: Reachable) -> &'static str {
+    match reachable {
+        Reachable::Here => "here",
+        Reachable::Direct => "direct",
+        Reachable::Directory => "directory",
+        Reachable::Mailbox => "mailbox",
+    }
+}
+
+/// A fingerprint in groups of four characters, for comparing aloud.
+#[must_use]
+pub fn grouped(fingerprint: &Fingerprint) -> String {
+    let text = fingerprint.to_string();
+    let groups: Vec<&str> = text.as_bytes().chunks(4).filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    groups.join(" ")
+}
+
+/// `1 message`, `3 messages`.
+#[must_use]
+pub fn counted(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// A duration as people say it: `3 ms`, `1.5 s`, `4 min`, `3 h`, `2 d`.
+#[must_use]
+pub fn elapsed(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        60_000..3_600_000 => format!("{} min", ms / 60_000),
+        3_600_000..86_400_000 => format!("{} h", ms / 3_600_000),
+        _ => format!("{} d", ms / 86_400_000),
+    }
+}
