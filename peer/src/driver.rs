@@ -1,3 +1,205 @@
-//! The one loop of the program.
+//! The one loop of the program: it takes what happened, lets the messenger decide, and has it carried out. The only
+//! place that knows transport, storage, fronts and the messenger together.
+//!
+//! One turn: take inputs in a batch, `handle` each, drain the outputs, carry them out, sleep until `poll_timeout`.
+//! Nothing in the loop awaits a bounded send: what finds no room waits in a backlog, and as long as there is one,
+//! nothing more is taken from commands and from the network. Answers of the store, of the sealing thread and "shown"
+//! notes are always taken, since they are what makes room. Nothing is decided here.
 
 pub mod api;
+mod carrier;
+mod fronts;
+mod sealing;
+mod sources;
+mod watch;
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+
+use common::identity::Identity;
+use common::tls::TlsError;
+use peer_core::event::{Config, Exit, Input};
+use peer_core::messenger::Messenger;
+use peer_core::stored::Snapshot;
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
+
+use crate::storage::{StorageThread, Store};
+use crate::transport::{BATCHES_MAX, Directory, Quic, QuicError, addresses};
+use api::FrontSide;
+use carrier::Carrier;
+use sealing::Sealing;
+use sources::{Sources, Taken};
+use watch::{CHECK_EVERY, Clocks, Network};
+
+/// Replies of the store that wait for the loop.
+const REPLIES_MAX: usize = 1_024;
+/// While something has found no room, it is tried again at least so often.
+const RETRY_EVERY: std::time::Duration = std::time::Duration::from_millis(5);
+/// Without any deadline the loop sleeps so long, milliseconds.
+const LONG_MS: u64 = 3_600_000;
+
+/// Why the loop did not begin.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// No QUIC endpoint.
+    #[error(transparent)]
+    Quic(#[from] QuicError),
+    /// No TLS towards the directory.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The system gives no thread.
+    #[error("no thread could be started: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// What the loop is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Who this peer is.
+    pub identity: Identity,
+    /// What the messenger is told; `candidates` as [`candidates`] gives them, `bind` the socket's real address.
+    pub config: Config,
+    /// What was committed, loaded from `store`.
+    pub snapshot: Snapshot,
+    /// The open store.
+    pub store: Store,
+    /// From `transport::socket::bind`.
+    pub socket: UdpSocket,
+    /// `--advertise`.
+    pub advertise: Option<SocketAddr>,
+}
+
+/// What to publish at the start: for [`Config::candidates`].
+#[must_use]
+pub fn candidates(bind: SocketAddr, advertise: Option<SocketAddr>) -> Vec<SocketAddr> {
+    addresses::candidates(bind, advertise, &addresses::sources(None))
+}
+
+/// Runs until the messenger says how the program ends. Needs a runtime with time and network; a current-thread one is
+/// the fastest.
+///
+/// # Errors
+/// [`StartError`]; nothing has happened then.
+pub async fn run(parts: Parts, side: FrontSide) -> Result<Exit, StartError> {
+    let (mut turns, mut sources) = Turns::start(parts, side)?;
+    let exit = loop {
+        if let Some(exit) = turns.carry_out(&mut sources) {
+            break exit;
+        }
+        turns.take(&mut sources).await;
+    };
+    turns.leave(sources).await;
+    Ok(exit)
+}
+
+/// The loop's own state.
+struct Turns {
+    messenger: Messenger,
+    carrier: Carrier,
+    clocks: Clocks,
+    network: Network,
+    check: tokio::time::Interval,
+}
+
+impl Turns {
+    fn start(parts: Parts, side: FrontSide) -> Result<(Self, Sources), StartError> {
+        let Parts { identity, config, snapshot, store, socket, advertise } = parts;
+        let (batches_in, batches) = mpsc::channel(BATCHES_MAX);
+        let (replies_in, replies) = mpsc::channel(REPLIES_MAX);
+        let directory = Directory::new(config.directory.clone(), &identity, batches_in.clone())?;
+        let quic = Quic::start(socket, identity.clone(), batches_in)?;
+        let (sealing, sealed) = Sealing::start(identity)?;
+        let storage = StorageThread::start(store, replies_in)?;
+        let clocks = Clocks::new();
+        let network = Network::new(config.bind, advertise);
+        let messenger = Messenger::new(config, snapshot, clocks.now());
+        let mut check = interval_at(tokio::time::Instant::now() + CHECK_EVERY, CHECK_EVERY);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let carrier = Carrier::new(quic, directory, storage, sealing);
+        Ok((Self { messenger, carrier, clocks, network, check }, Sources::new(batches, replies, sealed, side)))
+    }
+
+    /// Carries out all outputs, those of fronts that went meanwhile included.
+    fn carry_out(&mut self, sources: &mut Sources) -> Option<Exit> {
+        self.carrier.retry();
+        self.carrier.fronts.adopt(sources.fresh());
+        loop {
+            while let Some(output) = self.messenger.poll_output() {
+                if let Some(exit) = self.carrier.carry(output) {
+                    return Some(exit);
+                }
+            }
+            let gone = self.carrier.fronts.gone();
+            if gone.is_empty() {
+                return None;
+            }
+            let now = self.clocks.now();
+            gone.into_iter().for_each(|source| self.messenger.handle(Input::SourceClosed(source), now));
+        }
+    }
+
+    /// Waits for something to happen, then hands the messenger a batch of it.
+    async fn take(&mut self, sources: &mut Sources) {
+        let behind = self.carrier.is_behind();
+        let due_ms = self.messenger.poll_timeout();
+        let wake = self.clocks.at(due_ms.unwrap_or_else(|| self.clocks.now().mono_ms.saturating_add(LONG_MS)));
+        let retry = async { if behind { tokio::time::sleep(RETRY_EVERY).await } else { std::future::pending().await } };
+        let mut network_checked = false;
+        tokio::select! {
+            () = sources.wait(!behind) => {}
+            () = sleep_until(wake) => {}
+            () = self.carrier.fronts.room() => {}
+            () = retry => {}
+            _ = self.check.tick() => network_checked = true,
+        }
+        let now = self.clocks.now();
+        let slept = self.clocks.slept(now);
+        if slept || (network_checked && self.network.has_changed(self.carrier.directory.last_address())) {
+            tracing::info!(slept, "the network has changed");
+            self.messenger.handle(Input::NetworkChanged(self.network.candidates().to_vec()), now);
+        }
+        if due_ms.is_some_and(|due_ms| due_ms <= now.mono_ms) {
+            self.messenger.handle(Input::Wake, now);
+        }
+        for taken in sources.take(!behind) {
+            self.hand_over(taken, now);
+        }
+    }
+
+    fn hand_over(&mut self, taken: Taken, now: peer_core::event::Now) {
+        match taken {
+            Taken::Inputs(inputs) => inputs.into_iter().for_each(|input| self.messenger.handle(input, now)),
+            Taken::Directory { session, inputs } => {
+                if self.carrier.directory.is_current(session) {
+                    inputs.into_iter().for_each(|input| self.messenger.handle(input, now));
+                }
+            }
+            Taken::StoreFailed(why) => {
+                self.carrier.store_failed();
+                self.messenger.handle(Input::StoreFailed(why), now);
+            }
+        }
+    }
+
+    /// The last outputs have been carried out: let them arrive, then end everything that was started.
+    async fn leave(self, sources: Sources) {
+        let Carrier { quic, directory, fronts, storage, sealing, .. } = self.carrier;
+        let mut batches = sources.network();
+        // Taken and not heard: a full channel would hold up the flushing.
+        let unheard = async {
+            while batches.recv().await.is_some() {}
+            std::future::pending().await
+        };
+        tokio::select! {
+            _ = async { tokio::join!(quic.shutdown(), directory.shutdown(), fronts.finish()) } => {}
+            () = unheard => {}
+        }
+        sealing.shutdown();
+        storage.shutdown().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,11 +4,10 @@
 //!
 //! Inputs leave in batches through one bounded channel; a full channel stops the reading, never the loop.
 
-use peer_core::event::Input;
-use tokio::sync::mpsc;
-
 pub mod addresses;
+pub mod batch;
 pub mod budget;
+mod config;
 pub mod dial;
 pub mod directory;
 pub mod link;
@@ -17,25 +16,7 @@ pub mod quic;
 pub mod socket;
 mod stream;
 
-pub use directory::{Directory, Session};
-pub use quic::{Quic, QuicError};
-
-/// Batches that wait for the loop. With the largest frames a batch holds about 128 KiB.
-pub const BATCHES_MAX: usize = 64;
-
-/// What the network tells the loop, in the order in which it came.
-#[derive(Debug)]
-pub enum Batch {
-    /// About links.
-    Links(Vec<Input>),
-    /// About one connection to the directory; what is left of an earlier one is to be dropped.
-    Directory {
-        /// Which.
-        session: Session,
-        /// What came.
-        inputs: Vec<Input>,
-    },
-}
-
-/// Where the network's inputs go.
-pub type BatchSender = mpsc::Sender<Batch>;
+pub use batch::{BATCHES_MAX, Batch, BatchSender, Session};
+pub use config::QuicError;
+pub use directory::Directory;
+pub use quic::Quic;

@@ -11,7 +11,7 @@ use quinn::{ClientConfig, Connection, Endpoint};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::quic::{QuicError, client_config};
+use super::config::{QuicError, client_config};
 
 /// The next address is tried so long after the one before.
 pub const STAGGER: Duration = Duration::from_millis(250);

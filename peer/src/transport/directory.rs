@@ -12,13 +12,14 @@ use peer_core::event::{DirectoryEnd, Input};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, lookup_host};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::batch::{Batch, BatchSender, Session};
 use super::outgoing::{Ending, Outgoing};
-use super::stream::{End, exchange, read_frames, write_frames};
-use super::{Batch, BatchSender};
+use super::stream::{End, FLUSH_TIMEOUT, exchange, read_frames, write_frames};
 
 /// Resolving, connecting to one address, and TLS may take so long each.
 pub const STEP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,10 +27,6 @@ pub const STEP_TIMEOUT: Duration = Duration::from_secs(5);
 pub const ADDRESSES_MAX: usize = 4;
 /// Bytes that wait to be written; above that the connection is given up.
 pub const QUEUE_MAX_BYTES: usize = 8 * 1024 * 1024;
-
-/// One connection to the directory, or the attempt at one, among all of this program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Session(u64);
 
 /// The connection to the directory, present or not.
 #[derive(Debug)]
@@ -39,6 +36,8 @@ pub struct Directory {
     inputs: BatchSender,
     sessions: u64,
     current: Option<(Session, Arc<Outgoing>)>,
+    /// The task of the newest connection.
+    running: Option<JoinHandle<()>>,
     last_address: tokio::sync::watch::Sender<Option<SocketAddr>>,
 }
 
@@ -50,7 +49,7 @@ impl Directory {
     pub fn new(address: String, me: &Identity, inputs: BatchSender) -> Result<Self, TlsError> {
         let config = Arc::new(tls::client_config(me, Expect::Any, Alpn::Directory)?);
         let last_address = tokio::sync::watch::Sender::new(None);
-        Ok(Self { address, config, inputs, sessions: 0, current: None, last_address })
+        Ok(Self { address, config, inputs, sessions: 0, current: None, running: None, last_address })
     }
 
     /// Connects; answered by `DirectoryUp` or `DirectoryDown`. What was connected before is closed.
@@ -67,7 +66,7 @@ impl Directory {
             inputs: self.inputs.clone(),
             last_address: self.last_address.clone(),
         };
-        tokio::spawn(attempt.run(outgoing));
+        self.running = Some(tokio::spawn(attempt.run(outgoing)));
     }
 
     /// Puts a frame into the queue. What cannot be sent is lost with the connection.
@@ -81,6 +80,15 @@ impl Directory {
     pub fn close(&mut self) {
         if let Some((_, outgoing)) = self.current.take() {
             outgoing.end(Ending::Flush);
+        }
+    }
+
+    /// Flushes, closes and waits for that, less than a second. Meanwhile inputs must be taken.
+    pub async fn shutdown(mut self) {
+        self.close();
+        if let Some(running) = self.running {
+            // A panic in there has already been told.
+            let _ = timeout(2 * FLUSH_TIMEOUT, running).await;
         }
     }
 

@@ -11,9 +11,10 @@ use peer_core::event::{Input, LinkEnd, LinkId};
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 use rustls::pki_types::CertificateDer;
 
-use super::outgoing::Outgoing;
+use super::batch::{Batch, BatchSender};
+use super::outgoing::{Ending, Outgoing};
+use super::socket;
 use super::stream::{End, exchange, read_frames, write_frames};
-use super::{Batch, BatchSender, socket};
 
 /// Dial or accept, handshake and the stream's opening, as a whole.
 pub const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -84,8 +85,8 @@ pub(super) async fn run(link: LinkId, open: Open, outgoing: &Arc<Outgoing>, inpu
             tracing::debug!(%address, %error, "a link carried what is no frame");
             (CloseCode::Garbage, LinkEnd::Garbage)
         }
-        End::Lost => (CloseCode::Busy, LinkEnd::Lost),
-        End::Orphaned => (CloseCode::Done, LinkEnd::Lost),
+        End::Lost if outgoing.ending() == Some(Ending::Overflow) => (CloseCode::Busy, LinkEnd::Lost),
+        End::Lost | End::Orphaned => (CloseCode::Done, LinkEnd::Lost),
     };
     code.apply(&connection);
     end

@@ -9,63 +9,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use common::identity::{Identity, PublicKey};
-use common::tls::{self, Alpn, TlsError};
+use common::tls::{self, Alpn};
 use common::wire::peer::PeerFrame;
 use peer_core::event::{Input, LinkEnd, LinkId};
 use peer_core::limits::{LINKS_KNOWN_MAX, LINKS_STRANGERS_MAX};
-use quinn::crypto::rustls::{NoInitialCipherSuite, QuicClientConfig, QuicServerConfig};
-use quinn::{
-    ClientConfig, Endpoint, EndpointConfig, Incoming, MtuDiscoveryConfig, ServerConfig, TokioRuntime, TransportConfig,
-    ValidationTokenConfig, VarInt,
-};
-use thiserror::Error;
+use quinn::{Endpoint, Incoming, TokioRuntime, VarInt};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::batch::{Batch, BatchSender};
 use super::budget::Budget;
+use super::config::{HANDSHAKES_MAX, HANDSHAKES_UNPROVED_MAX, QuicError, endpoint_config, server_config};
 use super::dial::Dial;
 use super::link::{self, CloseCode, OPEN_TIMEOUT, Open, QUEUE_MAX_BYTES};
 use super::outgoing::{Ending, Outgoing};
-use super::{Batch, BatchSender, socket};
+use super::socket;
 
-/// Links and handshakes together; more are refused.
+/// Links, dials under way included; beyond that nobody is accepted and nothing dialled.
 pub const CONNECTIONS_MAX: usize = LINKS_KNOWN_MAX + LINKS_STRANGERS_MAX;
 /// Accepted links under one key; one more closes the oldest of them.
 pub const CONNECTIONS_PER_KEY_MAX: usize = 2;
-/// Open handshakes above which a newcomer must first prove its address.
-pub const HANDSHAKES_UNPROVED_MAX: usize = 32;
-/// Open handshakes above which newcomers are refused.
-pub const HANDSHAKES_MAX: usize = 64;
-/// Streams that the other side may open. One is used; the limit is memory of every connection.
-const STREAMS_MAX: u32 = 8;
-/// Bytes in flight on one stream and on one connection.
-const WINDOW_BYTES: u32 = 1024 * 1024;
-const IDLE_TIMEOUT_MS: u32 = 15_000;
-const KEEP_ALIVE: Duration = Duration::from_secs(5);
-/// Assumed until measured: loss in the first round trip is repaired after three times this.
-const INITIAL_RTT: Duration = Duration::from_millis(100);
-const INITIAL_MTU: u16 = 1_200;
-const DISCOVERED_MTU_MAX: u16 = 1_452;
-/// Bytes kept of a connection that is not accepted yet, and of all of them.
-const INCOMING_BYTES: u64 = 16 * 1024;
-const INCOMING_TOTAL_BYTES: u64 = 1024 * 1024;
-const QUIC_VERSION: u32 = 1;
 /// The last packets get so long to leave.
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(300);
-
-/// Why there is no endpoint, or no dial.
-#[derive(Debug, Error)]
-pub enum QuicError {
-    /// No TLS configuration.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The TLS library has no cipher for QUIC's first packets.
-    #[error("QUIC cannot be configured: {0}")]
-    Cipher(#[from] NoInitialCipherSuite),
-    /// The socket cannot be used.
-    #[error("the UDP socket cannot be used: {0}")]
-    Socket(#[from] std::io::Error),
-}
 
 /// The endpoint with all its links.
 #[derive(Debug)]
@@ -102,9 +67,7 @@ impl Quic {
     pub fn start(socket: UdpSocket, me: Identity, inputs: BatchSender) -> Result<Self, QuicError> {
         let local = socket.local_addr()?;
         let server = server_config(tls::server_config(&me, Alpn::Peer)?)?;
-        let mut config = EndpointConfig::default();
-        config.supported_versions(vec![QUIC_VERSION]);
-        let endpoint = Endpoint::new(config, Some(server), socket, Arc::new(TokioRuntime))?;
+        let endpoint = Endpoint::new(endpoint_config(), Some(server), socket, Arc::new(TokioRuntime))?;
         let shared = Arc::new(Shared {
             endpoint,
             local,
@@ -122,7 +85,8 @@ impl Quic {
     /// Dials; answered by `LinkUp` or `LinkDown` on the channel of inputs, within [`OPEN_TIMEOUT`].
     pub fn dial(&self, link: LinkId, key: PublicKey, addresses: Vec<SocketAddr>) {
         let outgoing = Arc::new(Outgoing::new(QUEUE_MAX_BYTES));
-        let addresses = if self.shared.has_room() { self.shared.dialable(addresses) } else { Vec::new() };
+        let addresses =
+            if self.shared.links().len() < CONNECTIONS_MAX { self.shared.dialable(addresses) } else { Vec::new() };
         self.shared.links().insert(link, Entry { outgoing: outgoing.clone(), caller: None });
         tokio::spawn(dial(self.shared.clone(), link, key, addresses, outgoing));
     }
@@ -162,10 +126,6 @@ impl Quic {
 impl Shared {
     fn links(&self) -> MutexGuard<'_, BTreeMap<LinkId, Entry>> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn has_room(&self) -> bool {
-        self.links().len() + self.handshakes.load(Ordering::Relaxed) < CONNECTIONS_MAX
     }
 
     /// Those of `addresses` that this socket reaches and that may be dialled now, in its own form, each once.
@@ -277,47 +237,6 @@ impl Drop for Handshake {
     fn drop(&mut self) {
         self.0.handshakes.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-fn transport() -> Arc<TransportConfig> {
-    let mut discovery = MtuDiscoveryConfig::default();
-    discovery.upper_bound(DISCOVERED_MTU_MAX);
-    let mut transport = TransportConfig::default();
-    transport
-        .max_concurrent_bidi_streams(VarInt::from_u32(STREAMS_MAX))
-        .max_concurrent_uni_streams(VarInt::from_u32(0))
-        .max_idle_timeout(Some(VarInt::from_u32(IDLE_TIMEOUT_MS).into()))
-        .keep_alive_interval(Some(KEEP_ALIVE))
-        .stream_receive_window(VarInt::from_u32(WINDOW_BYTES))
-        .receive_window(VarInt::from_u32(WINDOW_BYTES))
-        .send_window(u64::from(WINDOW_BYTES))
-        .datagram_receive_buffer_size(None)
-        .initial_rtt(INITIAL_RTT)
-        .initial_mtu(INITIAL_MTU)
-        .mtu_discovery_config(Some(discovery))
-        .enable_segmentation_offload(true);
-    Arc::new(transport)
-}
-
-fn server_config(tls: rustls::ServerConfig) -> Result<ServerConfig, QuicError> {
-    let mut tokens = ValidationTokenConfig::default();
-    tokens.sent(0);
-    let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
-    config
-        .transport_config(transport())
-        .validation_token_config(tokens)
-        .retry_token_lifetime(OPEN_TIMEOUT)
-        .max_incoming(HANDSHAKES_MAX)
-        .incoming_buffer_size(INCOMING_BYTES)
-        .incoming_buffer_size_total(INCOMING_TOTAL_BYTES);
-    Ok(config)
-}
-
-/// How a dial speaks QUIC.
-pub(super) fn client_config(tls: rustls::ClientConfig) -> Result<ClientConfig, QuicError> {
-    let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
-    config.transport_config(transport());
-    Ok(config)
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use common::wire::{Frame, FrameError, PAYLOAD_AT, peek};
 use peer_core::event::Input;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::batch::{Batch, BatchSender};
 use super::outgoing::{Ending, Outgoing};
-use super::{Batch, BatchSender};
 
 /// A closed connection may flush so long.
 pub(super) const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);

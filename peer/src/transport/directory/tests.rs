@@ -32,7 +32,7 @@ impl Server {
 }
 
 fn client(port: u16) -> (Directory, mpsc::Receiver<Batch>) {
-    let (inputs, batches) = mpsc::channel(super::super::BATCHES_MAX);
+    let (inputs, batches) = mpsc::channel(super::super::batch::BATCHES_MAX);
     let me = Identity::from_seed(&[1; 32]);
     (Directory::new(format!("localhost:{port}"), &me, inputs).unwrap(), batches)
 }

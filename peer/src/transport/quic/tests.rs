@@ -5,8 +5,9 @@ use common::wire::Frame;
 use common::wire::peer::{Close, CloseReason, Unsupported};
 use tokio::sync::mpsc;
 
+use super::super::batch::BATCHES_MAX;
+use super::super::config::client_config;
 use super::*;
-use crate::transport::{BATCHES_MAX, socket};
 
 /// Long enough for a loaded machine; nothing waits so long when all is well.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -211,7 +212,7 @@ async fn a_reader_that_is_not_emptied_stops_the_writer_and_costs_bounded_memory(
     envelope.encode_into(&mut frame);
     // Nobody takes anything at `two`: what was not taken by its task fills the windows, then the queue, then the link
     // is given up here.
-    let enough = (QUEUE_MAX_BYTES + BATCHES_MAX * 64 * 1024 + 4 * WINDOW_BYTES as usize) / frame.len();
+    let enough = (QUEUE_MAX_BYTES + BATCHES_MAX * 64 * 1024 + 4 * 1024 * 1024) / frame.len();
     for _ in 0..enough {
         one.quic.send(LinkId(2), &envelope);
         tokio::task::yield_now().await;
@@ -223,6 +224,22 @@ async fn a_reader_that_is_not_emptied_stops_the_writer_and_costs_bounded_memory(
     let mut one = one;
     assert_eq!(one.down().await, (LinkId(2), LinkEnd::Lost));
     assert_eq!(two.down().await, (accepted, LinkEnd::Lost));
+}
+
+#[tokio::test]
+async fn many_open_handshakes_make_newcomers_prove_their_address_and_too_many_shut_them_out() {
+    let (mut one, mut two) = (Peer::start(1), Peer::start(2));
+    let begin = |count: usize, peer: &Peer| -> Vec<Handshake> {
+        (0..count).map(|_| Handshake::begin(&peer.quic.shared)).collect()
+    };
+    let _half_open = begin(HANDSHAKES_UNPROVED_MAX, &two);
+    one.quic.dial(LinkId(2), two.key, vec![two.address]);
+    one.quic.send(LinkId(2), &mark(1));
+    assert_eq!(two.up().await.1, one.key);
+    one.up().await;
+    let _more = begin(HANDSHAKES_MAX - HANDSHAKES_UNPROVED_MAX, &two);
+    one.quic.dial(LinkId(4), two.key, vec![two.address]);
+    assert_eq!(one.down().await, (LinkId(4), LinkEnd::NotReached));
 }
 
 #[tokio::test]
