@@ -70,6 +70,12 @@ impl Answers {
         ready
     }
 
+    /// Whether every command that came is answered.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.lines.values().all(|line| line.waiting.is_empty() && line.open.is_empty())
+    }
+
     /// A source has gone: what it waits for is not wanted.
     pub fn close(&mut self, source: Source) {
         self.lines.remove(&source);

@@ -86,6 +86,9 @@ impl Book {
         if let Some(pinned) = self.by_name.get(&bound.name).copied() {
             if pinned == bound.key {
                 self.change(&pinned, |contact| {
+                    if bound.serial > contact.serial {
+                        contact.rival = None;
+                    }
                     contact.serial = contact.serial.max(bound.serial);
                     contact.name = Some(bound.name.clone());
                 });

@@ -1,11 +1,13 @@
 //! The composer: the only file family that knows all parts. It takes inputs, lets the parts decide, turns what they
 //! say into outputs, and gathers everything to be written in one turn into one transaction.
 //!
-//! Submodules hold the flows: `commands` (what the user wants), `session` (the directory), `people` (presence, look-ups,
-//! keys), `links` (direct connections), `sending` (the way of own messages), `receiving` (the way of others'),
+//! Submodules hold the flows: `commands` and `asking` (what the user wants), `session` (the directory), `people` (presence, look-ups,
+//! keys), `links` (direct connections), `sending` and `depositing` (the way of own messages), `receiving` (the way of others'),
 //! `pairing` (acknowledgement and epochs), `leaving` (quit, logout, takeover), `view` (what fronts see).
 
+mod asking;
 mod commands;
+mod depositing;
 mod leaving;
 mod links;
 mod pairing;
@@ -41,6 +43,9 @@ use crate::timers::{Timer, Timers};
 use commands::{Asked, Pending};
 use leaving::Leaving;
 use people::{LookUp, Way};
+
+/// How often the age clock is written, milliseconds: well under what a start trusts of the wall clock.
+const META_EVERY_MS: u64 = 600_000;
 
 /// What is to happen when one op is committed.
 #[derive(Debug)]
@@ -244,11 +249,12 @@ impl Messenger {
                 self.bring_in(message, whole);
             }
         }
-        self.timers.set(Timer::Meta, self.now.mono_ms + 60_000);
+        self.timers.set(Timer::Meta, self.now.mono_ms + META_EVERY_MS);
         self.timers.set(Timer::Prekeys, self.now.mono_ms);
-        if self.meta.wants_online && !self.meta.suspended {
-            self.connect();
+        if self.meta.suspended {
+            self.tell_suspended();
         }
+        self.connect();
         for key in self.outbox.recipients() {
             self.tend(key);
         }
@@ -311,7 +317,7 @@ impl Messenger {
                 Timer::Prekeys => self.tend_prekeys(),
                 Timer::Meta => {
                     self.meta_changed = true;
-                    self.timers.set(Timer::Meta, self.now.mono_ms + 60_000);
+                    self.timers.set(Timer::Meta, self.now.mono_ms + META_EVERY_MS);
                 }
                 Timer::Link(link) => self.link_idle(link),
             }

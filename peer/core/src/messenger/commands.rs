@@ -1,23 +1,21 @@
 //! What the user wants: each command is checked, carried out or begun, and answered exactly once.
 
-use std::collections::BTreeMap;
-
 use common::identity::{Fingerprint, PublicKey};
 use common::limits::TEXT_MAX_BYTES;
 use common::message::{Body, Conversation, Text};
 use common::name::Name;
 use common::wire::codec;
-use common::wire::directory::{self as wire, Refusal, Standing, ToDirectory, Whom};
+use common::wire::directory::{self as wire, Refusal, ToDirectory, Whom};
 
 use super::people::LookUp;
 use super::{Messenger, Then};
 use crate::answers::Reply;
 use crate::command::{Command, CommandError, ErrorCode, To};
-use crate::event::{Answer, CommandId, ContactView, Event, PersonView, Reachable, SelfView, Source, Ticket};
+use crate::event::{Answer, CommandId, Event, Source};
 use crate::limits::{KEY_MAX_CHARS, LOOKUP_TIMEOUT_MS};
 use crate::outbox::Outgoing;
 use crate::registration::Step;
-use crate::stored::{NewMessage, OutboxRow, Query, QueryResult, State, StoreOp};
+use crate::stored::{NewMessage, OutboxRow, Query, State, StoreOp};
 use crate::timers::Timer;
 
 /// `!register` and `!login` wait so long for the directory, milliseconds.
@@ -72,7 +70,7 @@ impl Messenger {
     }
 
     pub(super) fn start_commands(&mut self, source: Source) {
-        while !self.epoch_changing && self.epoch_wanted.is_none() && self.leaving.is_none() {
+        while !self.epoch_changing && self.epoch_wanted.is_none() && self.takes_commands() {
             let Some((id, command)) = self.answers.start(source) else { return };
             match command {
                 Ok(command) => self.run(id, command),
@@ -87,16 +85,16 @@ impl Messenger {
         }
     }
 
-    fn done(&mut self, id: CommandId, answer: Answer) {
+    pub(super) fn done(&mut self, id: CommandId, answer: Answer) {
         self.reply(id, Ok(Box::new(answer)));
     }
 
-    fn fail(&mut self, id: CommandId, code: ErrorCode, message: impl Into<String>) {
+    pub(super) fn fail(&mut self, id: CommandId, code: ErrorCode, message: impl Into<String>) {
         self.reply(id, Err(CommandError::new(code, message)));
     }
 
     /// A pending command has ended: answers it and lets its source go on.
-    fn finish(&mut self, source: Source, reply: Reply) {
+    pub(super) fn finish(&mut self, source: Source, reply: Reply) {
         if let Some(pending) = self.pending.remove(&source) {
             self.timers.clear(Timer::Command(source));
             self.reply(pending.id(), reply);
@@ -104,7 +102,7 @@ impl Messenger {
         }
     }
 
-    fn wait(&mut self, pending: Pending, patience_ms: u64) {
+    pub(super) fn wait(&mut self, pending: Pending, patience_ms: u64) {
         let id = pending.id();
         self.answers.block(id);
         self.timers.set(Timer::Command(id.source), self.now.mono_ms + patience_ms);
@@ -120,14 +118,16 @@ impl Messenger {
             Command::Logout => self.logout(id),
             Command::WhoAmI => self.who_am_i(id),
             Command::Who(text) => self.who(id, text),
-            Command::Send { ref to, .. } => match self.person(id, to) {
-                Some((name, print)) => self.send_or_find(id, name, print, command),
-                None => {}
-            },
-            Command::Chat(ref to) => match self.person(id, to) {
-                Some((name, print)) => self.chat_or_find(id, name, print, command),
-                None => {}
-            },
+            Command::Send { ref to, .. } => {
+                if let Some((name, print)) = self.person(id, to) {
+                    self.send_or_find(id, name, print, command);
+                }
+            }
+            Command::Chat(ref to) => {
+                if let Some((name, print)) = self.person(id, to) {
+                    self.chat_or_find(id, name, print, command);
+                }
+            }
             Command::Close => self.done(id, Answer::Closed),
             Command::History { with, count, before } => self.history(id, &with, count, before),
             Command::Status(n) => self.query(Query::Trace { n }, Asked::Trace { id }),
@@ -138,7 +138,7 @@ impl Messenger {
         }
     }
 
-    fn person(&mut self, id: CommandId, to: &To) -> Option<(Name, Option<Fingerprint>)> {
+    pub(super) fn person(&mut self, id: CommandId, to: &To) -> Option<(Name, Option<Fingerprint>)> {
         match to {
             To::Person { name, fingerprint } => Some((name.clone(), *fingerprint)),
             To::Group(name) => {
@@ -218,7 +218,14 @@ impl Messenger {
         }
     }
 
+    /// Coming online or registering was refused.
     pub(super) fn registration_refused(&mut self, reason: &Refusal) {
+        if self.meta.binding.is_some() {
+            // There is a name, so this was about coming online: a new session starts from what the directory knows.
+            self.out.push_back(crate::event::Output::DirectoryClose);
+            self.directory_lost();
+            return;
+        }
         let error = match reason {
             Refusal::NameTaken => CommandError::new(ErrorCode::NameTaken, "this name belongs to another identity"),
             Refusal::AlreadyRegistered(name) => {
@@ -288,74 +295,6 @@ impl Messenger {
             other => CommandError::new(ErrorCode::NotAllowed, format!("the directory refused: {other:?}")),
         };
         self.finish(source, Err(error));
-    }
-
-    fn who_am_i(&mut self, id: CommandId) {
-        let state = match self.session.step() {
-            _ if self.meta.suspended => "suspended",
-            _ if self.my_name().is_none() => "unregistered",
-            Step::Online => "online",
-            _ if self.meta.wants_online => "connecting",
-            _ => "offline",
-        };
-        let view = SelfView {
-            name: self.my_name(),
-            fingerprint: self.config.me.fingerprint(),
-            bind: self.config.bind,
-            candidates: self.config.candidates.clone(),
-            directory: self.config.directory.clone(),
-            directory_fingerprint: self.directory.as_ref().map(|directory| directory.key.fingerprint()),
-            state,
-        };
-        self.done(id, Answer::WhoAmI(Box::new(view)));
-    }
-
-    fn who(&mut self, id: CommandId, text: Option<String>) {
-        self.wait(Pending::Who { id, request: 0, text, people: Vec::new() }, LOOKUP_TIMEOUT_MS);
-        if self.session.is_logged_in() {
-            self.ask_who(id.source);
-        } else {
-            self.session.forgive();
-            self.connect();
-        }
-    }
-
-    fn ask_who(&mut self, source: Source) {
-        let next = self.session.request();
-        let Some(Pending::Who { request, text, people, .. }) = self.pending.get_mut(&source) else { return };
-        *request = next;
-        let after = people.last().map(|last| last.name.clone());
-        let who = wire::Who { request: next, after, text: text.clone() };
-        self.send_directory(ToDirectory::Who(who));
-    }
-
-    pub(super) fn on_people(&mut self, page: wire::People) {
-        let found = self.pending.iter_mut().find_map(|(source, pending)| match pending {
-            Pending::Who { request, people, .. } if *request == page.request => Some((*source, people)),
-            _ => None,
-        });
-        let Some((source, people)) = found else { return };
-        people.extend(page.people);
-        if page.more {
-            self.ask_who(source);
-            return;
-        }
-        let people = std::mem::take(people);
-        let views = people.into_iter().map(|listed| self.person_view(listed)).collect();
-        self.finish(source, Ok(Box::new(Answer::People(views))));
-    }
-
-    fn person_view(&self, listed: wire::Listed) -> PersonView {
-        let reachable = if listed.key == self.config.me {
-            Reachable::Here
-        } else if self.links.open_to(&listed.key).is_some() {
-            Reachable::Direct
-        } else if listed.standing == Standing::Offline {
-            Reachable::Mailbox
-        } else {
-            Reachable::Directory
-        };
-        PersonView { name: listed.name, standing: listed.standing, since_ms: listed.since_ms, reachable }
     }
 
     fn send_or_find(&mut self, id: CommandId, name: Name, print: Option<Fingerprint>, command: Command) {
@@ -485,48 +424,6 @@ impl Messenger {
         }
     }
 
-    fn history(&mut self, id: CommandId, with: &To, count: u32, before: Option<u64>) {
-        let Some((name, _)) = self.person(id, with) else { return };
-        match self.book.named(&name).map(|contact| contact.key) {
-            Some(with) => {
-                self.query(Query::History { with, before, count }, Asked::History { id, with });
-            }
-            None => self.fail(id, ErrorCode::NoSuchUser, format!("there is nothing from or to {name} here")),
-        }
-    }
-
-    fn query(&mut self, query: Query, asked: Asked) {
-        // A query sees everything submitted before it, so what this turn has gathered goes first.
-        self.flush_ops();
-        let ticket = self.ticket();
-        self.asked.insert(ticket, asked);
-        self.out.push_back(crate::event::Output::Query { ticket, query });
-    }
-
-    pub(super) fn on_answered(&mut self, ticket: Ticket, result: QueryResult) {
-        match (self.asked.remove(&ticket), result) {
-            (Some(Asked::History { id, with }), QueryResult::History(messages)) => {
-                let with = self.called(&with);
-                let messages = messages.iter().map(|message| self.view(message, false)).collect();
-                self.done(id, Answer::History { with, messages });
-            }
-            (Some(Asked::Trace { id }), QueryResult::Trace(Some((message, steps)))) => {
-                let message = Box::new(self.view(&message, false));
-                self.done(id, Answer::Trace { message, steps });
-            }
-            (Some(Asked::Trace { id }), QueryResult::Trace(None)) => {
-                self.fail(id, ErrorCode::NoSuchMessage, "there is no message of that number");
-            }
-            (Some(Asked::History { id, .. } | Asked::Trace { id }), QueryResult::Failed(why)) => {
-                self.fail(id, ErrorCode::StoreFailed, format!("the data directory cannot be read: {why}"));
-            }
-            (Some(Asked::History { id, .. } | Asked::Trace { id }), _) => {
-                self.fail(id, ErrorCode::StoreFailed, "the data directory gave another answer than was asked for");
-            }
-            (None, _) => {}
-        }
-    }
-
     fn cancel(&mut self, id: CommandId, n: u64) {
         let Some((key, seq)) = self.outbox.place(n) else {
             let message = format!("message {n} is none of yours that still waits");
@@ -535,47 +432,6 @@ impl Messenger {
         };
         self.set_state(key, seq, State::Cancelled, None, Some(crate::stored::Reason::User));
         self.done(id, Answer::Cancelled { n });
-    }
-
-    fn contacts(&mut self, id: CommandId) {
-        let mut views: BTreeMap<Name, ContactView> = BTreeMap::new();
-        for contact in self.book.all().filter(|contact| contact.talked) {
-            let Some(name) = contact.name.clone() else { continue };
-            let view = ContactView {
-                fingerprint: contact.key.fingerprint(),
-                verified: contact.verified,
-                accepted: contact.accepted,
-                standing: self.standing_of(&name),
-                rival: contact.rival.map(|rival| rival.fingerprint()),
-                waiting: self.outbox.waiting_for(&contact.key) as u64,
-                name: name.clone(),
-            };
-            views.insert(name, view);
-        }
-        self.done(id, Answer::Contacts(views.into_values().collect()));
-    }
-
-    fn verify(&mut self, id: CommandId, name: &Name, ok: bool) {
-        let Some((key, rival)) = self.book.named(name).map(|contact| (contact.key, contact.rival)) else {
-            let message = format!("no key is pinned for {name} yet; write to them first");
-            self.fail(id, ErrorCode::NoSuchUser, message);
-            return;
-        };
-        let theirs = if ok && rival.is_some() {
-            self.accept_rival(key);
-            rival.unwrap_or(key)
-        } else {
-            self.book.change(&key, |contact| contact.verified |= ok);
-            key
-        };
-        let answer = Answer::Verify {
-            name: name.clone(),
-            mine: self.config.me.fingerprint(),
-            theirs: theirs.fingerprint(),
-            rival: rival.filter(|_| !ok).map(|rival| rival.fingerprint()),
-            verified: self.book.of(&theirs).is_some_and(|contact| contact.verified),
-        };
-        self.done(id, answer);
     }
 
     /// A command has waited long enough for the directory.

@@ -16,6 +16,7 @@ use crate::timers::Timer;
 #[derive(Debug)]
 pub(super) struct Leaving {
     command: Option<CommandId>,
+    at_end_of_input: bool,
     /// Nothing more is waited for.
     closing: bool,
 }
@@ -33,11 +34,16 @@ impl Messenger {
         if self.leaving.is_some() {
             return;
         }
-        self.leaving = Some(Leaving { command, closing: false });
+        self.leaving = Some(Leaving { command, at_end_of_input: command.is_none(), closing: false });
         self.timers.set(Timer::Leave, self.now.mono_ms + FLUSH_MS);
         for key in self.outbox.recipients() {
             self.tend(key);
         }
+    }
+
+    /// Commands go on until the end of input is flushed; after `!quit` none begins.
+    pub(super) fn takes_commands(&self) -> bool {
+        self.leaving.as_ref().is_none_or(|leaving| leaving.at_end_of_input && !leaving.closing)
     }
 
     /// Whether every message is as safe as it can be made now.
@@ -47,11 +53,9 @@ impl Messenger {
             State::Kept | State::Held => message.deposit != Deposit::Sent && !message.ending,
             State::Delivered | State::Read | State::Expired | State::Refused | State::Cancelled => true,
         });
-        let commands = self.pending.is_empty() || self.meta.suspended || !self.meta.wants_online;
-        (safe || self.meta.suspended || !self.meta.wants_online)
-            && commands
-            && self.commits.is_empty()
-            && self.ops.is_empty()
+        let quiet = self.meta.suspended || !self.meta.wants_online;
+        let answered = !self.takes_commands() || self.answers.is_idle();
+        (safe || quiet) && answered && self.commits.is_empty() && self.ops.is_empty()
     }
 
     pub(super) fn leave_if_flushed(&mut self) {
@@ -114,8 +118,12 @@ impl Messenger {
         self.go_silent();
         self.directory_lost();
         self.timers.clear(Timer::Reconnect);
+        self.tell_suspended();
+    }
+
+    pub(super) fn tell_suspended(&mut self) {
         let message =
-            "this identity came online on another machine; nothing is sent from here until !login takes over again";
+            "this identity is online on another machine; nothing is sent from here until !login takes over again";
         self.tell(Event::Error(CommandError::new(ErrorCode::Suspended, message)));
     }
 }

@@ -180,9 +180,6 @@ impl Messenger {
                 message.link = None;
             }
         }
-        if was_open && self.inbox.patience_ends_ms(key).is_some() {
-            self.timers.set_by(Timer::Gap(key), now_ms);
-        }
         self.tend(key);
     }
 

@@ -129,7 +129,6 @@ impl Messenger {
         if let Some(held) = state.held.filter(|held| held.epoch == mine) {
             self.settle_covered(key, &held, via);
         }
-        self.tend(key);
     }
 
     fn lane_contradicted(&self, key: PublicKey, state: &PairState) -> bool {

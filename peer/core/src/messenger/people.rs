@@ -146,12 +146,10 @@ impl Messenger {
                     self.way(key).looked_up = false;
                 }
             }
-            Some(LookUp::Successor(key)) => {
-                if *reason == wire::Refusal::NoSuchUser {
-                    self.hold_all(key, Reason::NoSuchUser);
-                }
+            Some(LookUp::Successor(key)) if *reason == wire::Refusal::NoSuchUser => {
+                self.hold_all(key, Reason::NoSuchUser);
             }
-            None => {}
+            Some(LookUp::Successor(_)) | None => {}
         }
     }
 
@@ -179,6 +177,9 @@ impl Messenger {
     /// From now on this person matters: written to, or heard from.
     pub(super) fn talked_with(&mut self, key: PublicKey, accepted: bool) {
         let before = self.book.of(&key).map(|contact| (contact.talked, contact.accepted));
+        if before.is_none_or(|(talked, was_accepted)| talked && (was_accepted || !accepted)) {
+            return;
+        }
         self.book.change(&key, |contact| {
             contact.talked = true;
             contact.accepted |= accepted;

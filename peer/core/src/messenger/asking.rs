@@ -1,0 +1,167 @@
+//! Commands that only ask: who is there, what was said, where a message is, whose key is whose.
+
+use std::collections::BTreeMap;
+
+use common::name::Name;
+use common::wire::directory::{self as wire, Standing, ToDirectory};
+
+use super::Messenger;
+use super::commands::{Asked, Pending};
+use crate::command::{ErrorCode, To};
+use crate::event::{Answer, CommandId, ContactView, PersonView, Reachable, SelfView, Source, Ticket};
+use crate::limits::LOOKUP_TIMEOUT_MS;
+use crate::registration::Step;
+use crate::stored::{Query, QueryResult};
+
+impl Messenger {
+    pub(super) fn who_am_i(&mut self, id: CommandId) {
+        let state = match self.session.step() {
+            _ if self.meta.suspended => "suspended",
+            _ if self.my_name().is_none() => "unregistered",
+            Step::Online => "online",
+            _ if self.meta.wants_online => "connecting",
+            _ => "offline",
+        };
+        let view = SelfView {
+            name: self.my_name(),
+            fingerprint: self.config.me.fingerprint(),
+            bind: self.config.bind,
+            candidates: self.config.candidates.clone(),
+            directory: self.config.directory.clone(),
+            directory_fingerprint: self.directory.as_ref().map(|directory| directory.key.fingerprint()),
+            state,
+        };
+        self.done(id, Answer::WhoAmI(Box::new(view)));
+    }
+
+    pub(super) fn who(&mut self, id: CommandId, text: Option<String>) {
+        self.wait(Pending::Who { id, request: 0, text, people: Vec::new() }, LOOKUP_TIMEOUT_MS);
+        if self.session.is_logged_in() {
+            self.ask_who(id.source);
+        } else {
+            self.session.forgive();
+            self.connect();
+        }
+    }
+
+    pub(super) fn ask_who(&mut self, source: Source) {
+        let next = self.session.request();
+        let Some(Pending::Who { request, text, people, .. }) = self.pending.get_mut(&source) else { return };
+        *request = next;
+        let after = people.last().map(|last| last.name.clone());
+        let who = wire::Who { request: next, after, text: text.clone() };
+        self.send_directory(ToDirectory::Who(who));
+    }
+
+    pub(super) fn on_people(&mut self, page: wire::People) {
+        let found = self.pending.iter_mut().find_map(|(source, pending)| match pending {
+            Pending::Who { request, people, .. } if *request == page.request => Some((*source, people)),
+            _ => None,
+        });
+        let Some((source, people)) = found else { return };
+        people.extend(page.people);
+        if page.more {
+            self.ask_who(source);
+            return;
+        }
+        let people = std::mem::take(people);
+        let views = people.into_iter().map(|listed| self.person_view(listed)).collect();
+        self.finish(source, Ok(Box::new(Answer::People(views))));
+    }
+
+    fn person_view(&self, listed: wire::Listed) -> PersonView {
+        let reachable = if listed.key == self.config.me {
+            Reachable::Here
+        } else if self.links.open_to(&listed.key).is_some() {
+            Reachable::Direct
+        } else if listed.standing == Standing::Offline {
+            Reachable::Mailbox
+        } else {
+            Reachable::Directory
+        };
+        PersonView { name: listed.name, standing: listed.standing, since_ms: listed.since_ms, reachable }
+    }
+
+    pub(super) fn history(&mut self, id: CommandId, with: &To, count: u32, before: Option<u64>) {
+        let Some((name, _)) = self.person(id, with) else { return };
+        match self.book.named(&name).map(|contact| contact.key) {
+            Some(with) => {
+                self.query(Query::History { with, before, count }, Asked::History { id, with });
+            }
+            None => self.fail(id, ErrorCode::NoSuchUser, format!("there is nothing from or to {name} here")),
+        }
+    }
+
+    pub(super) fn query(&mut self, query: Query, asked: Asked) {
+        // A query sees everything submitted before it, so what this turn has gathered goes first.
+        self.flush_ops();
+        let ticket = self.ticket();
+        self.asked.insert(ticket, asked);
+        self.out.push_back(crate::event::Output::Query { ticket, query });
+    }
+
+    pub(super) fn on_answered(&mut self, ticket: Ticket, result: QueryResult) {
+        match (self.asked.remove(&ticket), result) {
+            (Some(Asked::History { id, with }), QueryResult::History(messages)) => {
+                let with = self.called(&with);
+                let messages = messages.iter().map(|message| self.view(message, false)).collect();
+                self.done(id, Answer::History { with, messages });
+            }
+            (Some(Asked::Trace { id }), QueryResult::Trace(Some((message, steps)))) => {
+                let message = Box::new(self.view(&message, false));
+                self.done(id, Answer::Trace { message, steps });
+            }
+            (Some(Asked::Trace { id }), QueryResult::Trace(None)) => {
+                self.fail(id, ErrorCode::NoSuchMessage, "there is no message of that number");
+            }
+            (Some(Asked::History { id, .. } | Asked::Trace { id }), QueryResult::Failed(why)) => {
+                self.fail(id, ErrorCode::StoreFailed, format!("the data directory cannot be read: {why}"));
+            }
+            (Some(Asked::History { id, .. } | Asked::Trace { id }), _) => {
+                self.fail(id, ErrorCode::StoreFailed, "the data directory gave another answer than was asked for");
+            }
+            (None, _) => {}
+        }
+    }
+
+    pub(super) fn contacts(&mut self, id: CommandId) {
+        let mut views: BTreeMap<Name, ContactView> = BTreeMap::new();
+        for contact in self.book.all().filter(|contact| contact.talked) {
+            let Some(name) = contact.name.clone() else { continue };
+            let view = ContactView {
+                fingerprint: contact.key.fingerprint(),
+                verified: contact.verified,
+                accepted: contact.accepted,
+                standing: self.standing_of(&name),
+                rival: contact.rival.map(|rival| rival.fingerprint()),
+                waiting: self.outbox.waiting_for(&contact.key) as u64,
+                name: name.clone(),
+            };
+            views.insert(name, view);
+        }
+        self.done(id, Answer::Contacts(views.into_values().collect()));
+    }
+
+    pub(super) fn verify(&mut self, id: CommandId, name: &Name, ok: bool) {
+        let Some((key, rival)) = self.book.named(name).map(|contact| (contact.key, contact.rival)) else {
+            let message = format!("no key is pinned for {name} yet; write to them first");
+            self.fail(id, ErrorCode::NoSuchUser, message);
+            return;
+        };
+        let theirs = if ok && rival.is_some() {
+            self.accept_rival(key);
+            rival.unwrap_or(key)
+        } else {
+            self.book.change(&key, |contact| contact.verified |= ok);
+            key
+        };
+        let answer = Answer::Verify {
+            name: name.clone(),
+            mine: self.config.me.fingerprint(),
+            theirs: theirs.fingerprint(),
+            rival: rival.filter(|_| !ok).map(|rival| rival.fingerprint()),
+            verified: self.book.of(&theirs).is_some_and(|contact| contact.verified),
+        };
+        self.done(id, answer);
+    }
+}
