@@ -58,10 +58,9 @@ impl Writer<'_> {
     fn insert(&mut self, arrival: &Arrival, before: Option<i64>) -> Result<i64> {
         let n = self.take_number();
         let (group, membership) = conversation_columns(&arrival.conversation);
-        let sql =
-            "INSERT INTO messages (n, id, sender, other, mine, group_id, membership, anchor, in_place, shown, ordered,
+        let sql = "INSERT INTO messages (n, id, sender, other, mine, group_id, membership, anchor, shown, ordered,
                        urgent, request, waited, via, after, sent_at, received_at, kind, body)
-                   VALUES (?1, ?2, ?3, ?3, 0, ?4, ?5, ?6, ?7, 0, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+                   VALUES (?1, ?2, ?3, ?3, 0, ?4, ?5, ?6, 0, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
         self.tx.prepare_cached(sql)?.execute(params![
             n,
             arrival.id.0,
@@ -69,7 +68,6 @@ impl Writer<'_> {
             group,
             membership,
             before.unwrap_or(n),
-            before.is_none(),
             arrival.ordered,
             arrival.urgent,
             arrival.request,

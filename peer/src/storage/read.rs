@@ -21,8 +21,8 @@ macro_rules! messages {
 
 /// One page of a pair's history, newest first.
 pub const HISTORY: &str = messages!(
-    "WHERE m.group_id = x'' AND m.other = ?1 AND (m.anchor, m.in_place, m.id) < (?2, ?3, ?4)
-     ORDER BY m.anchor DESC, m.in_place DESC, m.id DESC LIMIT ?5"
+    "WHERE m.group_id = x'' AND m.other = ?1 AND (m.anchor, m.id) < (?2, ?3)
+     ORDER BY m.anchor DESC, m.id DESC LIMIT ?4"
 );
 /// What was not put out yet, by number.
 pub const UNSHOWN: &str = messages!("WHERE m.shown = 0 ORDER BY m.n");
@@ -32,9 +32,9 @@ const ONE: &str = messages!("WHERE m.n = ?1");
 pub fn answer(conn: &Connection, query: &Query) -> Result<QueryResult> {
     match query {
         Query::History { with, before, count } => {
-            let (anchor, in_place, id) = place(conn, *before)?;
+            let (anchor, id) = place(conn, *before)?;
             let mut statement = conn.prepare_cached(HISTORY)?;
-            let page = statement.query_map(params![with.0, anchor, in_place, id.0, count], stored)?;
+            let page = statement.query_map(params![with.0, anchor, id.0, count], stored)?;
             let mut page = page.collect::<Result<Vec<_>>>()?;
             page.reverse();
             Ok(QueryResult::History(page))
@@ -47,14 +47,13 @@ pub fn answer(conn: &Connection, query: &Query) -> Result<QueryResult> {
 }
 
 /// The place in the history that a page ends before; after everything when no message is named.
-fn place(conn: &Connection, before: Option<u64>) -> Result<(i64, bool, MessageId)> {
-    let end = (i64::MAX, true, MessageId([0xff; 16]));
+fn place(conn: &Connection, before: Option<u64>) -> Result<(i64, MessageId)> {
+    let end = (i64::MAX, MessageId([0xff; 16]));
     let Some(n) = before.and_then(|n| i64::try_from(n).ok()) else { return Ok(end) };
-    let sql = "SELECT anchor, in_place, id FROM messages WHERE n = ?1";
-    let found =
-        conn.prepare_cached(sql)?.query_row([n], |row| Ok((row.get(0)?, row.get(1)?, id(row, 2)?))).optional()?;
+    let sql = "SELECT anchor, id FROM messages WHERE n = ?1";
+    let found = conn.prepare_cached(sql)?.query_row([n], |row| Ok((row.get(0)?, id(row, 1)?))).optional()?;
     // A number that no message has yet or any more.
-    Ok(found.unwrap_or((n, false, MessageId([0; 16]))))
+    Ok(found.unwrap_or((n, MessageId([0; 16]))))
 }
 
 /// The message of number `n`.

@@ -21,8 +21,8 @@ CREATE TABLE meta (
 ) STRICT;
 
 -- Everything said, by whomever. `n` is shown to people and never given twice.
--- Place in the history: (anchor, in_place, id). In place, the anchor is n; a late message takes the anchor of the
--- message it goes before, and in_place = 0.
+-- Place in the history: (anchor, id). The anchor is n; but a late message takes the anchor of the message it goes
+-- before, whose id is higher.
 CREATE TABLE messages (
     n INTEGER PRIMARY KEY AUTOINCREMENT,
     id BLOB NOT NULL CHECK (length(id) = 16),
@@ -32,7 +32,6 @@ CREATE TABLE messages (
     group_id BLOB NOT NULL CHECK (length(group_id) IN (0, 16)),
     membership INTEGER NOT NULL,
     anchor INTEGER NOT NULL,
-    in_place INTEGER NOT NULL,
     shown INTEGER NOT NULL,
     ordered INTEGER NOT NULL,
     urgent INTEGER NOT NULL,
@@ -48,7 +47,7 @@ CREATE TABLE messages (
     UNIQUE (sender, id)
 ) STRICT;
 
-CREATE INDEX history ON messages (other, anchor, in_place, id) WHERE group_id = x'';
+CREATE INDEX history ON messages (other, anchor, id) WHERE group_id = x'';
 CREATE INDEX unshown ON messages (shown) WHERE shown = 0;
 
 -- Own messages on their way, one row for each recipient. No seq: the recipient's floor has passed it.

@@ -110,10 +110,9 @@ impl<'a> Writer<'a> {
         let row = &message.row;
         let n = self.take_number();
         let (group, membership) = conversation_columns(&row.conversation);
-        let sql =
-            "INSERT INTO messages (n, id, sender, other, mine, group_id, membership, anchor, in_place, shown, ordered,
+        let sql = "INSERT INTO messages (n, id, sender, other, mine, group_id, membership, anchor, shown, ordered,
                        urgent, request, waited, after, reply_to, sent_at, received_at, kind, body)
-                   VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?1, 1, 1, ?7, ?8, 0, 0, ?9, ?10, ?11, ?12, ?13, ?14)";
+                   VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?1, 1, ?7, ?8, 0, 0, ?9, ?10, ?11, ?12, ?13, ?14)";
         self.tx.prepare_cached(sql)?.execute(params![
             n,
             row.id.0,
