@@ -16,6 +16,9 @@ use crate::timers::Timer;
 
 /// No honest peer counts so many epochs; higher ones are lies that would use the numbers up.
 pub(super) const GENERATION_MAX: u64 = 1 << 48;
+/// No honest peer or directory has heard of an epoch so far ahead of what this store has; a liar who is believed so
+/// far at a time needs longer than a lifetime to use the numbers up.
+const GENERATION_LEAP: u64 = 1 << 20;
 /// Evidence begins at most one new epoch in so many milliseconds, lest a liar keeps this store busy with them.
 const EPOCH_PACE_MS: u64 = 10_000;
 /// Pair states being sealed for slots at once.
@@ -138,14 +141,9 @@ impl Messenger {
     }
 
     fn rolled_back(&mut self, state: &PairState) {
-        let recently =
-            self.epoch_last_ms.is_some_and(|at| self.now.mono_ms < at + EPOCH_PACE_MS) || self.epoch_wanted.is_some();
-        if recently {
-            return;
-        }
         let echoed = state.applied.map_or(0, |(epoch, _)| epoch.generation);
         let held = state.held.as_ref().map_or(0, |held| held.epoch.generation);
-        self.want_epoch(echoed.max(held).min(GENERATION_MAX));
+        self.want_epoch(echoed.max(held));
     }
 
     fn settle_covered(&mut self, key: PublicKey, held: &common::message::Held, via: Via) {
@@ -189,19 +187,29 @@ impl Messenger {
     }
 
     pub(super) fn hear_generation(&mut self, generation: u64) {
-        if generation > self.meta.highest_generation && generation <= GENERATION_MAX {
+        if generation > self.meta.highest_generation && self.is_credible(generation) {
             self.meta.highest_generation = generation;
             self.meta_changed = true;
         }
     }
 
-    /// This store was rolled back or copied: a new epoch above `generation` first, then talk.
-    pub(super) fn want_epoch(&mut self, generation: u64) {
+    fn is_credible(&self, generation: u64) -> bool {
+        generation <= self.meta.highest_generation.saturating_add(GENERATION_LEAP) && generation < GENERATION_MAX
+    }
+
+    /// This store was rolled back or copied: a new epoch above `generation` first, then talk. False when the evidence
+    /// is not believed, or comes faster than anything but a liar makes it.
+    pub(super) fn want_epoch(&mut self, generation: u64) -> bool {
+        let recently = self.epoch_last_ms.is_some_and(|at| self.now.mono_ms < at + EPOCH_PACE_MS);
+        if recently || self.epoch_changing || self.epoch_wanted.is_some() || !self.is_credible(generation) {
+            return false;
+        }
         self.hear_generation(generation);
         self.epoch_wanted = Some(generation);
         for link in self.links.all() {
             self.close_link(link, CloseReason::Leaving);
         }
+        true
     }
 
     /// Begins the wanted epoch once nothing is being committed, so that every row has its number and place.

@@ -160,7 +160,7 @@ impl Messenger {
         self.session.heard(self.now.mono_ms);
         match frame {
             FromDirectory::Welcome(welcome) => self.on_welcome(welcome),
-            FromDirectory::Behind(behind) => self.want_epoch(behind.highest_generation),
+            FromDirectory::Behind(behind) => self.on_behind(behind.highest_generation),
             FromDirectory::Rejected(rejected) => self.on_rejected(&rejected.reason),
             FromDirectory::TokenKept(_) => self.on_logged_in(),
             FromDirectory::TakenOver(_) => self.suspend(),
@@ -183,6 +183,14 @@ impl Messenger {
             FromDirectory::Slot(slot) => self.on_slot(slot),
             FromDirectory::NotOpened(not) => self.on_not_opened_elsewhere(not),
             FromDirectory::Pong(_) | FromDirectory::Unsupported(_) => {}
+        }
+    }
+
+    fn on_behind(&mut self, highest_generation: u64) {
+        if !self.want_epoch(highest_generation) && self.epoch_wanted.is_none() && !self.epoch_changing {
+            // A directory that goes on saying so is not believed; the next try comes after the usual pause.
+            self.out.push_back(Output::DirectoryClose);
+            self.directory_lost();
         }
     }
 
