@@ -88,6 +88,12 @@ impl Doors {
         }
     }
 
+    /// Closes every connection that has not logged in.
+    pub fn turn_away(&self) {
+        let waiting = std::mem::take(&mut self.newcomers().waiting);
+        waiting.values().for_each(|(_, link)| link.end(Ending::Now));
+    }
+
     fn newcomers(&self) -> MutexGuard<'_, Newcomers> {
         self.newcomers.lock().unwrap_or_else(PoisonError::into_inner)
     }

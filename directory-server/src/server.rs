@@ -158,6 +158,7 @@ impl Server {
             })
             .await;
         accepting.abort();
+        doors.turn_away();
         // Every connection was told to end after its last bytes; who takes none of them is left.
         let _ = tokio::time::timeout(GOODBYE_MAX, doors.at_most(0)).await;
         Ok(ended?)
