@@ -6,6 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use common::wire::Frame;
 use tokio::sync::{Notify, watch};
 
+/// What an idle connection keeps of each of its two buffers, at most.
+const IDLE_BYTES: usize = 4 * 1024;
+
 /// How a connection is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
@@ -74,12 +77,21 @@ impl Outgoing {
     pub(super) async fn take(&self, spare: &mut Vec<u8>) -> Option<()> {
         loop {
             spare.clear();
-            std::mem::swap(&mut *self.lock(), spare);
+            {
+                let mut bytes = self.lock();
+                if !bytes.is_empty() || bytes.capacity() > IDLE_BYTES {
+                    std::mem::swap(&mut *bytes, spare);
+                }
+            }
             if !spare.is_empty() {
                 return Some(());
             }
             if self.ending().is_some() {
                 return None;
+            }
+            if spare.capacity() > IDLE_BYTES {
+                // A burst has passed: an idle connection keeps no large buffer.
+                *spare = Vec::new();
             }
             self.ready.notified().await;
         }

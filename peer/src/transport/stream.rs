@@ -16,8 +16,9 @@ use super::outgoing::{Ending, Outgoing};
 
 /// A closed connection may flush so long.
 pub(super) const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
-/// Bytes read at once.
-const READ_BYTES: usize = 32 * 1024;
+/// Bytes read at once from a busy stream, and from a quiet one: many links are idle, and none keeps a large buffer.
+const READ_MAX_BYTES: usize = 32 * 1024;
+const READ_MIN_BYTES: usize = 2 * 1024;
 
 /// How an exchange of frames ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,12 +45,16 @@ where
     R: AsyncRead + Unpin,
     F: Frame,
 {
-    let mut buffer = BytesMut::new();
+    let (mut buffer, mut room) = (BytesMut::new(), READ_MIN_BYTES);
     loop {
-        buffer.reserve(READ_BYTES);
+        if buffer.is_empty() && room == READ_MIN_BYTES && buffer.capacity() > READ_MAX_BYTES / 2 {
+            buffer = BytesMut::new();
+        }
+        buffer.reserve(room);
         match reader.read_buf(&mut buffer).await {
             Ok(0) | Err(_) => return End::Lost,
-            Ok(_) => {}
+            Ok(read) if read >= room => room = (room * 4).min(READ_MAX_BYTES),
+            Ok(_) => room = READ_MIN_BYTES,
         }
         let mut found = Vec::new();
         let decoded = decode_all(&mut buffer, &input, &mut found);
@@ -89,10 +94,6 @@ pub(super) async fn write_frames<W: AsyncWrite + Unpin>(writer: &mut W, outgoing
     while outgoing.take(&mut bytes).await.is_some() {
         writer.write_all(&bytes).await?;
         writer.flush().await?;
-        if bytes.capacity() > READ_BYTES * 4 {
-            // A burst has passed: an idle connection keeps no large buffer.
-            bytes = Vec::new();
-        }
     }
     writer.shutdown().await
 }
