@@ -195,7 +195,9 @@ impl Messenger {
             config,
         };
         messenger.meta.version_reserve = messenger.version + VERSION_RESERVE;
+        messenger.tell_ready();
         messenger.restore_lanes(snapshot.lanes, snapshot.held);
+        messenger.repeat_states(&snapshot.outbox);
         messenger.restore_outbox(snapshot.outbox);
         messenger.begin(snapshot.last_shown, snapshot.unshown);
         messenger
@@ -210,6 +212,14 @@ impl Messenger {
             if let Some(lane) = self.received.get_mut(&sender) {
                 lane.hold(seq, id);
             }
+        }
+    }
+
+    /// After a crash the last state of each message may not have been told: it is told again.
+    fn repeat_states(&mut self, rows: &[OutboxRow]) {
+        let crashed = !std::mem::replace(&mut self.meta.left_cleanly, false);
+        for row in rows.iter().filter(|_| crashed) {
+            self.tell_state(row, row.state, row.via, row.reason, row.elapsed_ms);
         }
     }
 
@@ -236,13 +246,6 @@ impl Messenger {
         for (sender, conversation, id) in shown {
             self.inbox.restore(sender, conversation, id);
         }
-        self.out.push_back(Output::Event(Event::Ready {
-            name: self.my_name(),
-            fingerprint: self.config.me.fingerprint(),
-            bind: self.config.bind,
-            directory: self.config.directory.clone(),
-            version: self.config.version.clone(),
-        }));
         if self.config.shows {
             for message in unshown {
                 let whole = self.is_whole(&message.sender, &message.id);
@@ -258,6 +261,16 @@ impl Messenger {
         for key in self.outbox.recipients() {
             self.tend(key);
         }
+    }
+
+    fn tell_ready(&mut self) {
+        self.out.push_back(Output::Event(Event::Ready {
+            name: self.my_name(),
+            fingerprint: self.config.me.fingerprint(),
+            bind: self.config.bind,
+            directory: self.config.directory.clone(),
+            version: self.config.version.clone(),
+        }));
     }
 
     /// Takes one input. Outputs are ready afterwards.
@@ -419,6 +432,7 @@ fn new_meta(rng: &mut ChaCha20Rng, now: Now) -> Meta {
         wall_ms: now.wall_ms,
         wants_online: true,
         suspended: false,
+        left_cleanly: true,
         binding: None,
     }
 }

@@ -222,6 +222,8 @@ mod tests {
             state: State::Queued,
             reason: None,
             queued_age_ms: 0,
+            via: None,
+            elapsed_ms: 0,
         }
     }
 

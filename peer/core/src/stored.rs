@@ -117,6 +117,10 @@ pub struct OutboxRow {
     pub reason: Option<Reason>,
     /// Age clock at the commit that queued it, milliseconds.
     pub queued_age_ms: u64,
+    /// The path of the last state.
+    pub via: Option<Via>,
+    /// Milliseconds from queued to the last state.
+    pub elapsed_ms: u64,
 }
 
 /// An own message to be queued. The store gives it its number.
@@ -308,6 +312,8 @@ pub struct Meta {
     pub wants_online: bool,
     /// Another machine took over; only `!login` ends it.
     pub suspended: bool,
+    /// The last run ended on purpose: everything decided was also told.
+    pub left_cleanly: bool,
     /// The name the user asked for and the directory bound.
     pub binding: Option<Binding>,
 }

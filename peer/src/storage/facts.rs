@@ -39,8 +39,8 @@ impl Writer<'_> {
 
     pub(super) fn put_meta(&self, meta: &Meta) -> Result<()> {
         let sql = "INSERT OR REPLACE INTO meta (one, generation, epoch, highest_generation, version_reserve, age, wall,
-                       wants_online, suspended, binding)
-                   VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+                       wants_online, suspended, left_cleanly, binding)
+                   VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
         self.tx.prepare_cached(sql)?.execute(params![
             signed(meta.epoch.generation),
             meta.epoch.id.0,
@@ -50,6 +50,7 @@ impl Writer<'_> {
             meta.wall_ms,
             meta.wants_online,
             meta.suspended,
+            meta.left_cleanly,
             meta.binding.as_ref().map(codec::encode),
         ])?;
         Ok(())
@@ -125,7 +126,8 @@ fn contact(row: &Row<'_>) -> Result<Contact> {
 /// The facts about the store; none in a new one.
 pub fn meta(conn: &Connection) -> Result<Option<Meta>> {
     let sql =
-        "SELECT generation, epoch, highest_generation, version_reserve, age, wall, wants_online, suspended, binding
+        "SELECT generation, epoch, highest_generation, version_reserve, age, wall, wants_online, suspended, left_cleanly,
+                      binding
                FROM meta";
     conn.query_row(sql, [], |row| {
         Ok(Meta {
@@ -136,7 +138,8 @@ pub fn meta(conn: &Connection) -> Result<Option<Meta>> {
             wall_ms: row.get(5)?,
             wants_online: row.get(6)?,
             suspended: row.get(7)?,
-            binding: maybe_record(row, 8)?,
+            left_cleanly: row.get(8)?,
+            binding: maybe_record(row, 9)?,
         })
     })
     .optional()

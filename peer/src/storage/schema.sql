@@ -17,6 +17,7 @@ CREATE TABLE meta (
     wall INTEGER NOT NULL,
     wants_online INTEGER NOT NULL,
     suspended INTEGER NOT NULL,
+    left_cleanly INTEGER NOT NULL,
     binding BLOB
 ) STRICT;
 

@@ -10,9 +10,9 @@ use rusqlite::{Connection, OptionalExtension, Result, Row};
 use super::codes::{conversation, epoch, id, key, maybe, maybe_id, number};
 use super::{codes, facts, read};
 
-/// Rows that still have a seq; the body only of those that may travel.
+/// Rows that still have a seq, settled or not.
 pub const OUTBOX: &str = "SELECT o.n, m.id, o.recipient, o.seq, o.after, m.ordered, m.urgent, m.group_id, m.membership,
-        m.sent_at, m.kind, CASE WHEN o.state > ?1 THEN x'' ELSE m.body END, o.state, o.reason, o.queued_age
+        m.sent_at, m.kind, m.body, o.state, o.reason, o.queued_age, o.via, o.elapsed
     FROM outbox o INDEXED BY outbox_lane CROSS JOIN messages m ON m.n = o.n
     WHERE o.seq IS NOT NULL ORDER BY o.recipient, o.seq";
 /// Newest own message id.
@@ -25,7 +25,7 @@ pub fn load(conn: &Connection, me: &PublicKey, directory_address: &str) -> Resul
         meta: facts::meta(conn)?,
         directory: facts::directory(conn, directory_address)?,
         contacts: facts::contacts(conn)?,
-        outbox: conn.prepare(OUTBOX)?.query_map([codes::SETTLED_ABOVE], outbox_row)?.collect::<Result<_>>()?,
+        outbox: conn.prepare(OUTBOX)?.query_map([], outbox_row)?.collect::<Result<_>>()?,
         last_seqs: last_seqs(conn)?,
         held: held(conn, &lanes)?,
         lanes,
@@ -53,6 +53,8 @@ fn outbox_row(row: &Row<'_>) -> Result<OutboxRow> {
         state: row.get::<_, codes::Col<_>>(12)?.0,
         reason: maybe(row, 13)?,
         queued_age_ms: number(row, 14)?,
+        via: maybe(row, 15)?,
+        elapsed_ms: number(row, 16)?,
     })
 }
 

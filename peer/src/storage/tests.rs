@@ -51,6 +51,8 @@ pub fn own(to: PublicKey, number: u64, seq: u64) -> NewMessage {
         state: State::Queued,
         reason: None,
         queued_age_ms: 5,
+        via: None,
+        elapsed_ms: 0,
     };
     NewMessage { row, key: None, reply_to: None, at_ms: 1_000 }
 }

@@ -402,6 +402,8 @@ impl Messenger {
             state: State::Queued,
             reason: None,
             queued_age_ms: self.clock.age_ms(),
+            via: None,
+            elapsed_ms: 0,
         };
         self.talked_with(recipient, true);
         self.outbox.put(Outgoing::new(row.clone(), false));

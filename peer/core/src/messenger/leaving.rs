@@ -73,6 +73,7 @@ impl Messenger {
             self.reply(id, Ok(Box::new(Answer::Bye)));
         }
         self.meta_changed = false;
+        self.meta.left_cleanly = true;
         self.meta.age_ms = self.clock.age_ms();
         self.meta.wall_ms = self.now.wall_ms;
         self.store(crate::stored::StoreOp::PutMeta(self.meta.clone()), super::Then::Nothing);

@@ -50,6 +50,7 @@ fn facts() -> (Contact, Meta, DirectoryRecord) {
         wall_ms: -5,
         wants_online: true,
         suspended: false,
+        left_cleanly: true,
         binding: Some(Binding::sign(&directory, &bound)),
     };
     let record = DirectoryRecord {
