@@ -134,10 +134,9 @@ async fn serve(accepted: Accepted, tls: Box<TlsStream<Metered>>, key: PublicKey,
     }
     loop {
         match poll_fn(|context| wire.poll(context)).await {
+            // Nobody listens any more when the server stops; what waits for this session still goes out.
             Turn::Frames(frames) => {
-                if arrivals.send(Arrival::Frames { session, frames }).await.is_err() {
-                    break;
-                }
+                wire.deaf |= arrivals.send(Arrival::Frames { session, frames }).await.is_err();
             }
             Turn::Gone => break,
             Turn::Ended => {
