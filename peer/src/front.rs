@@ -158,9 +158,9 @@ impl Writer {
             }
             (None, Event::Answer { answer, .. }) => {
                 let word = asked.map(|asked| asked.word).unwrap_or_default();
-                self.text(json::answer(&word, answer.as_deref()) + "\n");
+                self.text(json::line(&json::answer(&word, answer.as_deref())) + "\n");
             }
-            (None, event) => self.text(json::event(event).map_or_else(String::new, |line| line + "\n")),
+            (None, event) => self.text(json::event(event).map_or_else(String::new, |value| json::line(&value) + "\n")),
         }
     }
 

@@ -1,2 +1,17 @@
-//! Placeholder while the workspace is laid out.
-fn main() {}
+//! The program `peer`: from a command line to an exit code. What it does is in the library.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use peer::cli::Cli;
+use peer::{app, once};
+
+fn main() -> ExitCode {
+    match app::run(Cli::parse()) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            once::complain(&failure.to_string());
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

@@ -12,9 +12,9 @@ use super::safe_text::is_invisible;
 use super::times::rfc3339;
 use super::words;
 
-/// The event as one line without its end; answers need [`answer`].
+/// The event as an object; answers need [`answer`].
 #[must_use]
-pub fn event(event: &Event) -> Option<String> {
+pub fn event(event: &Event) -> Option<Value> {
     let value = match event {
         Event::Ready { name, fingerprint, bind, directory, version } => json!({
             "event": "ready", "name": name.as_ref().map(ToString::to_string), "fingerprint": fingerprint.to_string(),
@@ -44,12 +44,12 @@ pub fn event(event: &Event) -> Option<String> {
         Event::Error(failed) => error(failed, None),
         Event::Answer { .. } => return None,
     };
-    Some(line(&value))
+    Some(value)
 }
 
-/// The answer to the line that began with `word`, as one line without its end.
+/// The answer to the line that began with `word`, as an object.
 #[must_use]
-pub fn answer(word: &str, answer: Result<&Answer, &CommandError>) -> String {
+pub fn answer(word: &str, answer: Result<&Answer, &CommandError>) -> Value {
     match answer {
         Ok(answer) => {
             let mut object = Map::new();
@@ -58,9 +58,9 @@ pub fn answer(word: &str, answer: Result<&Answer, &CommandError>) -> String {
             if let Value::Object(fields) = fields(answer) {
                 object.extend(fields);
             }
-            line(&Value::Object(object))
+            Value::Object(object)
         }
-        Err(failed) => line(&error(failed, Some(word))),
+        Err(failed) => error(failed, Some(word)),
     }
 }
 
@@ -95,7 +95,9 @@ fn with_event(event: &str, value: Value) -> Value {
     Value::Object(object)
 }
 
-fn error(failed: &CommandError, command: Option<&str>) -> Value {
+/// An error, of the line that began with `command` or of none.
+#[must_use]
+pub fn error(failed: &CommandError, command: Option<&str>) -> Value {
     json!({"event": "error", "code": failed.code.as_str(), "message": failed.message, "command": command})
 }
 
@@ -135,7 +137,9 @@ fn fields(answer: &Answer) -> Value {
         Answer::Help(topic) => json!({"help": super::help::texts(topic.as_deref())}),
         Answer::Registered(name) | Answer::Online(name) => json!({"name": name.as_str()}),
         Answer::Deregistered(name) => json!({"name": name.as_str(), "released": true}),
-        Answer::DeregisterSure(waiting) => json!({"released": false, "waiting": waiting}),
+        Answer::DeregisterSure(waiting) => json!({
+            "released": false, "waiting": waiting, "message": "messages wait; '!deregister yes' releases all the same",
+        }),
         Answer::WhoAmI(view) => whoami(view),
         Answer::People(people) => json!({"people": people.iter().map(person).collect::<Vec<_>>()}),
         Answer::Sent { id, n, to, before } => sent(id.to_string(), *n, to, *before),
@@ -197,4 +201,51 @@ fn step(step: &TraceStep) -> Value {
         "state": step.state.map(words::state), "what": step.what, "via": via(step.via), "reason": reason(step.reason),
         "at": rfc3339(step.at_ms),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(value: &Value) -> Value {
+        serde_json::from_str(&line(value)).unwrap()
+    }
+
+    #[test]
+    fn the_event_comes_first_and_what_is_invisible_is_escaped() {
+        let text = "a\u{1b}[2J\u{202e}\u{200d}\u{e0041}\u{7f}\u{9b}\u{feff}\n👩";
+        let value = json!({"event": "message", "text": text});
+        let line = line(&value);
+        assert!(line.starts_with("{\"event\":\"message\","), "{line}");
+        assert!(!line.chars().any(is_invisible) && line.contains("\\udb40\\udc41"), "{line}");
+        assert_eq!(parsed(&value), value, "the text is the same to whoever parses it");
+    }
+
+    #[test]
+    fn an_error_has_code_message_and_command() {
+        let failed = CommandError::new(peer_core::command::ErrorCode::BadName, "why");
+        let wanted = json!({"event": "error", "code": "bad-name", "message": "why", "command": "!register"});
+        assert_eq!(answer("!register", Err(&failed)), wanted);
+        assert_eq!(event(&Event::Error(failed)).unwrap()["command"], Value::Null);
+    }
+
+    #[test]
+    fn a_sent_message_has_id_and_number() {
+        let id = common::message::MessageId([9; 16]);
+        let sent = Answer::Sent { id, n: 4, to: "bob".to_owned(), before: None };
+        let wanted = json!({"event": "result", "command": "!send", "id": id.to_string(), "n": 4, "to": "bob"});
+        assert_eq!(answer("!send", Ok(&sent)), wanted);
+    }
+
+    #[test]
+    fn a_changed_key_is_an_error_with_both_fingerprints() {
+        let key = |byte| common::identity::PublicKey([byte; 32]).fingerprint();
+        let changed = Event::KeyChanged { name: "bob".parse().unwrap(), pinned: key(1), new: key(2) };
+        let value = event(&changed).unwrap();
+        assert_eq!((&value["event"], &value["code"]), (&json!("error"), &json!("key-changed")));
+        assert_eq!(
+            (value["pinned"].clone(), value["new"].clone()),
+            (key(1).to_string().into(), key(2).to_string().into())
+        );
+    }
 }

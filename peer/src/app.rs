@@ -1,0 +1,111 @@
+//! The program as a whole: opens everything in order, wires front, loop and control socket, and turns the end into an
+//! exit code. The parts know nothing of each other.
+
+use std::io::{self, IsTerminal};
+
+use peer_core::event::Exit;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::cli::{Cli, IdentityTask, Task};
+use crate::config::Settings;
+use crate::control;
+use crate::driver;
+use crate::driver::api::{FrontInput, Handle, Patience};
+use crate::front::line::history_in;
+use crate::front::{self, Setup};
+use crate::keystore::DataDir;
+use crate::logging;
+use crate::once;
+use crate::open::{Failure, open};
+use crate::progress::exit;
+use crate::terminal::Terminal;
+
+/// Does what the command line asks for.
+///
+/// # Errors
+/// [`Failure`], whose exit code is the program's.
+pub fn run(cli: Cli) -> Result<u8, Failure> {
+    let settings = Settings::resolve(cli.options)?;
+    logging::start(settings.verbose, settings.quiet);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ended = runtime.block_on(async {
+        match cli.task {
+            None => talk(&settings).await,
+            Some(Task::Send(options)) => once::send(&settings, &options).await,
+            Some(Task::Identity(IdentityTask::Show)) => once::identity(&settings).await,
+        }
+    });
+    // Tasks that are still under way have nothing more to say.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Start and talk.
+async fn talk(settings: &Settings) -> Result<u8, Failure> {
+    let data_dir = DataDir::open(&settings.data_dir)?;
+    let parts = open(settings, &data_dir, true)?;
+    let signals = Signals::new()?;
+    let listener = control::listen(&data_dir)?;
+    let (handle, side) = driver::api::fronts();
+    let terminal = Terminal::remember();
+    let front = front::start(handle.clone(), handle.attach(Patience::Wait), setup(settings, &data_dir))?;
+    let ended = tokio::select! {
+        ended = driver::run(parts, side) => ended,
+        () = control::serve(listener, handle.clone()) => Ok(Exit::Done),
+        () = signals.forward(handle) => Ok(Exit::Done),
+    };
+    front.finished().await;
+    terminal.restore();
+    // The next owner would remove it too; until then it would look alive. It may be gone already.
+    let _ = data_dir.remove_stale_socket();
+    match ended? {
+        Exit::Done => Ok(exit::DONE),
+        Exit::WrongDirectoryKey => Err(Failure::WrongDirectoryKey),
+        Exit::StoreFailed(why) => Err(Failure::StoreFailed(why)),
+    }
+}
+
+fn setup(settings: &Settings, data_dir: &DataDir) -> Setup {
+    let on_terminal = io::stdout().is_terminal();
+    let prompts = on_terminal && io::stdin().is_terminal() && !settings.json;
+    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    Setup {
+        json: settings.json,
+        colour: on_terminal && !settings.json && !settings.no_color && !no_colour,
+        prompt: prompts.then(|| history_in(data_dir.path())),
+    }
+}
+
+/// The signals that ask the program to leave.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// Taken before anything is said, so that none is missed.
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// The first one is as good as `!quit`; returns at the second.
+    async fn forward(mut self, handle: Handle) {
+        self.next().await;
+        // A loop that has left needs no end.
+        let _ = handle.submit(FrontInput::EndOfInput).await;
+        self.next().await;
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.hang_up.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The command line: options, their environment variables, sub-commands. Values that are given nowhere are left open,
+//! for the configuration file and the defaults. It opens nothing.
+
+pub mod values;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use common::name::Name;
+use peer_core::command::To;
+use values::DirectoryAddress;
+
+/// Talk to people directly, and through their directory while they are away
+///
+/// Every option can stand in the environment as HOMING_<OPTION> and in config.toml in the XDG config folder.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "peer", version, propagate_version = true, disable_help_subcommand = true)]
+pub struct Cli {
+    /// The options.
+    #[command(flatten)]
+    pub options: Options,
+    /// What to do; without it: start and talk.
+    #[command(subcommand)]
+    pub task: Option<Task>,
+}
+
+/// Options that hold for everything.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Options {
+    /// UDP address of this peer [default: 0.0.0.0:8283; an IP without a port takes 8283]
+    #[arg(short = 's', long, global = true, value_name = "IP[:PORT]", env = "HOMING_BIND", value_parser = values::bind)]
+    pub bind: Option<SocketAddr>,
+
+    /// Directory server [default: localhost:8282; a name without a port takes 8282]; a fingerprint pins its key
+    #[arg(short, long, global = true, value_name = "HOST[:PORT][#FINGERPRINT]", env = "HOMING_DIRECTORY")]
+    pub directory: Option<DirectoryAddress>,
+
+    /// Identity and messages [default: the XDG data folder, homing/peer-<udp port>]
+    #[arg(long, global = true, value_name = "DIR", env = "HOMING_DATA_DIR", value_parser = folder)]
+    pub data_dir: Option<PathBuf>,
+
+    /// Register this name at start if none is registered yet
+    #[arg(long, global = true, value_name = "NAME", env = "HOMING_NAME")]
+    pub name: Option<Name>,
+
+    /// Address to publish instead of the own one, for a forwarded port
+    #[arg(long, global = true, value_name = "IP:PORT", env = "HOMING_ADVERTISE", value_parser = values::advertise)]
+    pub advertise: Option<SocketAddr>,
+
+    /// Standard output is one JSON object a line; input lines are the same commands
+    #[arg(long, global = true, env = "HOMING_JSON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub json: bool,
+
+    /// No colour (also NO_COLOR, and when the output is no terminal)
+    #[arg(long, global = true, env = "HOMING_NO_COLOR", action = ArgAction::SetTrue,
+          value_parser = BoolishValueParser::new())]
+    pub no_color: bool,
+
+    /// More log on standard error; twice for still more
+    #[arg(short, long, global = true, env = "HOMING_VERBOSE", action = ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Only errors in the log
+    #[arg(short, long, global = true, env = "HOMING_QUIET", action = ArgAction::SetTrue,
+          value_parser = BoolishValueParser::new(), conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+/// One thing to do, and out.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Task {
+    /// Send one message and leave
+    Send(SendOptions),
+    /// The key of this peer
+    #[command(subcommand)]
+    Identity(IdentityTask),
+}
+
+/// What can be done with the identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum IdentityTask {
+    /// Print the name and the fingerprint
+    Show,
+}
+
+/// `peer send`.
+#[derive(Debug, Clone, Args)]
+pub struct SendOptions {
+    /// To whom: a name, or NAME#FINGERPRINT to demand a key
+    #[arg(value_name = "TO")]
+    pub to: To,
+
+    /// The text; from standard input when absent
+    #[arg(value_name = "TEXT")]
+    pub text: Vec<String>,
+
+    /// What to wait for
+    #[arg(long, value_name = "STATE", default_value = "kept")]
+    pub wait: Wait,
+
+    /// How long to wait for it, for example 500ms, 30s, 5m or 2h
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = values::duration)]
+    pub timeout: Duration,
+
+    /// Idempotency key: the same key twice sends once
+    #[arg(long, value_name = "KEY", value_parser = values::key)]
+    pub id: Option<String>,
+}
+
+/// The state that `peer send` waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Wait {
+    /// On this disk
+    Queued,
+    /// Safe on the directory, or already delivered
+    Kept,
+    /// On the recipient's disk
+    Delivered,
+}
+
+fn folder(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("the path of a folder is wanted".to_owned()) } else { Ok(PathBuf::from(text)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(std::iter::once("peer").chain(line.split_whitespace()))
+    }
+
+    #[test]
+    fn options_of_send_may_stand_before_and_after_the_text() {
+        for line in ["send --wait queued bob a b", "send bob --wait queued a b", "send bob a b --wait queued"] {
+            let Some(Task::Send(send)) = parse(line).unwrap().task else { panic!("{line}") };
+            assert_eq!((send.wait, send.text.join(" ")), (Wait::Queued, "a b".to_owned()), "{line}");
+            assert_eq!(send.timeout, Duration::from_secs(30));
+        }
+    }
+
+    #[test]
+    fn a_bad_value_is_exit_2_and_names_option_value_and_what_is_accepted() {
+        let cases = [
+            ("--bind nonsense", ["--bind", "nonsense", "localhost"]),
+            ("-d host:port", ["--directory", "host:port", "HOST:PORT"]),
+            ("--name a", ["--name", "a", "3 to 15"]),
+            ("send --wait ever bob x", ["--wait", "ever", "delivered"]),
+            ("send --timeout soon bob x", ["--timeout", "soon", "30s"]),
+            ("send bo x", ["TO", "bo", "3 to 15"]),
+        ];
+        for (line, words) in cases {
+            let error = parse(line).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+            assert!(words.iter().all(|word| error.to_string().contains(word)), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn options_hold_behind_a_sub_command_too() {
+        let cli = parse("identity show --json --data-dir /x").unwrap();
+        assert!(cli.options.json && matches!(cli.task, Some(Task::Identity(IdentityTask::Show))));
+    }
+}

@@ -1,0 +1,67 @@
+//! The two ends of the control socket against a loop that is played by the test.
+
+use super::*;
+use crate::driver::api::fronts;
+
+#[test]
+fn a_request_reads_back_and_unknown_ones_are_refused() {
+    let text = r#"{"send":{"to":"bob","text":"hi","wait":"kept","timeout_ms":5}}"#;
+    let Request::Send(send) = serde_json::from_str(text).unwrap() else { panic!("a send") };
+    assert_eq!((send.to.as_str(), send.id, send.wait), ("bob", None, Wanted::Kept));
+    assert!(serde_json::from_str::<Request>(r#"{"quit":{}}"#).is_err());
+    assert_eq!(serde_json::to_string(&Request::WhoAmI {}).unwrap(), r#"{"whoami":{}}"#);
+}
+
+/// A socket in a data directory of its own, served by nobody who answers commands.
+async fn with_socket<T>(test: impl AsyncFnOnce(&Path) -> T) -> T {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = DataDir::open(folder.path().join("peer").as_path()).unwrap();
+    let listener = listen(&data_dir).unwrap();
+    let (handle, _side) = fronts();
+    tokio::select! {
+        done = test(data_dir.path()) => done,
+        () = serve(listener, handle) => panic!("it serves for ever"),
+    }
+}
+
+#[tokio::test]
+async fn the_socket_is_for_its_owner_alone_and_replaces_a_stale_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = DataDir::open(folder.path().join("peer").as_path()).unwrap();
+    drop(listen(&data_dir).unwrap());
+    let _listener = listen(&data_dir).unwrap();
+    let mode = std::fs::metadata(data_dir.control_socket()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_answered_with_an_error() {
+    with_socket(async |path| {
+        let mut stream = UnixStream::connect(DataDir::control_socket_in(path)).await.unwrap();
+        stream.write_all(b"hello\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!((&answer["event"], &answer["code"]), (&"error".into(), &"bad-argument".into()));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_bad_recipient_is_refused_and_an_endless_request_is_cut() {
+    with_socket(async |path| {
+        let request =
+            |text: String| SendRequest { to: "b".to_owned(), text, id: None, wait: Wanted::Kept, timeout_ms: 1 };
+        let progress = send(path, request("hi".to_owned())).await.unwrap();
+        assert_eq!(progress.last().unwrap()["code"], "bad-name");
+        let refused = send(path, request("x".repeat(2 * usize::try_from(REQUEST_MAX_BYTES).unwrap()))).await;
+        assert!(refused.is_err() || refused.unwrap().last().unwrap()["code"] == "bad-argument");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nobody_listening_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(matches!(whoami(folder.path()).await, Err(ControlError::Io(_))));
+}

@@ -1,0 +1,277 @@
+//! One thing and out: `peer send` and `peer identity show`, by this process or through the one that owns the data
+//! directory. Prints results; what came of a message is an exit code.
+
+use std::io::{self, Read, Write};
+use std::time::Duration;
+
+use common::limits::TEXT_MAX_BYTES;
+use peer_core::command::{Command, CommandError, ErrorCode};
+use peer_core::event::{Event, Exit};
+use serde_json::{Value, json};
+
+use crate::cli::{SendOptions, Wait};
+use crate::config::Settings;
+use crate::control::{self, SendRequest};
+use crate::driver::api::{Attached, FrontInput, Handle, Patience};
+use crate::follow::Follow;
+use crate::front::json as lines;
+use crate::front::safe_text::SafeText;
+use crate::keystore::{DataDir, DataDirError};
+use crate::open::{Failure, open};
+use crate::progress::{Progress, Wanted, exit};
+use crate::storage::Store;
+
+/// With `--name`, registering may take so long before the message is submitted anyway.
+const REGISTER_PATIENCE: Duration = Duration::from_secs(5);
+/// What was wanted is reached: leaving, with what else is queued, may take so long.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(7);
+/// It was not reached in time: leaving may take so long.
+const LEAVE_QUICKLY: Duration = Duration::from_millis(500);
+
+/// `peer send`.
+///
+/// # Errors
+/// [`Failure`] when nothing could be tried.
+pub async fn send(settings: &Settings, options: &SendOptions) -> Result<u8, Failure> {
+    let text = match text(&options.text, io::stdin().lock()) {
+        Ok(text) => text,
+        Err(refused) => {
+            say_error(settings, &lines::error(&refused, Some("send")));
+            return Ok(exit::USAGE);
+        }
+    };
+    let progress = match DataDir::open(&settings.data_dir) {
+        Ok(data_dir) => alone(settings, data_dir, options, text).await?,
+        Err(DataDirError::InUse(path)) => {
+            let asked = control::send(&path, request(options, text)).await;
+            asked.map_err(|error| Failure::NoAnswer { path, error })?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    say(settings, &progress);
+    Ok(progress.exit_code())
+}
+
+/// `peer identity show`.
+///
+/// # Errors
+/// [`Failure`] when the data directory cannot be opened and nobody who owns it answers.
+pub async fn identity(settings: &Settings) -> Result<u8, Failure> {
+    let (name, fingerprint) = match DataDir::open(&settings.data_dir) {
+        Ok(data_dir) => {
+            let me = data_dir.identity().public();
+            let snapshot = Store::open(&data_dir.store_path(), me)?.load(&settings.directory.address)?;
+            let binding = snapshot.meta.and_then(|meta| meta.binding);
+            let bound = binding.zip(snapshot.directory).and_then(|(binding, known)| binding.verify(&known.key).ok());
+            (bound.map(|bound| bound.name.to_string()), me.fingerprint().to_string())
+        }
+        Err(DataDirError::InUse(path)) => {
+            let view = control::whoami(&path).await.map_err(|error| Failure::NoAnswer { path, error })?;
+            let text = |key: &str| view[key].as_str().map(str::to_owned);
+            (text("name"), text("fingerprint").unwrap_or_default())
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if settings.json {
+        let command = "identity";
+        put(&lines::line(&json!({"event": "result", "command": command, "name": name, "fingerprint": fingerprint})));
+    } else {
+        put(&format!("{} {fingerprint}", name.as_deref().unwrap_or("(no name yet)")));
+    }
+    Ok(exit::DONE)
+}
+
+/// The text: the words, or the input with exactly one final newline cut off.
+fn text(words: &[String], input: impl Read) -> Result<String, CommandError> {
+    let too_large =
+        || CommandError::new(ErrorCode::TooLarge, format!("a text has at most {TEXT_MAX_BYTES} bytes (16 KiB)"));
+    let mut text = words.join(" ");
+    if words.is_empty() {
+        let mut bytes = Vec::new();
+        let read = input.take(TEXT_MAX_BYTES as u64 + 2).read_to_end(&mut bytes);
+        read.map_err(|error| CommandError::new(ErrorCode::BadArgument, format!("the input cannot be read: {error}")))?;
+        if bytes.last() == Some(&b'\n') {
+            bytes.pop();
+        }
+        if bytes.len() > TEXT_MAX_BYTES {
+            return Err(too_large());
+        }
+        let broken = |_| CommandError::new(ErrorCode::BadArgument, "the input is not valid UTF-8; nothing was sent");
+        text = String::from_utf8(bytes).map_err(broken)?;
+    }
+    match text.len() {
+        0 => Err(CommandError::new(ErrorCode::BadArgument, "the message is empty; nothing was sent")),
+        1..=TEXT_MAX_BYTES => Ok(text),
+        _ => Err(too_large()),
+    }
+}
+
+fn wanted(wait: Wait) -> Wanted {
+    match wait {
+        Wait::Queued => Wanted::Queued,
+        Wait::Kept => Wanted::Kept,
+        Wait::Delivered => Wanted::Delivered,
+    }
+}
+
+fn to_text(options: &SendOptions) -> String {
+    match &options.to {
+        peer_core::command::To::Person { name, fingerprint: Some(fingerprint) } => format!("{name}#{fingerprint}"),
+        to => to.to_string(),
+    }
+}
+
+fn request(options: &SendOptions, text: String) -> SendRequest {
+    let timeout_ms = u64::try_from(options.timeout.as_millis()).unwrap_or(u64::MAX);
+    SendRequest { to: to_text(options), text, id: options.id.clone(), wait: wanted(options.wait), timeout_ms }
+}
+
+/// Runs the whole peer for as long as this message takes.
+async fn alone(
+    settings: &Settings,
+    data_dir: DataDir,
+    options: &SendOptions,
+    text: String,
+) -> Result<Progress, Failure> {
+    let (handle, side) = crate::driver::api::fronts();
+    let attached = handle.attach(Patience::Wait);
+    let parts = open(settings, &data_dir, false)?;
+    let running = crate::driver::run(parts, side);
+    let sending = submit_and_follow(&handle, attached, settings, options, text);
+    let (mut running, mut sending) = (Box::pin(running), Box::pin(sending));
+    let early = tokio::select! {
+        exit = &mut running => Some(exit?),
+        progress = &mut sending => return leave(&handle, running, progress).await,
+    };
+    // The loop has left: what it said last is read to its end.
+    let progress = sending.await;
+    match early {
+        Some(Exit::WrongDirectoryKey) => Err(Failure::WrongDirectoryKey),
+        Some(Exit::StoreFailed(why)) => Err(Failure::StoreFailed(why)),
+        Some(Exit::Done) | None => Ok(progress),
+    }
+}
+
+async fn leave(
+    handle: &Handle,
+    running: impl Future<Output = Result<Exit, crate::driver::StartError>>,
+    progress: Progress,
+) -> Result<Progress, Failure> {
+    let patience = if progress.is_reached() { LEAVE_PATIENCE } else { LEAVE_QUICKLY };
+    let leaving = async {
+        // A loop that has left needs no end.
+        let _ = handle.submit(FrontInput::EndOfInput).await;
+        std::future::pending::<()>().await;
+    };
+    let ended = async {
+        tokio::select! {
+            exit = running => exit.map(|_| ()),
+            () = leaving => Ok(()),
+        }
+    };
+    // Everything that was said is on disk: breaking off loses nothing.
+    tokio::time::timeout(patience, ended).await.unwrap_or(Ok(()))?;
+    Ok(progress)
+}
+
+async fn submit_and_follow(
+    handle: &Handle,
+    mut attached: Attached,
+    settings: &Settings,
+    options: &SendOptions,
+    text: String,
+) -> Progress {
+    if settings.name.is_some() {
+        // Without an answer of the directory the message is tried all the same: its error says what is wrong.
+        let _ = tokio::time::timeout(REGISTER_PATIENCE, registered(&mut attached)).await;
+    }
+    let wanted = wanted(options.wait);
+    let command = Command::Send { to: options.to.clone(), text, key: options.id.clone(), urgent: false };
+    match Follow::message(handle, attached, command, wanted, options.timeout).await {
+        Ok(mut follow) => {
+            while follow.next().await.is_some() {}
+            follow.progress().clone()
+        }
+        Err(_) => Progress::new(wanted),
+    }
+}
+
+/// Waits until a name is bound, or it is clear that none will be.
+async fn registered(attached: &mut Attached) {
+    while let Some(event) = attached.events.recv().await {
+        match event {
+            Event::Ready { name: Some(_), .. } | Event::Online(_) => return,
+            Event::Error(error) => return complain(&error.to_string()),
+            _ => {}
+        }
+    }
+}
+
+/// Prints what came of it: the final state for scripts; for people a line, on standard error when it is not as wanted.
+fn say(settings: &Settings, progress: &Progress) {
+    let Some(last) = progress.last() else {
+        return complain("there was no answer in time; whether the message is queued, '!history' will show");
+    };
+    if settings.json {
+        put(&lines::line(last));
+    }
+    let text = |key: &str| last[key].as_str().unwrap_or_default();
+    if last["event"] == "error" {
+        return complain(&format!("{} ({})", text("message"), text("code")));
+    }
+    let mut words = format!("[{}] {} to {}", last["n"], text("state"), text("to"));
+    for more in [text("via"), text("reason")].into_iter().filter(|more| !more.is_empty()) {
+        words = format!("{words}, {more}");
+    }
+    if !progress.is_reached() {
+        complain(&format!("not as far as wanted: {words}"));
+    } else if !settings.json {
+        put(&words);
+    }
+}
+
+fn say_error(settings: &Settings, error: &Value) {
+    if settings.json {
+        put(&lines::line(error));
+    }
+    let text = |key: &str| error[key].as_str().unwrap_or_default();
+    complain(&format!("{} ({})", text("message"), text("code")));
+}
+
+/// One line on standard output; a closed one is nobody who waits for it.
+fn put(line: &str) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// One line on standard error.
+pub fn complain(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "peer: {}", SafeText::line(line));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_input(input: &[u8]) -> Result<String, ErrorCode> {
+        text(&[], input).map_err(|error| error.code)
+    }
+
+    #[test]
+    fn the_input_loses_exactly_one_final_newline() {
+        assert_eq!(of_input(b"a\n"), Ok("a".to_owned()));
+        assert_eq!(of_input(b"a\n\n"), Ok("a\n".to_owned()));
+        assert_eq!(of_input(b"a"), Ok("a".to_owned()));
+    }
+
+    #[test]
+    fn an_empty_a_broken_and_a_too_large_text_are_refused() {
+        assert_eq!(of_input(b"\n"), Err(ErrorCode::BadArgument));
+        assert_eq!(of_input(b"\xff"), Err(ErrorCode::BadArgument));
+        let most = "y".repeat(TEXT_MAX_BYTES);
+        assert_eq!(of_input(format!("{most}\n").as_bytes()), Ok(most.clone()));
+        assert_eq!(of_input(format!("{most}y").as_bytes()), Err(ErrorCode::TooLarge));
+        assert_eq!(text(&[most, "x".to_owned()], io::empty()).unwrap_err().code, ErrorCode::TooLarge);
+        assert_eq!(text(&["a".to_owned(), "b".to_owned()], io::empty()), Ok("a b".to_owned()));
+    }
+}
