@@ -85,6 +85,8 @@ pub struct Messenger {
     ids: IdMaker,
     meta: Meta,
     meta_changed: bool,
+    /// One's own name, from the verified binding.
+    name: Option<common::name::Name>,
     version: u64,
     directory: Option<DirectoryRecord>,
     session: Session,
@@ -150,6 +152,7 @@ impl Messenger {
             version: meta.version_reserve,
             meta,
             meta_changed: true,
+            name: None,
             directory: snapshot.directory,
             session: Session::default(),
             book: Book::new(snapshot.contacts),
@@ -195,6 +198,8 @@ impl Messenger {
             config,
         };
         messenger.meta.version_reserve = messenger.version + VERSION_RESERVE;
+        let binding = messenger.meta.binding.clone();
+        messenger.set_binding(binding);
         messenger.tell_ready();
         messenger.restore_lanes(snapshot.lanes, snapshot.held);
         messenger.repeat_states(&snapshot.outbox);

@@ -274,8 +274,7 @@ impl Messenger {
             .find(|(_, pending)| matches!(pending, Pending::Deregister { request: r, .. } if *r == request));
         let Some(source) = waiting.map(|(source, _)| *source) else { return };
         let Some(name) = self.my_name() else { return };
-        self.meta.binding = None;
-        self.meta_changed = true;
+        self.set_binding(None);
         self.config.name = None;
         self.session.go(Step::LoggedIn);
         self.tell(Event::Deregistered(name.clone()));

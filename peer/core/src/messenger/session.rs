@@ -215,10 +215,7 @@ impl Messenger {
             self.check_all_soon();
         }
         if bound.is_some() {
-            if self.meta.binding != bound {
-                self.meta.binding = bound;
-                self.meta_changed = true;
-            }
+            self.set_binding(bound);
         } else if self.meta.binding.is_some() {
             self.name_is_gone(other_store);
         }
@@ -227,8 +224,7 @@ impl Messenger {
     /// The directory does not know our name. A new store has to be told again; otherwise it was released there.
     fn name_is_gone(&mut self, other_store: bool) {
         let name = self.my_name();
-        self.meta.binding = None;
-        self.meta_changed = true;
+        self.set_binding(None);
         if other_store {
             self.config.name = name.or(self.config.name.take());
             return;
@@ -301,8 +297,7 @@ impl Messenger {
         if bound.key != self.config.me {
             return;
         }
-        self.meta.binding = Some(registered.binding);
-        self.meta_changed = true;
+        self.set_binding(Some(registered.binding));
         self.tell(Event::Registered(bound.name));
         self.come_online();
     }

@@ -3,6 +3,7 @@
 use common::identity::PublicKey;
 use common::message::{Body, Text};
 use common::name::Name;
+use common::record::Binding;
 use common::wire::codec;
 
 use super::Messenger;
@@ -19,9 +20,18 @@ fn body_of(kind: u16, body: &[u8]) -> Body {
 
 impl Messenger {
     pub(super) fn my_name(&self) -> Option<Name> {
-        let binding = self.meta.binding.as_ref()?;
-        let directory = self.directory.as_ref()?;
-        binding.verify(&directory.key).ok().map(|bound| bound.name)
+        self.name.clone()
+    }
+
+    /// The directory's word for one's own name, or that there is none. Verified here, once.
+    pub(super) fn set_binding(&mut self, binding: Option<Binding>) {
+        let directory = self.directory.as_ref().map(|directory| directory.key);
+        let bound = binding.as_ref().zip(directory).and_then(|(binding, key)| binding.verify(&key).ok());
+        self.name = bound.filter(|bound| bound.key == self.config.me).map(|bound| bound.name);
+        if self.meta.binding != binding {
+            self.meta.binding = binding;
+            self.meta_changed = true;
+        }
     }
 
     /// The believed name of a key; its fingerprint when there is none.
