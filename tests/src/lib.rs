@@ -2,10 +2,13 @@
 //! them, raw clients that misbehave. Not a part of any program, and no test itself.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+pub mod bench;
 pub mod checks;
 pub mod cutter;
 pub mod hostile;
 pub mod lossy;
+mod model;
 pub mod programs;
+pub mod sim;
 pub mod terminal;
 pub mod tidy;
