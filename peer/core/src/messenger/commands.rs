@@ -80,8 +80,13 @@ impl Messenger {
     }
 
     pub(super) fn reply(&mut self, id: CommandId, reply: Reply) {
+        let held_up = self.answers.blocked_by(id.source) == Some(id);
         for (id, answer) in self.answers.reply(id, reply) {
             self.tell(Event::Answer { id, answer });
+        }
+        // What was looked up may be answered only after a commit: what waits behind it starts then.
+        if held_up {
+            self.start_commands(id.source);
         }
     }
 
