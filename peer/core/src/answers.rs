@@ -46,6 +46,13 @@ impl Answers {
         }
     }
 
+    /// `id` goes on without holding up its source; it is still answered in its place.
+    pub fn unblock(&mut self, id: CommandId) {
+        if let Some(line) = self.lines.get_mut(&id.source).filter(|line| line.busy == Some(id)) {
+            line.busy = None;
+        }
+    }
+
     /// The command a source is blocked by.
     #[must_use]
     pub fn blocked_by(&self, source: Source) -> Option<CommandId> {
@@ -54,10 +61,8 @@ impl Answers {
 
     /// Answers a command; returns what may be said now, in order.
     pub fn reply(&mut self, id: CommandId, reply: Reply) -> Vec<(CommandId, Reply)> {
+        self.unblock(id);
         let Some(line) = self.lines.get_mut(&id.source) else { return Vec::new() };
-        if line.busy == Some(id) {
-            line.busy = None;
-        }
         if let Some((_, slot)) = line.open.iter_mut().find(|(open, _)| *open == id) {
             *slot = Some(reply);
         }
@@ -122,5 +127,18 @@ mod tests {
         assert!(answers.start(Source(2)).is_some());
         answers.reply(id(0), Ok(Box::new(Answer::Done)));
         assert!(answers.start(Source(1)).is_some());
+    }
+
+    #[test]
+    fn a_command_that_goes_on_by_itself_lets_the_next_one_start_and_is_answered_first() {
+        let mut answers = Answers::default();
+        answers.push(id(0), Ok(Command::Login));
+        answers.push(id(1), Ok(Command::Login));
+        answers.start(Source(1));
+        answers.block(id(0));
+        answers.unblock(id(0));
+        assert!(answers.start(Source(1)).is_some());
+        assert!(answers.reply(id(1), Ok(Box::new(Answer::Done))).is_empty());
+        assert_eq!(answers.reply(id(0), Ok(Box::new(Answer::Done))).len(), 2);
     }
 }

@@ -341,6 +341,8 @@ impl Messenger {
             return;
         };
         self.timers.clear(Timer::Command(id.source));
+        // A message is answered when it is committed; what comes behind it need not wait for that.
+        self.answers.unblock(id);
         let print = match &*command {
             Command::Send { to: To::Person { fingerprint, .. }, .. }
             | Command::Chat(To::Person { fingerprint, .. }) => *fingerprint,
