@@ -127,6 +127,8 @@ pub struct Messenger {
     epoch_wanted: Option<u64>,
     epoch_changing: bool,
     epoch_last_ms: Option<u64>,
+    /// A generation heard of by evidence that came too soon.
+    epoch_later: Option<u64>,
     leaving: Option<Leaving>,
     exited: bool,
     failed: bool,
@@ -186,6 +188,7 @@ impl Messenger {
             epoch_wanted: None,
             epoch_changing: false,
             epoch_last_ms: None,
+            epoch_later: None,
             leaving: None,
             exited: false,
             failed: false,
@@ -337,6 +340,7 @@ impl Messenger {
                     self.meta_changed = true;
                     self.timers.set(Timer::Meta, self.now.mono_ms + META_EVERY_MS);
                 }
+                Timer::Epoch => self.epoch_due(),
                 Timer::Link(link) => self.link_idle(link),
             }
         }

@@ -25,6 +25,8 @@ pub enum Timer {
     Prekeys,
     /// Facts about the store are to be written.
     Meta,
+    /// Evidence of a rollback that came too soon after a new epoch.
+    Epoch,
     /// A link that is not greeted yet, or a stranger's, has been idle.
     Link(LinkId),
 }

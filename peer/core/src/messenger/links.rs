@@ -9,7 +9,7 @@ use rand_core::Rng;
 
 use super::Messenger;
 use crate::event::{LinkEnd, LinkId, Output};
-use crate::limits::{LINKS_KNOWN_MAX, LINKS_STRANGERS_MAX, OFFER_AGAIN_MS, STRANGER_IDLE_MS};
+use crate::limits::{LINK_BRIEF_MS, LINKS_KNOWN_MAX, LINKS_STRANGERS_MAX, OFFER_AGAIN_MS, STRANGER_IDLE_MS};
 use crate::link::Duplicate;
 use crate::stored::Via;
 use crate::timers::Timer;
@@ -154,6 +154,7 @@ impl Messenger {
         let way = self.way(key);
         way.failed_ms = None;
         way.redial.reset();
+        way.linked_ms = Some(now_ms);
         way.returned_ms.get_or_insert(now_ms);
         self.timers.set_by(Timer::Peer(key), now_ms + OFFER_AGAIN_MS);
     }
@@ -171,7 +172,9 @@ impl Messenger {
             if failed {
                 way.failed_ms = Some(now_ms);
             }
-            if failed || !was_open {
+            // A link that ends as soon as it stands (the other end still believes in an older one) is no success.
+            let brief = way.linked_ms.is_some_and(|at| now_ms < at + LINK_BRIEF_MS);
+            if failed || !was_open || brief {
                 way.redial.failed(now_ms, jitter);
             }
         }

@@ -117,6 +117,9 @@ impl Messenger {
         let newest = self.ways.get(&key).and_then(|way| way.applied);
         let at = (state.epoch.generation, state.version);
         if newest.is_some_and(|(epoch, version)| (epoch.generation, version) >= at) {
+            if newest != Some((state.epoch, state.version)) {
+                self.correct(key);
+            }
             return;
         }
         if echoes_newer_self(&state, self.meta.epoch, self.version) || self.lane_contradicted(key, &state) {
@@ -143,7 +146,31 @@ impl Messenger {
     fn rolled_back(&mut self, state: &PairState) {
         let echoed = state.applied.map_or(0, |(epoch, _)| epoch.generation);
         let held = state.held.as_ref().map_or(0, |held| held.epoch.generation);
-        self.want_epoch(echoed.max(held));
+        let generation = echoed.max(held);
+        if !self.want_epoch(generation)
+            && let Some(last_ms) = self.epoch_last_ms
+        {
+            // Nobody may say it again, so it is not forgotten while it comes too soon.
+            self.epoch_later = self.epoch_later.max(Some(generation));
+            self.timers.set_by(Timer::Epoch, last_ms + EPOCH_PACE_MS);
+        }
+    }
+
+    /// Evidence that came too soon is taken up, unless the epoch begun meanwhile has answered it.
+    pub(super) fn epoch_due(&mut self) {
+        if let Some(generation) = self.epoch_later.take().filter(|later| *later >= self.meta.epoch.generation) {
+            self.want_epoch(generation);
+        }
+    }
+
+    /// A state older than one applied: overtaken on its way, or from a store that was rolled back and has to be told.
+    fn correct(&mut self, key: PublicKey) {
+        let now_ms = self.now.mono_ms;
+        let way = self.way(key);
+        if way.corrected_ms.is_none_or(|at| now_ms >= at + EPOCH_PACE_MS) {
+            way.corrected_ms = Some(now_ms);
+            self.ack_due.insert(key);
+        }
     }
 
     fn settle_covered(&mut self, key: PublicKey, held: &common::message::Held, via: Via) {

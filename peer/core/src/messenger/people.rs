@@ -34,6 +34,10 @@ pub(super) struct Way {
     pub looked_up: bool,
     /// The last pair state of theirs that was applied: epoch, version.
     pub applied: Option<(Epoch, u64)>,
+    /// When an overtaken state of theirs was answered last.
+    pub corrected_ms: Option<u64>,
+    /// When a link to them was greeted last.
+    pub linked_ms: Option<u64>,
 }
 
 /// Why somebody is looked up.
