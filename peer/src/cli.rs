@@ -43,7 +43,7 @@ pub struct Options {
     pub data_dir: Option<PathBuf>,
 
     /// Register this name at start if none is registered yet
-    #[arg(long, global = true, value_name = "NAME", env = "HOMING_NAME")]
+    #[arg(long, global = true, value_name = "NAME", env = "HOMING_NAME", value_parser = values::name)]
     pub name: Option<Name>,
 
     /// Address to publish instead of the own one, for a forwarded port

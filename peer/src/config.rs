@@ -97,7 +97,6 @@ impl Settings {
         let file: File = toml::from_str(&text).map_err(|error| content(error.to_string()))?;
         let bind = or_file(options.bind, "bind", file.bind, values::bind).map_err(content)?;
         let directory = or_file(options.directory, "directory", file.directory, DirectoryAddress::from_str);
-        let name = |text: &str| Name::from_str(text).map_err(|error| error.to_string());
         let advertise = or_file(options.advertise, "advertise", file.advertise, values::advertise);
         let bind = bind.unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, PEER_PORT).into());
         let here = || DirectoryAddress { address: format!("localhost:{DIRECTORY_PORT}"), pin: None };
@@ -105,7 +104,7 @@ impl Settings {
             bind,
             directory: directory.map_err(content)?.unwrap_or_else(here),
             data_dir: data_dir(options.data_dir.or(file.data_dir), bind.port())?,
-            name: or_file(options.name, "name", file.name, name).map_err(content)?,
+            name: or_file(options.name, "name", file.name, values::name).map_err(content)?,
             advertise: advertise.map_err(content)?,
             json: options.json || file.json,
             no_color: options.no_color || file.no_color,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use peer_core::command::Command;
+use peer_core::command::{Command, CommandError};
 use peer_core::event::{CommandId, Event};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
@@ -26,6 +26,8 @@ pub struct Follow {
     progress: Progress,
     /// Nothing but the answer is wanted.
     answer_only: bool,
+    gone: bool,
+    aside: Option<CommandError>,
 }
 
 impl Follow {
@@ -65,7 +67,16 @@ impl Follow {
     ) -> Result<Self, Gone> {
         let id = CommandId { source: attached.source, number: 1 };
         handle.submit(FrontInput::Command { id, command: Ok(command) }).await?;
-        Ok(Self { attached, word, begun: Instant::now(), timeout, progress: Progress::new(wanted), answer_only })
+        Ok(Self {
+            attached,
+            word,
+            begun: Instant::now(),
+            timeout,
+            progress: Progress::new(wanted),
+            answer_only,
+            gone: false,
+            aside: None,
+        })
     }
 
     /// The next object about this command; none when there is nothing more to wait for.
@@ -76,7 +87,14 @@ impl Follow {
                 return None;
             }
             let patience = if answered { self.timeout } else { self.timeout.max(ANSWER_PATIENCE) };
-            let event = timeout_at(self.begun + patience, self.attached.events.recv()).await.ok()??;
+            let event = timeout_at(self.begun + patience, self.attached.events.recv()).await.ok()?;
+            let Some(event) = event else {
+                self.gone = true;
+                return None;
+            };
+            if let Event::Error(error) = &event {
+                self.aside = Some(error.clone());
+            }
             let value = match &event {
                 Event::Answer { answer, .. } => Some(json::answer(self.word, answer.as_deref())),
                 event => json::event(event),
@@ -85,6 +103,18 @@ impl Follow {
                 return Some(value);
             }
         }
+    }
+
+    /// Whether the loop has left meanwhile.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    /// The last thing that went wrong beside the command.
+    #[must_use]
+    pub fn aside(&self) -> Option<&CommandError> {
+        self.aside.as_ref()
     }
 
     /// What is known now.

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::cli::{SendOptions, Wait};
 use crate::config::Settings;
 use crate::control::{self, SendRequest};
+use crate::driver::StartError;
 use crate::driver::api::{Attached, FrontInput, Handle, Patience};
 use crate::follow::Follow;
 use crate::front::json as lines;
@@ -139,25 +140,29 @@ async fn alone(
     let running = crate::driver::run(parts, side);
     let sending = submit_and_follow(&handle, attached, settings, options, text);
     let (mut running, mut sending) = (Box::pin(running), Box::pin(sending));
-    let early = tokio::select! {
-        exit = &mut running => Some(exit?),
-        progress = &mut sending => return leave(&handle, running, progress).await,
+    let (progress, exit) = tokio::select! {
+        // The loop has left: what it said last is read to its end.
+        exit = &mut running => (sending.await.0, Some(exit?)),
+        (progress, gone) = &mut sending => {
+            let patience = if gone || progress.is_reached() { LEAVE_PATIENCE } else { LEAVE_QUICKLY };
+            let exit = leave(&handle, running, patience).await?;
+            (progress, exit)
+        }
     };
-    // The loop has left: what it said last is read to its end.
-    let progress = sending.await;
-    match early {
+    match exit {
         Some(Exit::WrongDirectoryKey) => Err(Failure::WrongDirectoryKey),
         Some(Exit::StoreFailed(why)) => Err(Failure::StoreFailed(why)),
         Some(Exit::Done) | None => Ok(progress),
     }
 }
 
+/// Lets the loop leave; none when that takes longer than `patience`: everything that was said is on disk, so breaking
+/// off loses nothing.
 async fn leave(
     handle: &Handle,
-    running: impl Future<Output = Result<Exit, crate::driver::StartError>>,
-    progress: Progress,
-) -> Result<Progress, Failure> {
-    let patience = if progress.is_reached() { LEAVE_PATIENCE } else { LEAVE_QUICKLY };
+    running: impl Future<Output = Result<Exit, StartError>>,
+    patience: Duration,
+) -> Result<Option<Exit>, StartError> {
     let leaving = async {
         // A loop that has left needs no end.
         let _ = handle.submit(FrontInput::EndOfInput).await;
@@ -165,22 +170,21 @@ async fn leave(
     };
     let ended = async {
         tokio::select! {
-            exit = running => exit.map(|_| ()),
-            () = leaving => Ok(()),
+            exit = running => exit.map(Some),
+            () = leaving => Ok(None),
         }
     };
-    // Everything that was said is on disk: breaking off loses nothing.
-    tokio::time::timeout(patience, ended).await.unwrap_or(Ok(()))?;
-    Ok(progress)
+    tokio::time::timeout(patience, ended).await.unwrap_or(Ok(None))
 }
 
+/// How far the message came, and whether the loop left meanwhile.
 async fn submit_and_follow(
     handle: &Handle,
     mut attached: Attached,
     settings: &Settings,
     options: &SendOptions,
     text: String,
-) -> Progress {
+) -> (Progress, bool) {
     if settings.name.is_some() {
         // Without an answer of the directory the message is tried all the same: its error says what is wrong.
         let _ = tokio::time::timeout(REGISTER_PATIENCE, registered(&mut attached)).await;
@@ -190,9 +194,12 @@ async fn submit_and_follow(
     match Follow::message(handle, attached, command, wanted, options.timeout).await {
         Ok(mut follow) => {
             while follow.next().await.is_some() {}
-            follow.progress().clone()
+            if let (true, Some(aside)) = (follow.is_gone(), follow.aside()) {
+                say_error(settings, &lines::error(aside, None));
+            }
+            (follow.progress().clone(), follow.is_gone())
         }
-        Err(_) => Progress::new(wanted),
+        Err(_) => (Progress::new(wanted), true),
     }
 }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use common::identity::Fingerprint;
+use common::name::Name;
 use peer_core::limits::KEY_MAX_CHARS;
 
 /// Default UDP port of a peer.
@@ -79,6 +80,15 @@ pub fn advertise(text: &str) -> Result<SocketAddr, String> {
     let usable = |address: &SocketAddr| !address.ip().is_unspecified() && address.port() > 0;
     let accepted = || "accepted is IP:PORT as others reach it, for example 203.0.113.5:8283".to_owned();
     text.parse().ok().filter(usable).ok_or_else(accepted)
+}
+
+/// Parses a name.
+///
+/// # Errors
+/// What is wrong and what is accepted.
+pub fn name(text: &str) -> Result<Name, String> {
+    let accepted = "accepted are 3 to 15 of the letters a to z, digits, '-' and '_'";
+    text.parse().map_err(|error| format!("{error}; {accepted}"))
 }
 
 /// Parses a duration: `500ms`, `30s`, `5m`, `2h`.

@@ -13,7 +13,7 @@ pub const BUFFER_BYTES: usize = 4 * 1024 * 1024;
 #[derive(Debug, Error)]
 pub enum BindError {
     /// Another program has the port.
-    #[error("UDP port {} of {} is in use by another program", .0.port(), .0.ip())]
+    #[error("the UDP address {0} is in use by another program")]
     InUse(SocketAddr),
     /// The address belongs to no interface of this machine.
     #[error("{} is not an address of this machine", .0.ip())]
