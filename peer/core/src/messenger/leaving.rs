@@ -69,7 +69,9 @@ impl Messenger {
         let Some(leaving) = &mut self.leaving else { return };
         leaving.closing = true;
         let command = leaving.command.take();
-        if self.session.is_online() && let Some(name) = self.my_name() {
+        if self.session.is_online()
+            && let Some(name) = self.my_name()
+        {
             self.tell(Event::Offline(name));
         }
         if let Some(id) = command {
