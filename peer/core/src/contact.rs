@@ -108,6 +108,8 @@ impl Book {
                 return Belief::Known;
             }
             self.by_name.remove(&old);
+            // Whoever wants the old name stands in nobody's way any more.
+            self.change(&bound.key, |contact| contact.rival = None);
         }
         self.note(bound.key, Some(bound.name.clone()), bound.serial);
         Belief::Pinned
@@ -199,7 +201,9 @@ mod tests {
     fn a_key_that_takes_another_name_is_known_by_the_newer_one() {
         let mut book = Book::default();
         book.hear(&bound("bob", 1, 1));
-        assert_eq!(book.hear(&bound("robert", 1, 2)), Belief::Pinned);
+        book.hear(&bound("bob", 3, 2));
+        assert_eq!(book.hear(&bound("robert", 1, 3)), Belief::Pinned);
+        assert_eq!(book.of(&PublicKey([1; 32])).and_then(|contact| contact.rival), None);
         assert_eq!(book.name_of(&PublicKey([1; 32])).map(Name::as_str), Some("robert"));
         assert!(book.named(&"bob".parse().unwrap()).is_none());
     }

@@ -76,14 +76,27 @@ impl Messenger {
             return false;
         }
         let before = self.book.named(&bound.name).and_then(|contact| contact.rival);
-        if let Belief::Rival { pinned } = self.book.hear(&bound)
-            && before != Some(bound.key)
-        {
-            let (name, pinned_print, new) = (bound.name, pinned.fingerprint(), bound.key.fingerprint());
-            self.tell(Event::KeyChanged { name, pinned: pinned_print, new });
-            self.tend(pinned);
+        match self.book.hear(&bound) {
+            Belief::Rival { pinned } if before != Some(bound.key) => {
+                let (name, pinned_print, new) = (bound.name, pinned.fingerprint(), bound.key.fingerprint());
+                self.tell(Event::KeyChanged { name, pinned: pinned_print, new });
+                self.tend(pinned);
+            }
+            Belief::Pinned => {
+                self.show_unnamed(*key);
+                self.tend(*key);
+            }
+            Belief::Rival { .. } | Belief::Known | Belief::Stale => {}
         }
         true
+    }
+
+    /// What waited for a believed name of `key` goes on.
+    fn show_unnamed(&mut self, key: PublicKey) {
+        for message in self.unnamed.remove(&key).unwrap_or_default() {
+            let whole = self.is_whole(&key, &message.id);
+            self.bring_in(message, whole);
+        }
     }
 
     /// Asks the directory about a key, once in a session.
@@ -259,10 +272,7 @@ impl Messenger {
         }
         self.way(new).looked_up = false;
         self.refresh(new);
-        for message in self.unnamed.remove(&new).unwrap_or_default() {
-            let whole = self.is_whole(&new, &message.id);
-            self.bring_in(message, whole);
-        }
+        self.show_unnamed(new);
         self.tend(new);
     }
 
