@@ -76,6 +76,7 @@ impl Messenger {
             return false;
         }
         let before = self.book.named(&bound.name).and_then(|contact| contact.rival);
+        let rival = self.book.of(key).and_then(|contact| contact.rival);
         match self.book.hear(&bound) {
             Belief::Rival { pinned } if before != Some(bound.key) => {
                 let (name, pinned_print, new) = (bound.name, pinned.fingerprint(), bound.key.fingerprint());
@@ -85,6 +86,11 @@ impl Messenger {
             Belief::Pinned => {
                 self.show_unnamed(*key);
                 self.tend(*key);
+                if let Some(rival) = rival {
+                    // Its name was another's until now.
+                    self.way(rival).looked_up = false;
+                    self.refresh(rival);
+                }
             }
             Belief::Rival { .. } | Belief::Known | Belief::Stale => {}
         }
@@ -179,8 +185,11 @@ impl Messenger {
         }
     }
 
-    /// Subscribes to everybody this store has to do with.
+    /// Subscribes to everybody this store has to do with, and asks about those whose messages wait for a name.
     pub(super) fn watch_all(&mut self) {
+        for key in self.unnamed.keys().copied().collect::<Vec<_>>() {
+            self.refresh(key);
+        }
         let keys: Vec<PublicKey> = self.book.all().filter(|c| c.talked).map(|c| c.key).take(WATCH_MAX).collect();
         let accepted: Vec<PublicKey> = self.book.all().filter(|c| c.accepted).map(|c| c.key).collect();
         if !keys.is_empty() {
