@@ -1,0 +1,321 @@
+//! What users of Homing must observe, whatever happens: a reference that is told what disks commit, what screens show and
+//! what commands are answered, and that says at once when a promise is broken. It knows no core and decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use common::identity::PublicKey;
+use common::message::MessageId;
+use peer_core::event::{MessageView, StateView};
+use peer_core::stored::{OutboxRow, Reason, State};
+
+/// An identity, by its number in the world.
+pub(crate) type Who = usize;
+/// A machine with a disk, by its number in the world.
+pub(crate) type MachineNo = usize;
+
+/// A message as its sender's disk committed it.
+#[derive(Debug, Clone)]
+struct Written {
+    sender: Who,
+    body: Vec<u8>,
+    text: String,
+    urgent: bool,
+    recipients: BTreeSet<Who>,
+}
+
+/// What one disk holds. Saved and put back with it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct DiskMarks {
+    /// Own messages by number.
+    pub own: BTreeMap<u64, (MessageId, State)>,
+    /// Messages of others, by sender and id.
+    pub theirs: BTreeSet<(Who, MessageId)>,
+    /// Numbers whose being shown is committed.
+    shown: BTreeSet<u64>,
+}
+
+/// What one screen has shown.
+#[derive(Debug, Clone, Default)]
+struct Screen {
+    /// Number and start of the program at which a message was shown last.
+    shown: BTreeMap<MessageId, (u64, u32)>,
+    /// Highest ordered id shown of a sender.
+    last: BTreeMap<Who, MessageId>,
+    /// The last state told, and in which start of the program.
+    states: BTreeMap<MessageId, (State, Option<Reason>, u32)>,
+    names: BTreeMap<String, Who>,
+    /// Names whose new key the user has accepted.
+    accepted: BTreeSet<String>,
+}
+
+/// The reference.
+#[derive(Debug, Default)]
+pub(crate) struct Model {
+    keys: BTreeMap<PublicKey, Who>,
+    written: BTreeMap<MessageId, Written>,
+    /// Every message that a disk of an identity ever held.
+    ever_held: BTreeSet<(Who, MessageId)>,
+    ever_kept: BTreeSet<(Who, [u8; 8])>,
+    disks: Vec<DiskMarks>,
+    screens: Vec<Screen>,
+    /// Identities one of whose disks was put back.
+    put_back: BTreeSet<Who>,
+    /// Names an identity ever had at the directory.
+    named: BTreeSet<(String, Who)>,
+    failure: Option<String>,
+}
+
+/// Asserts a promise, saying what is broken otherwise.
+macro_rules! promise {
+    ($model:expr, $holds:expr, $($broken:tt)*) => {
+        if !$holds {
+            $model.broken(format!($($broken)*));
+        }
+    };
+}
+
+impl Model {
+    /// A new machine of `who`, with an empty disk or that of another one.
+    pub(crate) fn machine(&mut self, who: Who, key: PublicKey, copied: Option<MachineNo>) {
+        self.keys.insert(key, who);
+        self.disks.push(copied.and_then(|from| self.disks.get(from).cloned()).unwrap_or_default());
+        let mut screen = copied.and_then(|from| self.screens.get(from).cloned()).unwrap_or_default();
+        // What was shown there was shown in no start of the copy.
+        screen.shown.values_mut().for_each(|(_, run)| *run = 0);
+        screen.states.values_mut().for_each(|(_, _, run)| *run = 0);
+        self.screens.push(screen);
+    }
+
+    pub(crate) fn broken(&mut self, how: String) {
+        self.failure.get_or_insert(how);
+    }
+
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// Messages that were queued.
+    pub(crate) fn count(&self) -> usize {
+        self.written.len()
+    }
+
+    pub(crate) fn who(&self, key: &PublicKey) -> Option<Who> {
+        self.keys.get(key).copied()
+    }
+
+    pub(crate) fn marks(&self, machine: MachineNo) -> &DiskMarks {
+        &self.disks[machine]
+    }
+
+    /// The disk of a machine is what it was when `marks` were taken; its screen begins anew.
+    pub(crate) fn put_back(&mut self, machine: MachineNo, who: Who, marks: DiskMarks) {
+        self.disks[machine] = marks;
+        self.screens[machine] = Screen::default();
+        self.put_back.insert(who);
+    }
+
+    /// A machine's disk goes its own way from a copy on: what the copy shows is another screen.
+    pub(crate) fn copied(&mut self, who: Who) {
+        self.put_back.insert(who);
+    }
+
+    pub(crate) fn named(&mut self, name: &str, who: Who) {
+        self.named.insert((name.to_owned(), who));
+    }
+
+    /// The sender's disk has committed a message.
+    pub(crate) fn queued(&mut self, machine: MachineNo, who: Who, n: u64, row: &OutboxRow, to: Who, text: String) {
+        let id = row.id;
+        let written =
+            Written { sender: who, body: row.body.clone(), text, urgent: row.urgent, recipients: BTreeSet::from([to]) };
+        let before = self.written.insert(id, written);
+        promise!(self, before.is_none(), "the id {id} was given twice");
+        let taken = self.disks[machine].own.insert(n, (id, State::Queued));
+        promise!(self, taken.is_none(), "machine {machine} gave the number {n} twice");
+    }
+
+    /// A row goes to another key.
+    pub(crate) fn readdressed(&mut self, machine: MachineNo, n: u64, to: Who) {
+        let Some((id, _)) = self.disks[machine].own.get(&n).copied() else { return };
+        if let Some(written) = self.written.get_mut(&id) {
+            written.recipients.insert(to);
+        }
+    }
+
+    /// The sender's disk has committed a state.
+    pub(crate) fn state_committed(&mut self, machine: MachineNo, who: Who, n: u64, state: State) {
+        let Some((id, before)) = self.disks[machine].own.get(&n).copied() else {
+            return self.broken(format!("machine {machine} commits a state of its unknown message {n}"));
+        };
+        self.disks[machine].own.insert(n, (id, state));
+        let allowed = match before {
+            State::Queued | State::Kept | State::Held => true,
+            State::Expired | State::Cancelled => state == State::Delivered,
+            State::Delivered => state == State::Read,
+            State::Read | State::Refused => false,
+        };
+        promise!(self, allowed, "machine {machine}: message {n} goes from {before:?} to {state:?}");
+        self.is_true(machine, who, id, state);
+    }
+
+    /// No `delivered` and no `kept` that is not true.
+    fn is_true(&mut self, machine: MachineNo, who: Who, id: MessageId, state: State) {
+        match state {
+            State::Delivered | State::Read => {
+                let recipients = self.written.get(&id).map(|written| written.recipients.clone()).unwrap_or_default();
+                let held = recipients.iter().any(|to| self.ever_held.contains(&(*to, id)));
+                promise!(self, held, "machine {machine} says that {id} is delivered, and no disk has ever held it");
+            }
+            State::Kept => {
+                let kept = self.ever_kept.contains(&(who, id.tag()));
+                promise!(self, kept, "machine {machine} says that {id} is kept, and the directory's disk never was");
+            }
+            State::Queued | State::Held | State::Expired | State::Refused | State::Cancelled => {}
+        }
+    }
+
+    /// The directory's disk has committed an item.
+    pub(crate) fn kept(&mut self, submitter: &PublicKey, tag: [u8; 8]) {
+        if let Some(who) = self.who(submitter) {
+            self.ever_kept.insert((who, tag));
+        }
+    }
+
+    /// A recipient's disk has committed a message as new.
+    pub(crate) fn held(&mut self, machine: MachineNo, who: Who, sender: &PublicKey, id: MessageId, body: &[u8]) {
+        let Some(written) = self.written.get(&id).cloned() else {
+            return self.broken(format!("machine {machine} holds {id}, which nobody has committed"));
+        };
+        promise!(self, self.who(sender) == Some(written.sender), "{id} came under another key than its sender's");
+        promise!(self, written.recipients.contains(&who), "{id} came to {who}, for whom it is not");
+        promise!(self, written.body == body, "{id} has another body than was written");
+        let new = self.disks[machine].theirs.insert((written.sender, id));
+        promise!(self, new, "machine {machine} stores {id} twice");
+        self.ever_held.insert((who, id));
+    }
+
+    /// A recipient's disk says that it has a message already.
+    pub(crate) fn double(&mut self, machine: MachineNo, sender: &PublicKey, id: MessageId) {
+        let held = self.who(sender).is_some_and(|from| self.disks[machine].theirs.contains(&(from, id)));
+        promise!(self, held, "machine {machine} calls {id} a double and has never held it");
+    }
+
+    pub(crate) fn shown_committed(&mut self, machine: MachineNo, numbers: &[u64]) {
+        self.disks[machine].shown.extend(numbers);
+    }
+
+    /// The program starts anew: it knows as shown what is marked so.
+    pub(crate) fn started(&mut self, machine: MachineNo) {
+        let (screen, marks) = (&mut self.screens[machine], &self.disks[machine]);
+        screen.last.clear();
+        for (id, (n, _)) in &screen.shown {
+            if let Some(written) = self.written.get(id).filter(|written| !written.urgent && marks.shown.contains(n)) {
+                let last = screen.last.entry(written.sender).or_insert(*id);
+                *last = (*last).max(*id);
+            }
+        }
+    }
+
+    /// A message was put out.
+    pub(crate) fn shown(&mut self, machine: MachineNo, run: u32, view: &MessageView) {
+        let Some(written) = self.written.get(&view.id).cloned() else {
+            return self.broken(format!("machine {machine} shows {}, which nobody wrote", view.id));
+        };
+        let (id, from) = (view.id, written.sender);
+        promise!(self, view.text.as_deref() == Some(&written.text), "{id} is shown with another text: {:?}", view.text);
+        let held = self.disks[machine].theirs.contains(&(from, id));
+        promise!(self, held, "machine {machine} shows {id} and does not hold it");
+        let done = self.disks[machine].shown.contains(&view.n);
+        promise!(self, !done, "machine {machine} shows {id} again, and it is marked as shown");
+        let before = self.screens[machine].shown.insert(id, (view.n, run));
+        if let Some((n, when)) = before {
+            promise!(self, when != run, "machine {machine} shows {id} twice without a start between");
+            promise!(self, n == view.n, "machine {machine} shows {id} as {n} and as {}", view.n);
+        }
+        if !view.urgent {
+            self.is_in_order(machine, from, view, before.is_some());
+        }
+        self.is_rightly_named(machine, from, &view.from);
+    }
+
+    fn is_in_order(&mut self, machine: MachineNo, from: Who, view: &MessageView, again: bool) {
+        let last = self.screens[machine].last.get(&from).copied();
+        let behind = last.is_some_and(|last| view.id < last);
+        promise!(
+            self,
+            !behind || view.late || again,
+            "machine {machine} shows {} after {last:?}, not as late",
+            view.id
+        );
+        promise!(self, behind || !view.late || again, "machine {machine} shows {} as late and it is not", view.id);
+        if !behind {
+            self.screens[machine].last.insert(from, view.id);
+        }
+    }
+
+    fn is_rightly_named(&mut self, machine: MachineNo, from: Who, name: &str) {
+        let had = self.named.contains(&(name.to_owned(), from));
+        promise!(self, had, "machine {machine} shows a message of {from} under the name {name}");
+        let moved_on = |who: &Who| self.named.iter().any(|(other, of)| of == who && other != name);
+        let screen = &self.screens[machine];
+        let pinned = screen.names.get(name).filter(|who| **who != from);
+        let wrong = pinned.is_some_and(|who| !screen.accepted.contains(name) && !moved_on(who));
+        promise!(self, !wrong, "machine {machine} shows {name} for another key than is pinned");
+        self.screens[machine].names.insert(name.to_owned(), from);
+    }
+
+    /// The user accepted the new key of a name.
+    pub(crate) fn accepted(&mut self, machine: MachineNo, name: &str) {
+        self.screens[machine].accepted.insert(name.to_owned());
+    }
+
+    /// An own message's state was told.
+    pub(crate) fn told(&mut self, machine: MachineNo, run: u32, who: Who, view: &StateView) {
+        let now = (view.state, view.reason, run);
+        let committed = self.disks[machine].own.get(&view.n).copied();
+        let known = committed.is_some_and(|(id, _)| id == view.id);
+        promise!(self, known, "machine {machine} tells of {} as {}, which its disk does not hold", view.id, view.n);
+        let before = self.screens[machine].states.insert(view.id, now);
+        promise!(self, before != Some(now), "machine {machine} tells {:?} of {} twice", now, view.id);
+        self.is_true(machine, who, view.id, view.state);
+    }
+
+    /// A message is answered as queued.
+    pub(crate) fn promised(&mut self, machine: MachineNo, n: u64, id: MessageId) {
+        let held = self.disks[machine].own.get(&n).is_some_and(|(own, _)| *own == id);
+        promise!(self, held, "machine {machine} calls {id} queued before its disk holds it");
+    }
+
+    /// Own messages of a machine that have no end yet, on its disk.
+    pub(crate) fn unsettled(&self, machine: MachineNo) -> Vec<(u64, MessageId, State)> {
+        let own = self.disks[machine].own.iter();
+        own.filter(|(_, (_, state))| !state.is_settled()).map(|(n, (id, state))| (*n, *id, *state)).collect()
+    }
+
+    /// At the end: what stands as delivered is there, unless its recipient's disk was put back meanwhile.
+    pub(crate) fn is_there(&mut self, machine: MachineNo, machines: &[(MachineNo, Who)]) {
+        for (id, state) in self.disks[machine].own.clone().into_values() {
+            if state != State::Delivered {
+                continue;
+            }
+            let Some(written) = self.written.get(&id).cloned() else { continue };
+            let there = machines.iter().any(|(other, who)| {
+                written.recipients.contains(who) && self.disks[*other].theirs.contains(&(written.sender, id))
+            });
+            let excused = written.recipients.iter().any(|to| self.put_back.contains(to));
+            promise!(self, there || excused, "{id} is delivered, and its recipient holds it no more");
+        }
+    }
+
+    /// At the end: everything on the disk was shown.
+    pub(crate) fn is_all_shown(&mut self, machine: MachineNo) {
+        let missing: Vec<MessageId> = self.disks[machine]
+            .theirs
+            .iter()
+            .map(|(_, id)| *id)
+            .filter(|id| !self.screens[machine].shown.contains_key(id))
+            .collect();
+        let excused = self.disks[machine].shown.len() >= self.disks[machine].theirs.len();
+        promise!(self, missing.is_empty() || excused, "machine {machine} holds and never showed {missing:?}");
+    }
+}

@@ -1,0 +1,255 @@
+//! A whole world in one thread: both cores, both real stores in memory, and a network, clocks and users made of one seed.
+//! A storm of faults, then peace, then the question whether every promise was kept. No socket, no real time.
+
+mod dice;
+mod directory;
+mod faults;
+mod links;
+mod machine;
+mod plan;
+mod sealing;
+mod sessions;
+mod trace;
+mod user;
+mod world;
+
+use common::identity::Identity;
+use peer_core::command::Command;
+use peer_core::stored::{Query, QueryResult, State};
+
+use dice::Dice;
+use directory::DirectoryNode;
+use plan::Plan;
+pub use plan::{Profile, profile_of};
+use world::{What, World};
+
+const NAMES: [&str; 6] = ["anna", "bert", "carla", "dora", "emil", "fritz"];
+/// After the storm everything has to be settled within so long.
+const PEACE_MS: u64 = 4 * 3_600_000;
+/// How often it is looked whether it is.
+const LOOK_MS: u64 = 30_000;
+/// In a world at rest, no more may happen in so long ...
+const REST_MS: u64 = 5 * 60_000;
+/// ... than so many things for each machine.
+const REST_EVENTS: u64 = 250;
+
+/// What one seed gave.
+#[derive(Debug)]
+pub struct Outcome {
+    /// A hash of everything that happened.
+    pub hash: u64,
+    /// The promise that was broken, if one was.
+    pub failure: Option<String>,
+    /// The last lines of the trace; all of it if asked for.
+    pub tail: Vec<String>,
+    /// Things that happened.
+    pub events: u64,
+    /// Virtual time at the end, milliseconds.
+    pub ended_ms: u64,
+    /// Messages that were queued.
+    pub messages: usize,
+}
+
+/// Runs the world of a seed. `verbose`: the whole trace, with what was said.
+#[must_use]
+pub fn run(seed: u64, verbose: bool) -> Outcome {
+    let mut dice = Dice::new(seed);
+    let plan = Plan::new(seed, &mut dice);
+    let identity = Identity::from_seed(&dice.bytes());
+    let directory = DirectoryNode::new(identity, dice.bytes());
+    let mut world = World::new(plan, dice, directory, verbose);
+    world.populate();
+    world.live();
+    Outcome {
+        hash: world.trace.hash(),
+        failure: world.model.failure().map(str::to_owned),
+        events: world.trace.events,
+        ended_ms: world.now,
+        messages: world.model.count(),
+        tail: world.trace.into_lines(),
+    }
+}
+
+impl World {
+    fn populate(&mut self) {
+        let spare = usize::from(self.plan.weights.rename > 0);
+        for (who, name) in NAMES.iter().enumerate().take(self.plan.people + spare) {
+            let seed = self.dice.bytes();
+            self.identities.push(Identity::from_seed(&seed));
+            let number = self.add_machine(who, name, None);
+            self.machines[number].user.active = who < self.plan.people;
+            let (start_ms, act_ms) = (self.dice.between(0, 5_000), self.dice.between(1_000, 9_000));
+            self.at(start_ms, What::Start(number));
+            self.at(act_ms, What::User(number));
+        }
+        let delay_ms = self.dice.between(0, 3_000);
+        self.at(delay_ms, What::DirectoryStart);
+        self.storm_ends = self.plan.storm_ms;
+    }
+
+    fn live(&mut self) {
+        self.begin_storm();
+        while self.now < self.storm_ends && self.model.failure().is_none() {
+            self.run_until(self.storm_ends);
+        }
+        self.heal();
+        self.make_peace("the first machine of each");
+        let copies: Vec<usize> = self.copies();
+        if !copies.is_empty() {
+            self.change_over(&copies);
+            self.make_peace("the copies");
+        }
+        self.rest();
+        self.judge();
+    }
+
+    /// Machines that share their identity with an earlier one.
+    fn copies(&self) -> Vec<usize> {
+        let is_copy = |number: &usize| {
+            let who = self.machines[*number].who;
+            self.machines[..*number].iter().any(|earlier| earlier.who == who)
+        };
+        (0..self.machines.len()).filter(is_copy).collect()
+    }
+
+    /// The network is whole, everything is switched on, and only one machine of each identity.
+    fn heal(&mut self) {
+        self.trace.note(self.now, format_args!("PEACE"));
+        self.healed = true;
+        self.cut_off.clear();
+        self.blocked.clear();
+        self.undo(faults::Undo::DiskFull);
+        for copy in self.copies() {
+            self.machines[copy].retired = true;
+            self.command(copy, Command::Quit);
+        }
+        self.start_directory();
+        for number in 0..self.machines.len() {
+            self.start_machine(number);
+        }
+    }
+
+    /// The first machines leave and their copies come.
+    fn change_over(&mut self, copies: &[usize]) {
+        for copy in copies {
+            let who = self.machines[*copy].who;
+            for number in (0..*copy).filter(|number| !copies.contains(number)) {
+                if self.machines[number].who == who {
+                    self.machines[number].retired = true;
+                    self.command(number, Command::Quit);
+                }
+            }
+        }
+        self.run_until(self.now + 20_000);
+        for copy in copies {
+            self.machines[*copy].retired = false;
+            self.start_machine(*copy);
+        }
+    }
+
+    /// Waits until everything queued on a running machine has an end.
+    fn make_peace(&mut self, whose: &str) {
+        let until_ms = self.now + PEACE_MS;
+        self.run_until(self.now + LOOK_MS);
+        while self.now < until_ms && self.model.failure().is_none() {
+            if self.open_matters().is_empty() {
+                return;
+            }
+            self.run_until(self.now + LOOK_MS);
+        }
+        let open = self.open_matters();
+        if !open.is_empty() {
+            self.model.broken(format!("four hours after the storm, with {whose}: {}", open.join("; ")));
+        }
+    }
+
+    fn open_matters(&self) -> Vec<String> {
+        let mut open = Vec::new();
+        for number in 0..self.machines.len() {
+            let machine = &self.machines[number];
+            if machine.retired {
+                continue;
+            }
+            let waits: Vec<_> = self.model.unsettled(number);
+            if !waits.is_empty() {
+                open.push(format!("machine {number} still has {waits:?}"));
+            }
+            if machine.user.active && !machine.user.online {
+                open.push(format!("machine {number} is not online"));
+            }
+            let unanswered = self.unanswered(number);
+            if unanswered > 0 {
+                open.push(format!("machine {number} owes {unanswered} answers"));
+            }
+        }
+        open
+    }
+
+    /// When nothing is left to do, little is done.
+    fn rest(&mut self) {
+        if self.model.failure().is_some() {
+            return;
+        }
+        self.run_until(self.now + 60_000);
+        let before = self.trace.events;
+        self.run_until(self.now + REST_MS);
+        let happened = self.trace.events - before;
+        let most = REST_EVENTS * (self.machines.len() as u64 + 1);
+        if happened > most {
+            self.model
+                .broken(format!("{happened} things happened in a world at rest in {REST_MS} ms, {most} are plenty"));
+        }
+    }
+
+    /// What the disks hold at the end.
+    fn judge(&mut self) {
+        if self.model.failure().is_some() {
+            return;
+        }
+        let machines: Vec<(usize, usize)> =
+            self.machines.iter().enumerate().map(|(number, machine)| (number, machine.who)).collect();
+        for (number, who) in &machines {
+            self.model.is_there(*number, &machines);
+            if !self.machines[*number].retired {
+                self.model.is_all_shown(*number);
+            }
+            for (_, other) in &machines {
+                if other != who {
+                    self.judge_history(*number, *other);
+                }
+            }
+        }
+    }
+
+    /// A conversation stands in the order in which each of the two wrote it, and holds all of it.
+    fn judge_history(&mut self, number: usize, other: usize) {
+        let with = self.identities[other].public();
+        let query = Query::History { with, before: None, count: 10_000 };
+        let QueryResult::History(messages) = self.machines[number].disk.query(query) else {
+            return self.model.broken(format!("machine {number} cannot read its history"));
+        };
+        for mine in [true, false] {
+            let ids: Vec<_> =
+                messages.iter().filter(|message| message.mine == mine).map(|message| message.id).collect();
+            let ordered: Vec<_> = messages
+                .iter()
+                .filter(|message| message.mine == mine && message.ordered)
+                .map(|message| message.id)
+                .collect();
+            if !ordered.is_sorted() {
+                self.model.broken(format!("machine {number} has messages with {other} out of order: {ids:?}"));
+            }
+            let known = |id| self.model.marks(number).theirs.contains(&(other, id));
+            if !mine && !ids.iter().all(|id| known(*id)) {
+                self.model.broken(format!("machine {number} has messages of {other} that never came"));
+            }
+        }
+        for message in messages.iter().filter(|message| message.mine) {
+            let state = message.state.map_or(State::Queued, |(state, _)| state);
+            let noted = self.model.marks(number).own.get(&message.n).map(|(_, state)| *state);
+            if noted != Some(state) {
+                self.model.broken(format!("machine {number}: message {} is {state:?} and was {noted:?}", message.n));
+            }
+        }
+    }
+}

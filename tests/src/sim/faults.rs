@@ -1,0 +1,303 @@
+//! Faults: drawn by weight while the storm lasts, most of them passing by themselves.
+
+use std::net::SocketAddr;
+
+use directory_core::Input as DirectoryInput;
+use peer::storage::Store;
+use peer_core::command::Command;
+use peer_core::event::Input;
+
+use super::machine::Saved;
+use super::plan::Weights;
+use super::world::{What, World};
+
+/// What ends when a fault passes.
+#[derive(Debug)]
+pub(crate) enum Undo {
+    CutOff(usize),
+    Blocked(usize, usize),
+    DiskFull,
+    /// A name is free for another machine.
+    Rename(usize, common::name::Name),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Crash,
+    CrashDirectory,
+    BreakSession,
+    HalfOpen,
+    BreakLink,
+    CutOff,
+    BlockUdp,
+    Isolate,
+    MoveAddress,
+    Save,
+    PutBack,
+    SaveDirectory,
+    PutBackDirectory,
+    Copy,
+    Rename,
+    StepClock,
+    AllOff,
+    DiskFull,
+}
+
+fn choices(weights: &Weights) -> [(Fault, u64); 18] {
+    [
+        (Fault::Crash, weights.crash),
+        (Fault::CrashDirectory, weights.crash_directory),
+        (Fault::BreakSession, weights.break_session),
+        (Fault::HalfOpen, weights.half_open),
+        (Fault::BreakLink, weights.break_link),
+        (Fault::CutOff, weights.cut_off),
+        (Fault::BlockUdp, weights.block_udp),
+        (Fault::Isolate, weights.isolate),
+        (Fault::MoveAddress, weights.move_address),
+        (Fault::Save, weights.save),
+        (Fault::PutBack, weights.put_back),
+        (Fault::SaveDirectory, weights.save_directory),
+        (Fault::PutBackDirectory, weights.put_back_directory),
+        (Fault::Copy, weights.copy),
+        (Fault::Rename, weights.rename),
+        (Fault::StepClock, weights.step_clock),
+        (Fault::AllOff, weights.all_off),
+        (Fault::DiskFull, weights.disk_full),
+    ]
+}
+
+impl World {
+    /// Lets the first fault come.
+    pub(crate) fn begin_storm(&mut self) {
+        if self.plan.fault_ms > 0 {
+            let delay_ms = self.dice.between(3_000, 3_000 + self.plan.fault_ms);
+            self.after(delay_ms, What::Fault);
+        }
+    }
+
+    pub(crate) fn strike(&mut self) {
+        if self.healed {
+            return;
+        }
+        let delay_ms = self.dice.between(self.plan.fault_ms / 10, self.plan.fault_ms);
+        self.at((self.now + delay_ms).max(self.dark_until), What::Fault);
+        if self.now < self.dark_until {
+            return;
+        }
+        let choices = choices(&self.plan.weights);
+        let mut at = self.dice.below(choices.iter().map(|(_, weight)| weight).sum());
+        for (fault, weight) in choices {
+            if at < weight {
+                let number = usize::try_from(self.dice.below(self.machines.len() as u64)).unwrap_or(0);
+                self.trace.note(self.now, format_args!("FAULT {fault:?} m{number}"));
+                self.fault(fault, number);
+                return;
+            }
+            at -= weight;
+        }
+    }
+
+    fn fault(&mut self, fault: Fault, number: usize) {
+        let lasts_ms = self.dice.between(1_000, 60_000);
+        match fault {
+            Fault::Crash => self.die_and_return(number),
+            Fault::CrashDirectory => {
+                let power_lost = self.dice.one_in(3);
+                self.kill_directory(power_lost);
+                self.after(lasts_ms, What::DirectoryStart);
+            }
+            Fault::BreakSession => self.break_conn(number, false),
+            Fault::HalfOpen => self.break_conn(number, true),
+            Fault::BreakLink => self.break_link(number),
+            Fault::CutOff => self.cut_off(number, lasts_ms),
+            Fault::BlockUdp => {
+                let other = usize::try_from(self.dice.below(self.machines.len() as u64)).unwrap_or(0);
+                self.block(number, other, lasts_ms * 3);
+            }
+            Fault::Isolate => {
+                self.cut_off(number, lasts_ms);
+                (0..self.machines.len()).for_each(|other| self.block(number, other, lasts_ms));
+            }
+            Fault::MoveAddress => self.move_address(number),
+            Fault::Save => self.save(number),
+            Fault::PutBack => self.put_back(number),
+            Fault::SaveDirectory => {
+                let image = self.directory.disk().snapshot().expect("the directory's disk gives its image");
+                self.directory.saved.push(image);
+            }
+            Fault::PutBackDirectory => self.put_back_directory(),
+            Fault::Copy => self.copy(number),
+            Fault::Rename => self.rename(number),
+            Fault::StepClock => self.step_clock(number),
+            Fault::AllOff => self.all_off(),
+            Fault::DiskFull => {
+                self.directory_input(DirectoryInput::DiskFree { free_bytes: 0, total_bytes: 1 << 40 });
+                self.after(lasts_ms, What::Undo(Undo::DiskFull));
+            }
+        }
+    }
+
+    fn cut_off(&mut self, number: usize, lasts_ms: u64) {
+        *self.cut_off.entry(number).or_default() += 1;
+        self.after(lasts_ms, What::Undo(Undo::CutOff(number)));
+    }
+
+    fn block(&mut self, a: usize, b: usize, lasts_ms: u64) {
+        if a != b {
+            *self.blocked.entry((a.min(b), a.max(b))).or_default() += 1;
+            self.watch_links(a, b);
+            self.after(lasts_ms, What::Undo(Undo::Blocked(a.min(b), a.max(b))));
+        }
+    }
+
+    pub(crate) fn undo(&mut self, undo: Undo) {
+        self.trace.note(self.now, format_args!("passes: {undo:?}"));
+        match undo {
+            Undo::CutOff(number) => {
+                if let Some(count) = self.cut_off.get_mut(&number) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.cut_off.remove(&number);
+                    }
+                }
+            }
+            Undo::Blocked(a, b) => {
+                if let Some(count) = self.blocked.get_mut(&(a, b)) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.blocked.remove(&(a, b));
+                    }
+                }
+            }
+            Undo::DiskFull => {
+                self.directory_input(DirectoryInput::DiskFree { free_bytes: 1 << 40, total_bytes: 1 << 40 })
+            }
+            Undo::Rename(number, name) => {
+                let user = &mut self.machines[number].user;
+                (user.name, user.active) = (name.clone(), true);
+                self.command(number, Command::Register(name));
+            }
+        }
+    }
+
+    fn move_address(&mut self, number: usize) {
+        let port = u16::try_from(self.dice.between(30_000, 60_000)).unwrap_or(30_000);
+        let machine = &mut self.machines[number];
+        let host = machine.address.ip();
+        machine.address = SocketAddr::new(host, port);
+        if machine.core.is_some() {
+            let run = machine.run;
+            self.drop_links_slowly(number);
+            let candidates = vec![SocketAddr::from(([0, 0, 0, 0], port))];
+            self.machine_input(number, run, Input::NetworkChanged(candidates));
+        }
+    }
+
+    /// The machine lives on, its links do not; both ends find out.
+    fn drop_links_slowly(&mut self, number: usize) {
+        let links: Vec<(usize, usize)> = self.machines[number].links.values().copied().collect();
+        for (place, _) in links {
+            for side in 0..2 {
+                let delay_ms = self.dice.between(100, 12_000);
+                self.after(delay_ms, What::LinkGone(place, side));
+            }
+        }
+    }
+
+    fn save(&mut self, number: usize) {
+        let image = self.machines[number].disk.image().expect("a disk gives its image");
+        let marks = self.model.marks(number).clone();
+        self.machines[number].saved.push(Saved { image, marks });
+    }
+
+    fn put_back(&mut self, number: usize) {
+        let count = self.machines[number].saved.len() as u64;
+        if count == 0 {
+            return self.save(number);
+        }
+        let at = usize::try_from(self.dice.below(count)).unwrap_or(0);
+        let saved = self.machines[number].saved[at].clone();
+        self.kill_machine(number, true);
+        let who = self.machines[number].who;
+        let me = self.identities[who].public();
+        let machine = &mut self.machines[number];
+        machine.disk = Store::from_image(&saved.image, me).expect("an image is a disk");
+        machine.user.forget();
+        self.model.put_back(number, who, saved.marks);
+        let delay_ms = self.dice.between(100, 20_000);
+        self.after(delay_ms, What::Start(number));
+    }
+
+    fn put_back_directory(&mut self) {
+        let count = self.directory.saved.len() as u64;
+        if count == 0 {
+            return;
+        }
+        let at = usize::try_from(self.dice.below(count)).unwrap_or(0);
+        let power_lost = self.dice.one_in(2);
+        self.kill_directory(power_lost);
+        let image = self.directory.saved[at].clone();
+        let mut disk = directory_server::store::Store::from_snapshot(&image).expect("an image is a disk");
+        if self.dice.one_in(2) {
+            let store_id = self.dice.bytes();
+            disk.renumber(store_id).expect("a store takes another number");
+        }
+        self.directory.disk = Some(disk);
+        let delay_ms = self.dice.between(200, 10_000);
+        self.after(delay_ms, What::DirectoryStart);
+    }
+
+    fn copy(&mut self, number: usize) {
+        let who = self.machines[number].who;
+        let copies = self.machines.iter().filter(|machine| machine.who == who).count();
+        if copies > 1 || !self.machines[number].user.active {
+            return;
+        }
+        let name = self.machines[number].user.name.as_str().to_owned();
+        let copy = self.add_machine(who, &name, Some(number));
+        self.model.copied(who);
+        self.start_machine(copy);
+        let delay_ms = self.dice.between(1_000, 5_000);
+        self.after(delay_ms, What::User(copy));
+    }
+
+    /// A name is released and taken by another key.
+    fn rename(&mut self, number: usize) {
+        let spare = self.machines.iter().position(|machine| !machine.user.active);
+        let (Some(spare), true) = (spare, self.machines[number].user.active) else { return };
+        if !self.machines[number].user.online || !self.command(number, Command::Deregister { sure: true }) {
+            return;
+        }
+        let name = self.machines[number].user.name.clone();
+        self.take_another_name(number);
+        let delay_ms = self.dice.between(2_000, 30_000);
+        self.after(delay_ms, What::Undo(Undo::Rename(spare, name)));
+    }
+
+    fn step_clock(&mut self, number: usize) {
+        const SPANS_MS: [u64; 5] = [5_000, 60_000, 3_600_000, 86_400_000, 40 * 86_400_000];
+        let span_ms = self.dice.pick(&SPANS_MS).unwrap_or(0);
+        let step = i64::try_from(self.dice.below(2 * span_ms)).unwrap_or(0) - i64::try_from(span_ms).unwrap_or(0);
+        if self.dice.one_in(10) {
+            self.directory.skew_ms += step;
+        } else {
+            self.machines[number].skew_ms += step;
+        }
+    }
+
+    /// Everybody switches off, for hours or days.
+    fn all_off(&mut self) {
+        const HOURS: [u64; 5] = [1, 3, 20, 30, 100];
+        let hours = self.dice.pick(&HOURS).unwrap_or(1);
+        self.dark_until = self.now + hours * 3_600_000;
+        self.storm_ends += hours * 3_600_000;
+        self.kill_directory(true);
+        for number in 0..self.machines.len() {
+            self.kill_machine(number, true);
+            let delay_ms = self.dice.between(0, 10_000);
+            self.at(self.dark_until + delay_ms, What::Start(number));
+        }
+        let delay_ms = self.dice.between(0, 5_000);
+        self.at(self.dark_until + delay_ms, What::DirectoryStart);
+    }
+}

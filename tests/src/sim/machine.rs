@@ -1,0 +1,420 @@
+//! A peer's machine: its core, its disk, its front. Programs start, turn, die and leave here; what travels is elsewhere.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+
+use common::message::Body;
+use common::name::Name;
+use common::wire::codec;
+use peer::storage::Store;
+use peer_core::event::{Config, Event, Exit, Input, LinkId, MessageView, Now, Output, Ticket};
+use peer_core::messenger::Messenger;
+use peer_core::stored::{Arrived, Query, StoreOp, StoreResult};
+
+use super::sealing::Seals;
+use super::user::User;
+use super::world::{BEGIN_MS, What, World};
+use crate::model::DiskMarks;
+
+/// What every user gave on the command line.
+pub(crate) const DIRECTORY: &str = "directory:4600";
+
+/// Work for a disk.
+#[derive(Debug)]
+enum Job {
+    Store(Ticket, Vec<StoreOp>),
+    Query(Ticket, Query),
+}
+
+/// A disk as it once was.
+#[derive(Debug, Clone)]
+pub(crate) struct Saved {
+    pub(crate) image: Vec<u8>,
+    pub(crate) marks: DiskMarks,
+}
+
+/// A machine.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub(crate) who: usize,
+    pub(crate) user: User,
+    pub(crate) disk: Store,
+    pub(crate) core: Option<Messenger>,
+    /// Counts the starts and ends of the program.
+    pub(crate) run: u32,
+    started_ms: u64,
+    /// How wrong the wall clock is.
+    pub(crate) skew_ms: i64,
+    pub(crate) address: SocketAddr,
+    /// The connection in use.
+    pub(crate) conn: Option<usize>,
+    /// Links by number: place in the world, side.
+    pub(crate) links: BTreeMap<LinkId, (usize, usize)>,
+    pub(crate) dials: BTreeMap<LinkId, (common::identity::PublicKey, Vec<SocketAddr>)>,
+    pub(crate) next_accepted: u64,
+    jobs: VecDeque<Job>,
+    disk_busy: bool,
+    /// When the last answer of the disk, of the sealing thread and of the front comes.
+    answers_at: u64,
+    sealed_at: u64,
+    shown_at: u64,
+    wake_at: Option<u64>,
+    turning: bool,
+    seals: Seals,
+    pub(crate) saved: Vec<Saved>,
+    /// Switched off for good.
+    pub(crate) retired: bool,
+}
+
+impl Machine {
+    pub(crate) fn new(who: usize, number: usize, name: Name, disk: Store, real_seal: bool) -> Self {
+        let host = u8::try_from(number + 1).unwrap_or(1);
+        Self {
+            who,
+            user: User::new(name),
+            disk,
+            core: None,
+            run: 0,
+            started_ms: 0,
+            skew_ms: 0,
+            address: SocketAddr::from(([10, 0, 0, host], 40_000)),
+            conn: None,
+            links: BTreeMap::new(),
+            dials: BTreeMap::new(),
+            next_accepted: 1,
+            jobs: VecDeque::new(),
+            disk_busy: false,
+            answers_at: 0,
+            sealed_at: 0,
+            shown_at: 0,
+            wake_at: None,
+            turning: false,
+            seals: Seals::new(real_seal),
+            saved: Vec::new(),
+            retired: false,
+        }
+    }
+
+    pub(crate) fn clock(&self, now: u64) -> Now {
+        Now { mono_ms: now - self.started_ms, wall_ms: BEGIN_MS + self.skew_ms + i64::try_from(now).unwrap_or(0) }
+    }
+}
+
+impl World {
+    /// A machine of an identity; its number.
+    pub(crate) fn add_machine(&mut self, who: usize, name: &str, copy_of: Option<usize>) -> usize {
+        let me = self.identities[who].public();
+        let disk = match copy_of {
+            Some(from) => {
+                let image = self.machines[from].disk.image().expect("a disk gives its image");
+                Store::from_image(&image, me).expect("an image is a disk")
+            }
+            None => Store::open_in_memory(me).expect("a disk is made"),
+        };
+        let number = self.machines.len();
+        let name = name.parse().expect("a name");
+        self.machines.push(Machine::new(who, number, name, disk, self.plan.real_seal));
+        self.model.machine(who, me, copy_of);
+        number
+    }
+
+    pub(crate) fn start_machine(&mut self, number: usize) {
+        if self.machines[number].core.is_some() || self.machines[number].retired || self.now < self.dark_until {
+            return;
+        }
+        let (instance, seed) = (self.dice.bytes(), self.dice.bytes());
+        let now = self.now;
+        let machine = &mut self.machines[number];
+        machine.run += 1;
+        machine.started_ms = now;
+        machine.wake_at = None;
+        machine.turning = false;
+        let me = self.identities[machine.who].public();
+        let config = Config {
+            me,
+            instance,
+            seed,
+            directory: DIRECTORY.to_owned(),
+            directory_pin: None,
+            name: machine.user.registers().then(|| machine.user.name.clone()),
+            bind: machine.address,
+            candidates: vec![SocketAddr::from(([0, 0, 0, 0], machine.address.port()))],
+            shows: true,
+            version: "0".to_owned(),
+        };
+        let snapshot = machine.disk.load(DIRECTORY).expect("a disk loads");
+        let clock = machine.clock(now);
+        machine.core = Some(Messenger::new(config, snapshot, clock));
+        machine.user.begin();
+        self.model.started(number);
+        self.trace.note(now, format_args!("m{number} starts"));
+        self.turn_soon(number);
+    }
+
+    /// The program is gone with everything that is not on the disk.
+    pub(crate) fn kill_machine(&mut self, number: usize, power_lost: bool) {
+        if self.machines[number].core.take().is_none() {
+            return;
+        }
+        self.trace.note(self.now, format_args!("m{number} dies"));
+        let machine = &mut self.machines[number];
+        machine.run += 1;
+        machine.jobs.clear();
+        machine.disk_busy = false;
+        machine.user.end();
+        self.drop_conn(number, power_lost);
+        self.drop_links(number, power_lost);
+    }
+
+    /// The program has left by itself: what it asked for is still carried out.
+    fn leave_machine(&mut self, number: usize, exit: &Exit) {
+        self.trace.note(self.now, format_args!("m{number} exits {exit:?}"));
+        if *exit != Exit::Done {
+            self.model.broken(format!("machine {number} exits with {exit:?}"));
+        }
+        let jobs: Vec<Job> = self.machines[number].jobs.drain(..).collect();
+        self.carry_out(number, jobs);
+        let machine = &mut self.machines[number];
+        machine.core = None;
+        machine.run += 1;
+        machine.disk_busy = false;
+        machine.user.end();
+        self.drop_links(number, false);
+        self.drop_conn(number, false);
+        if !self.machines[number].retired {
+            let delay_ms = self.dice.between(200, 20_000);
+            self.after(delay_ms, What::Start(number));
+        }
+    }
+
+    pub(crate) fn machine_input(&mut self, number: usize, run: u32, input: Input) {
+        if self.machines[number].run != run {
+            return;
+        }
+        let now = self.now;
+        let machine = &mut self.machines[number];
+        let clock = machine.clock(now);
+        let Some(core) = machine.core.as_mut() else { return };
+        if self.trace.verbose {
+            let mut said = format!("{input:?}");
+            said.truncate(600);
+            self.trace.note(now, format_args!("m{number} <- {said}"));
+        } else {
+            self.trace.note(now, format_args!("m{number} <- {:?}", std::mem::discriminant(&input)));
+        }
+        core.handle(input, clock);
+        self.turn_soon(number);
+    }
+
+    /// Several inputs may come before the outputs are looked at.
+    fn turn_soon(&mut self, number: usize) {
+        let machine = &mut self.machines[number];
+        if !std::mem::replace(&mut machine.turning, true) {
+            let run = machine.run;
+            self.at(self.now, What::Turn(number, run));
+        }
+    }
+
+    pub(crate) fn machine_wake(&mut self, number: usize, run: u32, at_ms: u64) {
+        let machine = &mut self.machines[number];
+        if machine.run == run && machine.wake_at == Some(at_ms) {
+            machine.wake_at = None;
+            self.machine_input(number, run, Input::Wake);
+        }
+    }
+
+    pub(crate) fn machine_turn(&mut self, number: usize, run: u32) {
+        if self.machines[number].run != run {
+            return;
+        }
+        self.machines[number].turning = false;
+        while let Some(output) = self.machines[number].core.as_mut().and_then(Messenger::poll_output) {
+            if !self.healed && self.dice.one_in(self.plan.die_one_in) {
+                self.die_and_return(number);
+                return;
+            }
+            if let Output::Exit(exit) = output {
+                self.leave_machine(number, &exit);
+                return;
+            }
+            self.machine_output(number, run, output);
+        }
+        let machine = &mut self.machines[number];
+        let Some(due_ms) = machine.core.as_ref().and_then(Messenger::poll_timeout) else { return };
+        let at_ms = (due_ms + machine.started_ms).max(self.now);
+        if machine.wake_at != Some(at_ms) {
+            machine.wake_at = Some(at_ms);
+            self.at(at_ms, What::Wake(number, run, at_ms));
+        }
+    }
+
+    pub(crate) fn die_and_return(&mut self, number: usize) {
+        let power_lost = self.dice.one_in(3);
+        self.kill_machine(number, power_lost);
+        let delay_ms = self.dice.between(100, 40_000);
+        self.after(delay_ms, What::Start(number));
+    }
+
+    fn machine_output(&mut self, number: usize, run: u32, output: Output) {
+        if self.trace.verbose {
+            let mut said = format!("{output:?}");
+            said.truncate(600);
+            self.trace.note(self.now, format_args!("m{number} -> {said}"));
+        }
+        match output {
+            Output::Event(event) => self.machine_event(number, run, event),
+            Output::Store { ticket, ops } => self.submit(number, Job::Store(ticket, ops)),
+            Output::Query { ticket, query } => self.submit(number, Job::Query(ticket, query)),
+            Output::DirectoryConnect => self.begin_connect(number, run),
+            Output::DirectorySend(frame) => self.send_up(number, *frame),
+            Output::DirectoryClose => self.close_conn(number),
+            Output::Dial { link, key, addresses } => self.dial(number, link, key, addresses),
+            Output::LinkSend { link, frame } => self.send_across(number, link, Some(frame)),
+            Output::LinkClose { link } => self.close_link(number, link),
+            sealing @ (Output::Seal { .. } | Output::Open { .. } | Output::MakePrekey { .. }) => {
+                let delay_ms = self.dice.between(0, 3);
+                let machine = &mut self.machines[number];
+                let me = &self.identities[machine.who];
+                let Some(input) = machine.seals.answer(me, sealing, &mut self.dice) else { return };
+                machine.sealed_at = machine.sealed_at.max(self.now + delay_ms);
+                let at_ms = machine.sealed_at;
+                self.at(at_ms, What::Input(number, run, Box::new(input)));
+            }
+            Output::Exit(_) => {}
+        }
+    }
+
+    fn machine_event(&mut self, number: usize, run: u32, event: Event) {
+        let who = self.machines[number].who;
+        match &event {
+            Event::Message(view) => {
+                let delay_ms = self.dice.between(0, 60);
+                let machine = &mut self.machines[number];
+                machine.shown_at = machine.shown_at.max(self.now + delay_ms);
+                let at_ms = machine.shown_at;
+                self.at(at_ms, What::PutOut(number, run, view.clone()));
+            }
+            Event::State(view) => {
+                self.trace.note(
+                    self.now,
+                    format_args!(
+                        "m{number}: {} {} to {} is {:?} {:?}",
+                        view.n, view.id, view.to, view.state, view.reason
+                    ),
+                );
+                self.model.told(number, run, who, view);
+            }
+            other => self.trace.note(self.now, format_args!("m{number}: {other:?}")),
+        }
+        self.user_sees(number, run, &event);
+    }
+
+    /// The front has written a message out; a little later it says so.
+    pub(crate) fn put_out(&mut self, number: usize, run: u32, view: &MessageView) {
+        if self.machines[number].run != run {
+            return;
+        }
+        self.trace.note(
+            self.now,
+            format_args!("m{number}: {}> {:?} n={} {} late={}", view.from, view.text, view.n, view.id, view.late),
+        );
+        self.model.shown(number, run, view);
+        let delay_ms = self.dice.between(0, 30);
+        self.after(delay_ms, What::Input(number, run, Box::new(Input::Shown(vec![view.n]))));
+    }
+
+    fn submit(&mut self, number: usize, job: Job) {
+        self.machines[number].jobs.push_back(job);
+        self.start_disk(number);
+    }
+
+    fn start_disk(&mut self, number: usize) {
+        let machine = &mut self.machines[number];
+        if !machine.jobs.is_empty() && !std::mem::replace(&mut machine.disk_busy, true) {
+            let run = machine.run;
+            let delay_ms = self.disk_latency();
+            self.after(delay_ms, What::Disk(number, run));
+        }
+    }
+
+    pub(crate) fn machine_disk(&mut self, number: usize, run: u32) {
+        if self.machines[number].run != run {
+            return;
+        }
+        let count = usize::try_from(self.dice.between(1, 8)).unwrap_or(1).min(self.machines[number].jobs.len());
+        let jobs = self.machines[number].jobs.drain(..count).collect();
+        let inputs = self.carry_out(number, jobs);
+        self.machines[number].disk_busy = false;
+        for input in inputs {
+            let delay_ms = if self.healed { 0 } else { self.dice.between(0, 4) };
+            let machine = &mut self.machines[number];
+            machine.answers_at = machine.answers_at.max(self.now + delay_ms);
+            let at_ms = machine.answers_at;
+            self.at(at_ms, What::Input(number, run, Box::new(input)));
+        }
+        self.start_disk(number);
+    }
+
+    /// Commits what lies together in one transaction, and answers questions between.
+    fn carry_out(&mut self, number: usize, jobs: Vec<Job>) -> Vec<Input> {
+        let mut inputs = Vec::new();
+        let mut batch: Vec<(Ticket, Vec<StoreOp>)> = Vec::new();
+        for job in jobs {
+            match job {
+                Job::Store(ticket, ops) => batch.push((ticket, ops)),
+                Job::Query(ticket, query) => {
+                    inputs.extend(self.commit(number, std::mem::take(&mut batch)));
+                    let result = self.machines[number].disk.query(query);
+                    inputs.push(Input::Answered { ticket, result });
+                }
+            }
+        }
+        inputs.extend(self.commit(number, batch));
+        inputs
+    }
+
+    fn commit(&mut self, number: usize, batch: Vec<(Ticket, Vec<StoreOp>)>) -> Vec<Input> {
+        if batch.is_empty() {
+            return Vec::new();
+        }
+        let ops: Vec<StoreOp> = batch.iter().flat_map(|(_, ops)| ops.clone()).collect();
+        let answers = self.machines[number].disk.apply(batch).expect("a disk commits");
+        let results: Vec<StoreResult> = answers.iter().flat_map(|(_, results)| results.clone()).collect();
+        for (op, result) in ops.into_iter().zip(results) {
+            self.note_commit(number, op, &result);
+        }
+        answers.into_iter().map(|(ticket, results)| Input::Stored { ticket, results }).collect()
+    }
+
+    fn note_commit(&mut self, number: usize, op: StoreOp, result: &StoreResult) {
+        let who = self.machines[number].who;
+        match (op, result) {
+            (StoreOp::Queue(message), StoreResult::Queued { n }) => {
+                let row = &message.row;
+                let to = self.model.who(&row.recipient).unwrap_or(usize::MAX);
+                let text = match row.kind {
+                    Body::TEXT => codec::decode::<common::message::Text>(&row.body).map(|text| text.text),
+                    _ => Ok(String::new()),
+                };
+                let text = text.unwrap_or_default();
+                self.model.queued(number, who, *n, row, to, text);
+            }
+            (StoreOp::Receive(arrival), StoreResult::Arrived(Arrived::New { .. })) => {
+                self.model.held(number, who, &arrival.sender, arrival.id, &arrival.body);
+            }
+            (StoreOp::Receive(arrival), StoreResult::Arrived(Arrived::Double { .. })) => {
+                self.model.double(number, &arrival.sender, arrival.id);
+            }
+            (StoreOp::Shown(numbers), _) => self.model.shown_committed(number, &numbers),
+            (StoreOp::State { n, state, .. }, _) => self.model.state_committed(number, who, n, state),
+            (StoreOp::Readdress(moves), _) => {
+                for each in moves {
+                    if let Some(to) = self.model.who(&each.to) {
+                        self.model.readdressed(number, each.n, to);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}

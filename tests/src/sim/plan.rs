@@ -1,0 +1,173 @@
+//! What a seed stands for: how many people, how long a storm, and which faults it brings.
+
+use super::dice::Dice;
+
+/// The kinds of storms, taken in turn by the seeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// No faults at all.
+    Calm,
+    /// Slow, uneven networks; connections and links that break.
+    Lossy,
+    /// Programs that die at any output and come back.
+    Crashes,
+    /// Networks cut in parts, UDP blocked, connections half open, addresses that change.
+    Partitions,
+    /// Peers whose disks are put back.
+    PeerRollbacks,
+    /// A directory whose disk is put back, with a new number or silently.
+    DirectoryRollbacks,
+    /// A copied disk that runs beside its original.
+    Copies,
+    /// A name that goes over to another key.
+    KeyChanges,
+    /// Clocks that are wrong and step, and days on which everything is switched off.
+    Clocks,
+    /// All of it.
+    Everything,
+}
+
+const PROFILES: [Profile; 10] = [
+    Profile::Calm,
+    Profile::Lossy,
+    Profile::Crashes,
+    Profile::Partitions,
+    Profile::PeerRollbacks,
+    Profile::DirectoryRollbacks,
+    Profile::Copies,
+    Profile::KeyChanges,
+    Profile::Clocks,
+    Profile::Everything,
+];
+
+/// Faults of a storm, one drawn at a time by these weights.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Weights {
+    pub crash: u64,
+    pub crash_directory: u64,
+    pub break_session: u64,
+    pub half_open: u64,
+    pub break_link: u64,
+    pub cut_off: u64,
+    pub block_udp: u64,
+    pub isolate: u64,
+    pub move_address: u64,
+    pub save: u64,
+    pub put_back: u64,
+    pub save_directory: u64,
+    pub put_back_directory: u64,
+    pub copy: u64,
+    pub rename: u64,
+    pub step_clock: u64,
+    pub all_off: u64,
+    pub disk_full: u64,
+}
+
+/// One storm.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub profile: Profile,
+    pub people: usize,
+    pub storm_ms: u64,
+    /// Between two acts of one user, at most.
+    pub pause_ms: u64,
+    /// Between two faults, at most; 0: none.
+    pub fault_ms: u64,
+    pub weights: Weights,
+    /// Usual latency, at most.
+    pub latency_ms: u64,
+    /// Once in so many frames the latency is up to two seconds.
+    pub slow_one_in: u64,
+    /// Once in so many outputs of a peer its program dies there.
+    pub die_one_in: u64,
+    /// Once in so many outputs of the directory it dies there.
+    pub die_directory_one_in: u64,
+    /// Items are really sealed.
+    pub real_seal: bool,
+}
+
+/// What the seed's storm is.
+#[must_use]
+pub fn profile_of(seed: u64) -> Profile {
+    PROFILES[usize::try_from(seed % PROFILES.len() as u64).unwrap_or(0)]
+}
+
+impl Plan {
+    pub(crate) fn new(seed: u64, dice: &mut Dice) -> Self {
+        let profile = profile_of(seed);
+        let calm = Self {
+            profile,
+            people: usize::try_from(dice.between(2, 4)).unwrap_or(2),
+            storm_ms: dice.between(60_000, 240_000),
+            pause_ms: dice.between(4_000, 15_000),
+            fault_ms: 0,
+            weights: Weights::default(),
+            latency_ms: dice.between(2, 80),
+            slow_one_in: 0,
+            die_one_in: 0,
+            die_directory_one_in: 0,
+            real_seal: seed % 47 == 7,
+        };
+        let fault_ms = dice.between(5_000, 25_000);
+        calm.stormy(fault_ms)
+    }
+
+    fn stormy(self, fault_ms: u64) -> Self {
+        let weights = weights(self.profile);
+        match self.profile {
+            Profile::Calm => self,
+            Profile::Lossy => Self { fault_ms, weights, slow_one_in: 12, ..self },
+            Profile::Crashes => Self { fault_ms, weights, die_one_in: 300, die_directory_one_in: 500, ..self },
+            Profile::Everything => Self {
+                fault_ms,
+                weights,
+                people: 3,
+                slow_one_in: 40,
+                die_one_in: 600,
+                die_directory_one_in: 900,
+                ..self
+            },
+            Profile::Partitions
+            | Profile::PeerRollbacks
+            | Profile::DirectoryRollbacks
+            | Profile::Copies
+            | Profile::KeyChanges
+            | Profile::Clocks => Self { fault_ms, weights, ..self },
+        }
+    }
+}
+
+fn weights(profile: Profile) -> Weights {
+    let none = Weights::default();
+    let breaks = Weights { break_session: 2, half_open: 1, break_link: 3, ..none };
+    let cuts = Weights { cut_off: 3, block_udp: 3, isolate: 2, move_address: 2, half_open: 2, ..none };
+    match profile {
+        Profile::Calm => none,
+        Profile::Lossy => Weights { block_udp: 1, ..breaks },
+        Profile::Crashes => Weights { crash: 6, crash_directory: 2, break_session: 1, disk_full: 1, ..none },
+        Profile::Partitions => Weights { break_link: 1, ..cuts },
+        Profile::PeerRollbacks => Weights { save: 5, put_back: 4, block_udp: 2, cut_off: 2, crash: 1, ..none },
+        Profile::DirectoryRollbacks => {
+            Weights { save_directory: 4, put_back_directory: 3, block_udp: 4, cut_off: 2, crash: 2, ..none }
+        }
+        Profile::Copies => Weights { copy: 4, crash: 1, block_udp: 1, cut_off: 1, ..none },
+        Profile::KeyChanges => Weights { rename: 4, block_udp: 2, crash: 1, cut_off: 1, ..none },
+        Profile::Clocks => Weights { step_clock: 5, all_off: 2, crash: 2, block_udp: 3, cut_off: 2, ..none },
+        Profile::Everything => Weights {
+            crash: 4,
+            crash_directory: 2,
+            save: 4,
+            put_back: 2,
+            save_directory: 2,
+            put_back_directory: 1,
+            copy: 1,
+            rename: 1,
+            step_clock: 1,
+            all_off: 1,
+            disk_full: 1,
+            break_link: 1,
+            break_session: 1,
+            ..cuts
+        },
+    }
+}

@@ -1,0 +1,225 @@
+//! A scripted user: registers, writes numbered texts to random others, sometimes cancels, asks, leaves and returns.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use common::name::Name;
+use peer_core::command::{Command, ErrorCode, To};
+use peer_core::event::{Answer, CommandId, Event, Input, Source};
+
+use super::world::{What, World};
+
+/// What a user wants and knows.
+#[derive(Debug)]
+pub(crate) struct User {
+    pub(crate) name: Name,
+    /// Wants to have a name at all.
+    pub(crate) active: bool,
+    pub(crate) online: bool,
+    next: u64,
+    waiting: VecDeque<u64>,
+    /// Numbers of own messages.
+    own: Vec<u64>,
+    /// Names whose key has changed.
+    rivals: BTreeSet<Name>,
+    rounds: u64,
+}
+
+impl User {
+    pub(crate) fn new(name: Name) -> Self {
+        Self {
+            name,
+            active: true,
+            online: false,
+            next: 0,
+            waiting: VecDeque::new(),
+            own: Vec::new(),
+            rivals: BTreeSet::new(),
+            rounds: 0,
+        }
+    }
+
+    pub(crate) fn registers(&self) -> bool {
+        self.active
+    }
+
+    /// The program has started.
+    pub(crate) fn begin(&mut self) {
+        self.next = 0;
+    }
+
+    /// The program has gone, and what it was asked for with it.
+    pub(crate) fn end(&mut self) {
+        self.waiting.clear();
+        self.online = false;
+    }
+
+    /// The disk was put back: numbers known mean something else.
+    pub(crate) fn forget(&mut self) {
+        self.own.clear();
+    }
+}
+
+fn person(name: &Name) -> To {
+    To::Person { name: name.clone(), fingerprint: None }
+}
+
+impl World {
+    /// Gives a command; false if the program is not running.
+    pub(crate) fn command(&mut self, number: usize, command: Command) -> bool {
+        let machine = &mut self.machines[number];
+        if machine.core.is_none() {
+            return false;
+        }
+        let id = CommandId { source: Source(1), number: machine.user.next };
+        machine.user.next += 1;
+        machine.user.waiting.push_back(id.number);
+        let run = machine.run;
+        self.trace.note(self.now, format_args!("m{number} user: {command:?}"));
+        self.machine_input(number, run, Input::Command { id, command: Ok(command) });
+        true
+    }
+
+    pub(crate) fn user_acts(&mut self, number: usize) {
+        let pause_ms = if self.healed { 20_000 } else { self.plan.pause_ms };
+        let delay_ms = self.dice.between(pause_ms / 10, pause_ms);
+        self.at((self.now + delay_ms).max(self.dark_until), What::User(number));
+        if self.machines[number].core.is_none() || !self.machines[number].user.active {
+            return;
+        }
+        if self.healed { self.heal_user(number) } else { self.storm_user(number) }
+    }
+
+    fn storm_user(&mut self, number: usize) {
+        let user = &self.machines[number].user;
+        let rival = user.rivals.first().cloned();
+        let own = user.own.clone();
+        match self.dice.below(24) {
+            0 => {
+                if let Some(n) = self.dice.pick(&own) {
+                    self.command(number, Command::Cancel(n));
+                }
+            }
+            1 => {
+                if let Some(n) = self.dice.pick(&own) {
+                    self.command(number, Command::Status(n));
+                }
+            }
+            2 => {
+                if let Some(name) = self.somebody(number) {
+                    self.command(number, Command::History { with: person(&name), count: 20, before: None });
+                }
+            }
+            3 => {
+                self.command(number, Command::Who(None));
+            }
+            4 if self.plan.fault_ms > 0 => {
+                self.command(number, Command::Logout);
+            }
+            5 if self.plan.fault_ms > 0 => {
+                self.command(number, Command::Quit);
+            }
+            6 if rival.is_some() => self.accept(number, rival),
+            7..=9 if !self.machines[number].user.online => self.get_online(number),
+            _ => self.write(number),
+        }
+    }
+
+    fn write(&mut self, number: usize) {
+        let many = if self.dice.one_in(8) { self.dice.between(3, 12) } else { 1 };
+        for _ in 0..many {
+            let Some(name) = self.somebody(number) else { return };
+            let words = self.dice.below(6);
+            let text =
+                format!("{number}.{} {}", self.trace.events, "word ".repeat(usize::try_from(words).unwrap_or(0)));
+            let urgent = self.dice.one_in(15);
+            self.command(number, Command::Send { to: person(&name), text, key: None, urgent });
+        }
+    }
+
+    fn somebody(&mut self, number: usize) -> Option<Name> {
+        let who = self.machines[number].who;
+        let others: Vec<usize> = (0..self.machines.len())
+            .filter(|other| self.machines[*other].who != who && self.machines[*other].user.active)
+            .collect();
+        let other = self.dice.pick(&others)?;
+        Some(self.machines[other].user.name.clone())
+    }
+
+    fn accept(&mut self, number: usize, name: Option<Name>) {
+        let Some(name) = name else { return };
+        self.machines[number].user.rivals.remove(&name);
+        self.model.accepted(number, name.as_str());
+        self.command(number, Command::Verify { name, ok: true });
+    }
+
+    fn get_online(&mut self, number: usize) {
+        let user = &mut self.machines[number].user;
+        user.rounds += 1;
+        let command = if user.rounds.is_multiple_of(3) { Command::Login } else { Command::Register(user.name.clone()) };
+        self.command(number, command);
+    }
+
+    /// After the storm the user does what is needed to be online, and answers questions about keys.
+    fn heal_user(&mut self, number: usize) {
+        let rival = self.machines[number].user.rivals.first().cloned();
+        self.accept(number, rival);
+        if self.dice.one_in(4) && self.machines[number].user.waiting.is_empty() {
+            self.command(number, Command::Contacts);
+        }
+        if !self.machines[number].user.online && self.machines[number].user.waiting.is_empty() {
+            self.get_online(number);
+        }
+    }
+
+    pub(crate) fn user_sees(&mut self, number: usize, _run: u32, event: &Event) {
+        let user = &mut self.machines[number].user;
+        match event {
+            Event::Online(_) => user.online = true,
+            Event::Offline(_) | Event::Deregistered(_) => user.online = false,
+            Event::KeyChanged { name, .. } => {
+                user.rivals.insert(name.clone());
+            }
+            Event::Answer { id, answer } => {
+                let expected = user.waiting.pop_front();
+                if expected != Some(id.number) {
+                    let how = format!("machine {number} answers command {} where {expected:?} is due", id.number);
+                    self.model.broken(how);
+                    return;
+                }
+                self.answered(number, answer.as_ref().map(|answer| &**answer).map_err(|error| error.code));
+            }
+            Event::Error(error) if error.code == ErrorCode::Suspended => user.online = false,
+            Event::Error(error) if error.code == ErrorCode::NameTaken => self.take_another_name(number),
+            _ => {}
+        }
+    }
+
+    fn answered(&mut self, number: usize, answer: Result<&Answer, ErrorCode>) {
+        match answer {
+            Ok(Answer::Sent { id, n, .. }) => {
+                self.machines[number].user.own.push(*n);
+                self.model.promised(number, *n, *id);
+            }
+            Ok(Answer::Contacts(people)) => {
+                let rivals = people.iter().filter(|person| person.rival.is_some()).map(|person| person.name.clone());
+                self.machines[number].user.rivals.extend(rivals);
+            }
+            Ok(Answer::Offline) => self.machines[number].user.online = false,
+            Err(ErrorCode::NameTaken) => self.take_another_name(number),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn take_another_name(&mut self, number: usize) {
+        let user = &mut self.machines[number].user;
+        let other = format!("{}z", user.name.as_str());
+        if let Ok(name) = other.parse() {
+            user.name = name;
+        }
+    }
+
+    /// Commands that have no answer yet.
+    pub(crate) fn unanswered(&self, number: usize) -> usize {
+        self.machines[number].user.waiting.len()
+    }
+}
