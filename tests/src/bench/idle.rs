@@ -25,7 +25,7 @@ const REGISTERED: u64 = 10_000_000;
 async fn open(at: std::net::SocketAddr, number: u64, registered: bool) -> Result<Session> {
     let mut session = Session::log_in(at, number).await?;
     if registered {
-        session.register(number, &format!("n{}", number - REGISTERED), &[]).await?;
+        session.register(number, &format!("idle{}", number - REGISTERED), &[]).await?;
         session.online(number);
         session.flush().await?;
         session.next().await?;

@@ -76,7 +76,8 @@ pub async fn echo_udp() -> Result<()> {
 /// # Errors
 /// When there is no socket.
 pub async fn count_udp() -> Result<()> {
-    let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    // With buffers as large as a peer's.
+    let socket = UdpSocket::from_std(peer::transport::socket::bind(([127, 0, 0, 1], 0).into())?.socket)?;
     say(&socket.local_addr()?.to_string());
     let mut buffer = [0; 2048];
     let mut count: u32 = 0;

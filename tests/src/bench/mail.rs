@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
+use common::identity::PublicKey;
 use common::message::EpochId;
 use common::wire::directory::{Deposit, FromDirectory, Offline, Place, Take, Taking};
 use tokio::task::JoinSet;
@@ -28,9 +29,9 @@ const HEAD_BYTES: usize = 64;
 const ITEMS: u64 = SUBMITTERS * RECIPIENTS * PER_PAIR;
 
 /// What a submitter sends as number `at` of a round.
-fn deposit(round: u64, at: u64, sealed_bytes: usize) -> Deposit {
+fn deposit(recipients: &[PublicKey], round: u64, at: u64, sealed_bytes: usize) -> Deposit {
     let seq = round * PER_PAIR + at / RECIPIENTS + 1;
-    let place = Place { recipient: key(RECIPIENT + at % RECIPIENTS), epoch: EpochId([9; 16]), seq };
+    let place = Place { recipient: recipients[(at % RECIPIENTS) as usize], epoch: EpochId([9; 16]), seq };
     let mut sealed = vec![0; sealed_bytes];
     sealed[..8].copy_from_slice(&(seq << 8 | at).to_be_bytes());
     Deposit { place, tag: seq.to_be_bytes(), prekey: 1, urgent: false, human: true, sealed }
@@ -38,11 +39,12 @@ fn deposit(round: u64, at: u64, sealed_bytes: usize) -> Deposit {
 
 /// One submitter's round. Returns its session for the next one.
 async fn submit(mut session: Session, round: u64, sealed_bytes: usize) -> Result<Session> {
+    let recipients: Vec<PublicKey> = (0..RECIPIENTS).map(|number| key(RECIPIENT + number)).collect();
     let total = RECIPIENTS * PER_PAIR;
     let (mut sent, mut answered) = (0, 0);
     while answered < total {
         while sent < total && sent - answered < WINDOW / SUBMITTERS {
-            session.put(deposit(round, sent, sealed_bytes));
+            session.put(deposit(&recipients, round, sent, sealed_bytes));
             sent += 1;
         }
         session.flush().await?;

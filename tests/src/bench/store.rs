@@ -45,20 +45,21 @@ impl Content {
         self.recipients * self.submitters * self.per_pair
     }
 
-    fn deposit(&self, at: u64, limits: MailboxLimits) -> StoreOp {
+    fn deposit(&self, keys: &Keys, at: u64, limits: MailboxLimits) -> StoreOp {
         let (recipient, submitter) = (at % self.recipients, at / self.recipients % self.submitters);
         let seq = at / (self.recipients * self.submitters) + 1;
-        let place = Place { recipient: key(RECIPIENT + recipient), epoch: EpochId([9; 16]), seq };
+        let place = Place { recipient: keys.recipients[recipient as usize], epoch: EpochId([9; 16]), seq };
         let sealed = vec![7; self.sealed_bytes];
         let deposit = Deposit { place, tag: seq.to_be_bytes(), prekey: 1, urgent: false, human: true, sealed };
-        StoreOp::Deposit(Box::new(DepositOp {
-            submitter: key(submitter),
-            deposit,
-            waited: true,
-            now_ms: NOW_MS,
-            limits,
-        }))
+        let submitter = keys.submitters[submitter as usize];
+        StoreOp::Deposit(Box::new(DepositOp { submitter, deposit, waited: true, now_ms: NOW_MS, limits }))
     }
+}
+
+/// Made once: a key from its seed costs more than a deposit.
+struct Keys {
+    recipients: Vec<PublicKey>,
+    submitters: Vec<PublicKey>,
 }
 
 fn apply(store: &mut Store, ops: Vec<StoreOp>) -> Result<Vec<StoreResult>> {
@@ -87,15 +88,16 @@ fn registration(directory: &Identity, number: u64, senders: &[PublicKey]) -> [St
 /// When the store fails or refuses.
 pub fn fill(path: &Path, directory: &Identity, content: Content) -> Result<(Store, f64)> {
     let mut store = Store::open(path)?;
-    let senders: Vec<PublicKey> = (0..content.submitters).map(key).collect();
+    let recipients = (0..content.recipients).map(|number| key(RECIPIENT + number)).collect();
+    let keys = Keys { recipients, submitters: (0..content.submitters).map(key).collect() };
     for number in 0..content.recipients {
-        apply(&mut store, registration(directory, number, &senders).into())?;
+        apply(&mut store, registration(directory, number, &keys.submitters).into())?;
     }
     let limits = Limits::default().mailbox;
     let (mut at, mut batches, mut spent) = (0, 0, 0.0);
     while at < content.items() {
         let end = content.items().min(at + BATCH as u64);
-        let ops = (at..end).map(|at| content.deposit(at, limits)).collect();
+        let ops = (at..end).map(|at| content.deposit(&keys, at, limits)).collect();
         // Making the operations is not the store's work.
         let start = Instant::now();
         let results = apply(&mut store, ops)?;

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -32,6 +33,9 @@ fn identity(seed: u8) -> Identity {
     Identity::from_seed(&[seed; 32])
 }
 
+/// Alice's key and Bob's: making them from their seeds costs more than a round trip.
+static KEYS: LazyLock<[PublicKey; 2]> = LazyLock::new(|| [identity(1).public(), identity(2).public()]);
+
 fn epoch() -> Epoch {
     Epoch { generation: 1, id: EpochId([1; 16]) }
 }
@@ -40,8 +44,8 @@ fn envelope(seq: u64) -> PeerFrame {
     let mut random = [0; 10];
     random[..8].copy_from_slice(&seq.to_be_bytes());
     let header = Header {
-        sender: identity(1).public(),
-        recipient: identity(2).public(),
+        sender: KEYS[0],
+        recipient: KEYS[1],
         epoch: epoch(),
         seq,
         floor: 1,
@@ -59,8 +63,8 @@ fn envelope(seq: u64) -> PeerFrame {
 fn state(top: u64) -> PeerFrame {
     let held = Held { epoch: epoch(), floor: 1, top, missing: Vec::new(), digest: [5; 8] };
     PairState {
-        from: identity(2).public(),
-        to: identity(1).public(),
+        from: KEYS[1],
+        to: KEYS[0],
         epoch: epoch(),
         version: top,
         floor: 1,
@@ -151,7 +155,7 @@ pub async fn echo_link() -> Result<()> {
 /// # Errors
 /// When there is no link.
 pub async fn round_trips(to: SocketAddr, count: usize, warm: usize) -> Result<Vec<f64>> {
-    let mut port = Port::linked(to, identity(2).public()).await?;
+    let mut port = Port::linked(to, KEYS[1]).await?;
     let mut spent = Vec::with_capacity(count);
     for turn in 0..count + warm {
         let frame = envelope(turn as u64 + 2);
@@ -171,7 +175,7 @@ pub async fn round_trips(to: SocketAddr, count: usize, warm: usize) -> Result<Ve
 /// # Errors
 /// When there is no link.
 pub async fn rate(to: SocketAddr, window: u64, count: u64) -> Result<f64> {
-    let mut port = Port::linked(to, identity(2).public()).await?;
+    let mut port = Port::linked(to, KEYS[1]).await?;
     let (mut sent, mut answered) = (1, 1);
     let start = Instant::now();
     while answered <= count {
