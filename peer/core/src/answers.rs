@@ -81,6 +81,16 @@ impl Answers {
         self.lines.values().all(|line| line.waiting.is_empty() && line.open.is_empty())
     }
 
+    /// Every command that came and is not answered, in order; those that waited are open now.
+    pub fn unanswered(&mut self) -> Vec<CommandId> {
+        let mut ids = Vec::new();
+        for line in self.lines.values_mut() {
+            line.open.extend(line.waiting.drain(..).map(|(id, _)| (id, None)));
+            ids.extend(line.open.iter().filter(|(_, reply)| reply.is_none()).map(|(id, _)| *id));
+        }
+        ids
+    }
+
     /// A source has gone: what it waits for is not wanted.
     pub fn close(&mut self, source: Source) {
         self.lines.remove(&source);
@@ -113,6 +123,22 @@ mod tests {
         let order: Vec<u64> =
             answers.reply(id(0), Ok(Box::new(Answer::Done))).iter().map(|(id, _)| id.number).collect();
         assert_eq!(order, [0, 1, 2]);
+    }
+
+    #[test]
+    fn at_the_end_every_command_is_still_answered_in_order() {
+        let mut answers = Answers::default();
+        for number in 0..3 {
+            answers.push(id(number), Ok(Command::Login));
+        }
+        answers.start(Source(1));
+        answers.block(id(0));
+        let left = answers.unanswered();
+        assert_eq!(left.iter().map(|id| id.number).collect::<Vec<_>>(), [0, 1, 2]);
+        for id in left {
+            assert_eq!(answers.reply(id, Ok(Box::new(Answer::Done))).len(), 1);
+        }
+        assert!(answers.is_idle());
     }
 
     #[test]

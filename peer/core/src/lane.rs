@@ -264,6 +264,12 @@ impl Received {
         }
     }
 
+    /// Whether anything is held that the sender may not know to be held.
+    #[must_use]
+    pub fn holds_any(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// Whether nothing is missing between the floor and `seq`.
     #[must_use]
     pub fn is_whole_below(&self, seq: u64) -> bool {

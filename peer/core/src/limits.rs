@@ -36,6 +36,10 @@ pub const LINK_BRIEF_MS: u64 = 5_000;
 pub const STRANGER_IDLE_MS: u64 = 10_000;
 /// Prekeys are replaced after so long, milliseconds.
 pub const PREKEY_ROTATE_MS: u64 = common::limits::DAY_MS;
+/// A prekey that was lost is replaced at most once in so long, milliseconds.
+pub const PREKEY_RENEW_MS: u64 = 5 * 60_000;
+/// Counters of prekeys follow the clock; one so far ahead of it is a lie, milliseconds.
+pub const PREKEY_AHEAD_MS: u64 = 3_650 * common::limits::DAY_MS;
 /// A replaced prekey is kept at least so long, milliseconds.
 pub const PREKEY_GRACE_MS: u64 = common::limits::HOUR_MS;
 /// A replaced prekey is destroyed at the latest after so long, milliseconds.

@@ -71,8 +71,8 @@ enum Sealing {
 /// Why something is being opened.
 #[derive(Debug)]
 enum Opening {
-    Item { item: u64, from: PublicKey, waited: bool },
-    Slot { from: PublicKey, serial: u64 },
+    Item { item: u64, from: PublicKey, waited: bool, prekey: u64 },
+    Slot { from: PublicKey, serial: u64, prekey: u64 },
 }
 
 /// One peer's messenger. See the module's head.
@@ -116,6 +116,8 @@ pub struct Messenger {
     sealing: BTreeMap<Ticket, Sealing>,
     opening: BTreeMap<Ticket, Opening>,
     draining: bool,
+    /// Whether the acknowledgements of an earlier run were repeated after the first login of this one.
+    acks_repeated: bool,
     /// Pair states owed, by whatever way is there at the end of the turn.
     ack_due: BTreeSet<PublicKey>,
     /// Pair states owed through the directory.
@@ -179,6 +181,7 @@ impl Messenger {
             sealing: BTreeMap::new(),
             opening: BTreeMap::new(),
             draining: false,
+            acks_repeated: false,
             ack_due: BTreeSet::new(),
             slot_due: BTreeSet::new(),
             slot_sealing: BTreeSet::new(),

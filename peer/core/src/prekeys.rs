@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::limits::{PREKEY_GRACE_MS, PREKEY_LAST_MS, PREKEY_ROTATE_MS};
+use crate::limits::{PREKEY_AHEAD_MS, PREKEY_GRACE_MS, PREKEY_LAST_MS, PREKEY_RENEW_MS, PREKEY_ROTATE_MS};
 use crate::stored::OwnPrekey;
 
 /// All own prekeys.
@@ -10,13 +10,19 @@ use crate::stored::OwnPrekey;
 pub struct Prekeys {
     keys: BTreeMap<u64, OwnPrekey>,
     making: Option<u64>,
+    /// A new one is due before its time.
+    renew: bool,
+    /// When one was made before its time, by the age clock.
+    renewed_age_ms: Option<u64>,
+    /// Highest counter of a lost one.
+    heard: u64,
 }
 
 impl Prekeys {
     /// Those of the store.
     #[must_use]
     pub fn new(keys: Vec<OwnPrekey>) -> Self {
-        Self { keys: keys.into_iter().map(|key| (key.counter, key)).collect(), making: None }
+        Self { keys: keys.into_iter().map(|key| (key.counter, key)).collect(), ..Self::default() }
     }
 
     /// The newest, committed one.
@@ -31,15 +37,39 @@ impl Prekeys {
         self.keys.get(&counter)
     }
 
-    /// The counter of a prekey to be made now, if one is due and none is being made.
-    pub fn wants(&mut self, age_ms: u64) -> Option<u64> {
-        let due = self.current().is_none_or(|key| age_ms >= key.created_age_ms + PREKEY_ROTATE_MS);
+    /// The counter of a prekey to be made now, if one is due and none is being made. It follows the wall clock, so that
+    /// a store that was put back does not give the counter of a prekey it has forgotten to another one.
+    pub fn wants(&mut self, age_ms: u64, wall_ms: i64) -> Option<u64> {
+        let due = self.renew || self.current().is_none_or(|key| age_ms >= key.created_age_ms + PREKEY_ROTATE_MS);
         if !due || self.making.is_some() {
             return None;
         }
-        let counter = self.current().map_or(1, |key| key.counter + 1);
+        if std::mem::take(&mut self.renew) {
+            self.renewed_age_ms = Some(age_ms);
+        }
+        let newest = self.current().map_or(0, |key| key.counter).max(self.heard);
+        let counter = (newest + 1).max(u64::try_from(wall_ms).unwrap_or(0));
         self.making = Some(counter);
         Some(counter)
+    }
+
+    /// This store was rolled back: what others have of it may be newer than what it holds.
+    pub fn renew(&mut self) {
+        self.renew = true;
+    }
+
+    /// Something is sealed to a prekey that is not held here. If it is no older than those that are, this store has lost
+    /// it, and a new one is due: not more often than every few minutes, since anybody may claim so. True when it is.
+    pub fn lost(&mut self, counter: u64, age_ms: u64, wall_ms: i64) -> bool {
+        let newest = self.current().map_or(0, |key| key.counter);
+        let credible = counter <= u64::try_from(wall_ms).unwrap_or(0).saturating_add(PREKEY_AHEAD_MS);
+        let lately = self.renewed_age_ms.is_some_and(|at| age_ms < at + PREKEY_RENEW_MS);
+        if counter < newest || !credible || lately || self.making.is_some() {
+            return false;
+        }
+        self.heard = self.heard.max(counter);
+        self.renew = true;
+        true
     }
 
     /// A prekey is committed.
@@ -98,17 +128,31 @@ mod tests {
     #[test]
     fn a_prekey_is_replaced_daily_and_destroyed_an_hour_after_the_directory_has_the_new_one() {
         let mut prekeys = Prekeys::default();
-        assert_eq!(prekeys.wants(0), Some(1));
-        assert_eq!(prekeys.wants(0), None);
+        assert_eq!(prekeys.wants(0, 0), Some(1));
+        assert_eq!(prekeys.wants(0, 0), None);
         prekeys.add(key(1, 0));
-        assert_eq!(prekeys.wants(PREKEY_ROTATE_MS - 1), None);
-        assert_eq!(prekeys.wants(PREKEY_ROTATE_MS), Some(2));
+        assert_eq!(prekeys.wants(PREKEY_ROTATE_MS - 1, 0), None);
+        assert_eq!(prekeys.wants(PREKEY_ROTATE_MS, 0), Some(2));
         prekeys.add(key(2, PREKEY_ROTATE_MS));
         assert_eq!(prekeys.confirmed(PREKEY_ROTATE_MS).len(), 1);
         assert!(prekeys.expire(PREKEY_ROTATE_MS + PREKEY_GRACE_MS - 1, false).is_empty());
         assert!(prekeys.expire(PREKEY_ROTATE_MS + PREKEY_GRACE_MS, true).is_empty());
         assert_eq!(prekeys.expire(PREKEY_ROTATE_MS + PREKEY_GRACE_MS, false), [1]);
         assert_eq!(prekeys.current().map(|key| key.counter), Some(2));
+    }
+
+    #[test]
+    fn a_lost_prekey_is_replaced_by_one_that_nobody_takes_for_it() {
+        let mut prekeys = Prekeys::new(vec![key(1, 0)]);
+        assert!(!prekeys.lost(0, 0, 1_000));
+        assert!(prekeys.lost(5, 0, 1_000));
+        assert_eq!(prekeys.wants(0, 1_000), Some(1_000));
+        assert!(!prekeys.lost(2_000, 0, 1_000), "one is being made");
+        prekeys.add(key(9, 0));
+        assert!(!prekeys.lost(2_000, PREKEY_RENEW_MS - 1, 1_000));
+        assert!(!prekeys.lost(u64::MAX, PREKEY_RENEW_MS, 1_000));
+        assert!(prekeys.lost(2_000, PREKEY_RENEW_MS, 1_000));
+        assert_eq!(prekeys.wants(PREKEY_RENEW_MS, 1_000), Some(2_001));
     }
 
     #[test]

@@ -13,6 +13,9 @@ use crate::limits::LOOKUP_TIMEOUT_MS;
 use crate::registration::Step;
 use crate::stored::{Query, QueryResult};
 
+/// Most people of one `!who`.
+const PEOPLE_MAX: usize = 100_000;
+
 impl Messenger {
     pub(super) fn who_am_i(&mut self, id: CommandId) {
         let state = match self.session.step() {
@@ -59,8 +62,11 @@ impl Messenger {
             _ => None,
         });
         let Some((source, people)) = found else { return };
+        let (last, count) = (people.last().map(|last| last.name.clone()), page.people.len());
+        let ascends = page.people.first().is_none_or(|first| last.is_none_or(|last| last < first.name));
         people.extend(page.people);
-        if page.more {
+        // A directory that goes on without getting on is not asked any further.
+        if page.more && ascends && count > 0 && people.len() < PEOPLE_MAX {
             self.ask_who(source);
             return;
         }

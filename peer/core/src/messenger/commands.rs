@@ -158,11 +158,15 @@ impl Messenger {
             Some(mine) if mine != name => {
                 self.fail(id, ErrorCode::AlreadyRegistered, format!("this identity is registered as {mine}"));
             }
-            Some(_) => self.login(id),
-            None => {
+            Some(mine) if self.session.is_online() => self.done(id, Answer::Registered(mine)),
+            // The directory may know the name no more: then it is registered again.
+            Some(_) | None => {
                 self.begin_session();
                 self.wait(Pending::Register { id, name }, LOGIN_PATIENCE_MS);
                 self.come_online();
+                for key in self.outbox.recipients() {
+                    self.tend(key);
+                }
             }
         }
     }
@@ -221,6 +225,17 @@ impl Messenger {
             };
             self.finish(source, answer);
         }
+    }
+
+    /// There is no name to come online with any more. True when a command was told, or is about to register one.
+    pub(super) fn logins_fail(&mut self, error: &CommandError) -> bool {
+        let concerned = |pending: &Pending| matches!(pending, Pending::Login { .. } | Pending::Register { .. });
+        let told = self.pending.values().any(concerned);
+        let logins = self.pending.iter().filter(|(_, pending)| matches!(pending, Pending::Login { .. }));
+        for source in logins.map(|(source, _)| *source).collect::<Vec<_>>() {
+            self.finish(source, Err(error.clone()));
+        }
+        told
     }
 
     /// Coming online or registering was refused.

@@ -31,7 +31,10 @@ impl Leaving {
 impl Messenger {
     /// Flushes, goes offline, exits. `command`: the `!quit` to be answered.
     pub(super) fn leave(&mut self, command: Option<CommandId>) {
-        if self.leaving.is_some() {
+        if let Some(leaving) = &mut self.leaving {
+            // A second wish to leave: what is flushed already stays flushed, and a `!quit` gets its answer.
+            leaving.at_end_of_input &= command.is_none();
+            leaving.command = leaving.command.or(command);
             return;
         }
         self.leaving = Some(Leaving { command, at_end_of_input: command.is_none(), closing: false });
@@ -55,7 +58,8 @@ impl Messenger {
         });
         let quiet = self.meta.suspended || !self.meta.wants_online;
         let answered = !self.takes_commands() || self.answers.is_idle();
-        (safe || quiet) && answered && self.commits.is_empty() && self.ops.is_empty()
+        let settled = (safe && !self.owes_slots()) || quiet;
+        settled && answered && self.commits.is_empty() && self.ops.is_empty()
     }
 
     pub(super) fn leave_if_flushed(&mut self) {
@@ -74,8 +78,13 @@ impl Messenger {
         {
             self.tell(Event::Offline(name));
         }
-        if let Some(id) = command {
-            self.reply(id, Ok(Box::new(Answer::Bye)));
+        for id in self.answers.unanswered() {
+            if Some(id) == command {
+                self.reply(id, Ok(Box::new(Answer::Bye)));
+            } else {
+                let message = "not carried out: the program is leaving";
+                self.reply(id, Err(CommandError::new(ErrorCode::DirectoryUnreachable, message)));
+            }
         }
         self.meta_changed = false;
         self.meta.left_cleanly = true;

@@ -42,7 +42,7 @@ impl Messenger {
             self.out.push_back(Output::LinkSend { link, frame: Box::new(hello) });
             return;
         }
-        let stranger = |book: &crate::contact::Book, key: &PublicKey| book.of(key).is_none_or(|c| !c.talked);
+        let stranger = |book: &crate::contact::Book, key: &PublicKey| book.of(key).is_none_or(|c| !c.accepted);
         let is_stranger = stranger(&self.book, &key);
         let (count, oldest) = self.links.count(|other| stranger(&self.book, other) == is_stranger);
         let most = if is_stranger { LINKS_STRANGERS_MAX } else { LINKS_KNOWN_MAX };
@@ -139,7 +139,7 @@ impl Messenger {
 
     fn opened(&mut self, link: LinkId, key: PublicKey) {
         let now_ms = self.now.mono_ms;
-        if self.book.of(&key).is_some_and(|contact| contact.talked) {
+        if self.book.of(&key).is_some_and(|contact| contact.accepted) {
             self.timers.clear(Timer::Link(link));
         }
         if let Some(address) = self.links.of(link).map(|state| state.address) {
@@ -162,6 +162,10 @@ impl Messenger {
     pub(super) fn on_link_down(&mut self, link: LinkId, end: LinkEnd) {
         self.timers.clear(Timer::Link(link));
         let Some((key, was_open)) = self.links.down(link) else { return };
+        if self.book.of(&key).is_none() {
+            // Nobody known: nothing is remembered of whoever it was.
+            return;
+        }
         let failed = match end {
             LinkEnd::NotReached | LinkEnd::WrongKey | LinkEnd::Garbage => true,
             LinkEnd::Lost | LinkEnd::Closed => false,
@@ -177,6 +181,10 @@ impl Messenger {
             if failed || !was_open || brief {
                 way.redial.failed(now_ms, jitter);
             }
+            if was_open && end == LinkEnd::Lost && self.received.contains_key(&key) {
+                // The last acknowledgements on it may be lost with it, and nothing else would repeat them.
+                self.slot_due.insert(key);
+            }
         }
         for message in self.outbox.lane(&key) {
             if message.link == Some(link) {
@@ -191,7 +199,7 @@ impl Messenger {
         let now_ms = self.now.mono_ms;
         let Some(state) = self.links.of(link) else { return };
         let (key, heard_ms, greeted) = (state.key, state.heard_ms, state.instance.is_some());
-        if greeted && self.book.of(&key).is_some_and(|contact| contact.talked) {
+        if greeted && self.book.of(&key).is_some_and(|contact| contact.accepted) {
             return;
         }
         if now_ms >= heard_ms + STRANGER_IDLE_MS {

@@ -7,6 +7,7 @@ use common::wire::codec;
 use common::wire::directory::{PutSlot, ToDirectory};
 use common::wire::peer::{CloseReason, PeerFrame};
 
+use super::people::LookUp;
 use super::{Messenger, Sealing, Then};
 use crate::event::{Output, SealedKind};
 use crate::lane::{Sent, echoes_newer_self, is_sane};
@@ -23,6 +24,8 @@ const GENERATION_LEAP: u64 = 1 << 20;
 const EPOCH_PACE_MS: u64 = 10_000;
 /// Pair states being sealed for slots at once.
 const SLOTS_SEALING_MAX: usize = 32;
+/// Acknowledgements repeated after a start; the rest is repeated when a sender asks or writes.
+const ACKS_REPEATED_MAX: usize = 512;
 
 impl Messenger {
     pub(super) fn pair_state(&mut self, to: PublicKey, with_prekey: bool) -> PairState {
@@ -62,6 +65,16 @@ impl Messenger {
         self.fill_slots();
     }
 
+    /// What an earlier run stored may not have been acknowledged before it ended: after the first login of this run the
+    /// senders are told again.
+    pub(super) fn repeat_acks(&mut self) {
+        if !std::mem::replace(&mut self.acks_repeated, true) {
+            let unsure = self.received.iter().filter(|(_, lane)| lane.holds_any()).map(|(key, _)| *key);
+            let unsure: Vec<PublicKey> = unsure.take(ACKS_REPEATED_MAX).collect();
+            self.slot_due.extend(unsure);
+        }
+    }
+
     fn fill_slots(&mut self) {
         if !self.session.is_online() {
             return;
@@ -85,6 +98,14 @@ impl Messenger {
             let kind = SealedKind::State;
             self.out.push_back(Output::Seal { ticket, kind, to: key, prekey: Box::new(prekey), plain });
         }
+    }
+
+    /// Whether acknowledgements still have to go through the directory, and can.
+    pub(super) fn owes_slots(&self) -> bool {
+        let asked = |key: &PublicKey| self.lookups.values().any(|why| matches!(why, LookUp::Refresh(of) if of == key));
+        let can_go = |key: &PublicKey| self.book.of(key).is_some_and(|contact| contact.prekey.is_some()) || asked(key);
+        let busy = !self.slot_sealing.is_empty() || !self.opening.is_empty();
+        self.session.is_online() && (busy || self.slot_due.iter().any(can_go))
     }
 
     pub(super) fn on_state_sealed(&mut self, to: PublicKey, prekey: u64, sealed: Option<Vec<u8>>) {
@@ -286,6 +307,9 @@ impl Messenger {
 
     pub(super) fn on_epoch_committed(&mut self) {
         self.epoch_changing = false;
+        // Others may hold a prekey of this store that it has forgotten, or will make one of the same counter.
+        self.prekeys.renew();
+        self.tend_prekeys();
         self.greet_directory_again();
         for key in self.outbox.recipients() {
             self.tend(key);

@@ -38,6 +38,10 @@ pub(super) struct Way {
     pub corrected_ms: Option<u64>,
     /// When a link to them was greeted last.
     pub linked_ms: Option<u64>,
+    /// When a slot of theirs could not be opened last.
+    pub useless_ms: Option<u64>,
+    /// A state of ours is owed once their prekey is looked up.
+    pub state_after_look_up: bool,
 }
 
 /// Why somebody is looked up.
@@ -130,6 +134,9 @@ impl Messenger {
             LookUp::Command(id) => self.command_found(id, (believed || key == self.config.me).then_some(key)),
             LookUp::Refresh(_) | LookUp::Successor(_) => {}
         }
+        if std::mem::take(&mut self.way(key).state_after_look_up) {
+            self.slot_due.insert(key);
+        }
         self.tend(key);
         if profile.prekey.is_none() {
             self.hold_all(key, Reason::NoPrekey);
@@ -190,8 +197,9 @@ impl Messenger {
         for key in self.unnamed.keys().copied().collect::<Vec<_>>() {
             self.refresh(key);
         }
-        let keys: Vec<PublicKey> = self.book.all().filter(|c| c.talked).map(|c| c.key).take(WATCH_MAX).collect();
         let accepted: Vec<PublicKey> = self.book.all().filter(|c| c.accepted).map(|c| c.key).collect();
+        let strangers = self.book.all().filter(|c| c.talked && !c.accepted).map(|c| c.key);
+        let keys: Vec<PublicKey> = accepted.iter().copied().chain(strangers).take(WATCH_MAX).collect();
         if !keys.is_empty() {
             self.send_directory(ToDirectory::Watch(wire::Watch { add: keys, remove: Vec::new() }));
         }
@@ -235,6 +243,7 @@ impl Messenger {
         }
         let there = presence.standing != Standing::Offline;
         let came = there && before.is_none_or(|before| before == Standing::Offline);
+        let started_again = there && (before == Some(Standing::Offline) || moved);
         if came || (there && moved) {
             way.returned_ms = Some(now_ms);
             way.redial.reset();
@@ -244,6 +253,10 @@ impl Messenger {
             && let Some(name) = self.book.name_of(&key).cloned()
         {
             self.tell(Event::Presence { name, standing: presence.standing, note: None });
+        }
+        if started_again && self.links.open_to(&key).is_some() {
+            // The link that stands may lead to a program that is gone; one dialled beside it replaces it then.
+            self.dial(key);
         }
         self.tend(key);
     }
@@ -288,7 +301,7 @@ impl Messenger {
     /// Looks after one's own prekeys: makes the first, replaces daily, destroys what is of no use.
     pub(super) fn tend_prekeys(&mut self) {
         let age_ms = self.clock.age_ms();
-        if let Some(counter) = self.prekeys.wants(age_ms) {
+        if let Some(counter) = self.prekeys.wants(age_ms, self.now.wall_ms) {
             self.out.push_back(Output::MakePrekey { counter, created_ms: self.now.wall_ms });
         }
         let mail_waits = !self.session.is_online() || self.draining || !self.opening.is_empty();

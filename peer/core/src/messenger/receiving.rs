@@ -19,6 +19,8 @@ use crate::timers::Timer;
 const BODY_MAX_BYTES: usize = TEXT_MAX_BYTES + 1024;
 /// Messages of one unnamed key kept in memory for the moment the user accepts it; more wait for the next start.
 const UNNAMED_MAX: usize = 1_000;
+/// Two slots that fail to open are answered by one state within so long, milliseconds: both ends may fail.
+const USELESS_PACE_MS: u64 = 10_000;
 /// Messages of one sender held back for a missing one; more end the patience.
 const HELD_BACK_MAX: usize = 4_000;
 
@@ -49,7 +51,7 @@ impl Messenger {
             }
             Arriving::Double => {
                 self.follow_lane(sender, epoch, floor);
-                self.ack_due.insert(sender);
+                self.owe_ack(sender, via, waited);
                 self.taken(item, Taking::Stored);
                 return;
             }
@@ -138,6 +140,15 @@ impl Messenger {
         self.store(StoreOp::Receive(Box::new(arrival)), Then::Arrived { message: Box::new(message), held, item });
     }
 
+    /// What comes through the directory although a link stands is a sign that nothing gets through on the link, so
+    /// the acknowledgement takes the directory's way as well.
+    fn owe_ack(&mut self, sender: PublicKey, via: Via, waited: bool) {
+        self.ack_due.insert(sender);
+        if via == Via::Directory && !waited {
+            self.slot_due.insert(sender);
+        }
+    }
+
     fn taken(&mut self, item: Option<u64>, how: Taking) {
         if let Some(item) = item {
             self.take_due.push((item, how));
@@ -158,7 +169,7 @@ impl Messenger {
     ) {
         let StoreResult::Arrived(arrived) = result else { return };
         let (sender, id) = (message.sender, message.id);
-        self.ack_due.insert(sender);
+        self.owe_ack(sender, message.via.unwrap_or(Via::Direct), message.waited);
         self.taken(item, Taking::Stored);
         let new = match arrived {
             Arrived::New { n, late: _ } => Some(n),
@@ -263,12 +274,13 @@ impl Messenger {
         let from = item.submitter;
         self.inbox.progress(from, self.now.mono_ms);
         let Some(key) = self.prekeys.with(item.prekey) else {
+            self.prekey_lost(item.prekey);
             self.taken(Some(item.item), Taking::NotOpened);
             return;
         };
         let secret = key.secret.clone();
         let ticket = self.ticket();
-        self.opening.insert(ticket, Opening::Item { item: item.item, from, waited: item.waited });
+        self.opening.insert(ticket, Opening::Item { item: item.item, from, waited: item.waited, prekey: item.prekey });
         let (kind, counter, sealed) = (SealedKind::Parcel, item.prekey, item.sealed);
         self.out.push_back(Output::Open { ticket, kind, from, counter, secret, sealed });
     }
@@ -276,28 +288,51 @@ impl Messenger {
     pub(super) fn on_slot(&mut self, slot: Slot) {
         let (from, serial) = (slot.from, slot.serial);
         let Some(key) = self.prekeys.with(slot.prekey) else {
+            self.prekey_lost(slot.prekey);
             self.slot_useless(from, serial);
             return;
         };
         let secret = key.secret.clone();
         let ticket = self.ticket();
-        self.opening.insert(ticket, Opening::Slot { from, serial });
+        self.opening.insert(ticket, Opening::Slot { from, serial, prekey: slot.prekey });
         let (kind, counter, sealed) = (SealedKind::State, slot.prekey, slot.sealed);
         self.out.push_back(Output::Open { ticket, kind, from, counter, secret, sealed });
     }
 
     /// A slot that cannot be opened is answered with a state of ours, prekey included, so that the next one can be.
+    /// Their prekey is looked up before: they may be no better off with ours.
     fn slot_useless(&mut self, from: PublicKey, serial: u64) {
         self.send_directory(ToDirectory::TakeSlot(TakeSlot { from, serial }));
-        if self.book.of(&from).is_some() {
-            self.slot_due.insert(from);
+        if self.book.of(&from).is_none() {
+            return;
+        }
+        let now_ms = self.now.mono_ms;
+        let way = self.way(from);
+        if way.useless_ms.is_none_or(|at| now_ms >= at + USELESS_PACE_MS) {
+            way.useless_ms = Some(now_ms);
+            way.looked_up = false;
+            way.state_after_look_up = true;
+            self.refresh(from);
+        }
+    }
+
+    /// Something is sealed to a prekey that is not here.
+    fn prekey_lost(&mut self, counter: u64) {
+        if self.prekeys.lost(counter, self.clock.age_ms(), self.now.wall_ms) {
+            self.tend_prekeys();
         }
     }
 
     pub(super) fn on_opened(&mut self, ticket: Ticket, plain: Result<Vec<u8>, NotOpened>) {
-        match self.opening.remove(&ticket) {
-            Some(Opening::Item { item, from, waited }) => self.on_item_opened(item, from, waited, plain),
-            Some(Opening::Slot { from, serial }) => self.on_slot_opened(from, serial, plain),
+        let opening = self.opening.remove(&ticket);
+        if let (Err(NotOpened::WrongPrekey), Some(Opening::Item { prekey, .. } | Opening::Slot { prekey, .. })) =
+            (&plain, &opening)
+        {
+            self.prekey_lost(*prekey);
+        }
+        match opening {
+            Some(Opening::Item { item, from, waited, .. }) => self.on_item_opened(item, from, waited, plain),
+            Some(Opening::Slot { from, serial, .. }) => self.on_slot_opened(from, serial, plain),
             None => {}
         }
     }

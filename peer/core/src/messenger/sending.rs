@@ -128,6 +128,7 @@ impl Messenger {
         }
         if self.book.of(&key).is_some_and(|contact| contact.rival.is_some()) {
             self.hold_all(key, Reason::KeyChanged);
+            self.expire_held(key);
             return;
         }
         self.dial_if_wanted(key);
@@ -151,6 +152,21 @@ impl Messenger {
             }
         }
         self.plan_next_look(key);
+    }
+
+    /// What waits for the user's word about a key waits no longer than its own lifetime.
+    fn expire_held(&mut self, key: PublicKey) {
+        let age_ms = self.clock.age_ms();
+        let waiting = self.outbox.lane(&key).filter(|message| message.committed && !message.ending);
+        let ages: Vec<(u64, u64)> =
+            waiting.map(|message| (message.row.seq, age_ms.saturating_sub(message.row.queued_age_ms))).collect();
+        for (seq, age_ms) in ages {
+            if age_ms >= MESSAGE_LIFETIME_MS {
+                self.set_state(key, seq, State::Expired, None, Some(Reason::Lifetime));
+            } else {
+                self.timers.set_by(Timer::Peer(key), self.now.mono_ms + (MESSAGE_LIFETIME_MS - age_ms));
+            }
+        }
     }
 
     fn dial_if_wanted(&mut self, key: PublicKey) {
@@ -313,10 +329,18 @@ impl Messenger {
             self.ended.insert((key, seq), message.row);
             // The hole it leaves must not hold up what follows it at the recipient.
             self.ack_due.insert(key);
+        } else if self.floor_passed_holes(key) {
+            self.ack_due.insert(key);
         }
         if more_waits {
             self.timers.set_by(Timer::Peer(key), self.now.mono_ms + 2);
         }
+    }
+
+    /// Whether the lane's floor lies above messages that were given up and that the recipient may still wait for.
+    fn floor_passed_holes(&self, key: PublicKey) -> bool {
+        let floor = self.sent.get(&key).map_or(1, crate::lane::Sent::floor);
+        self.ended.range((key, 0)..(key, floor)).next().is_some()
     }
 }
 

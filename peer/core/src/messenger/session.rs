@@ -232,7 +232,10 @@ impl Messenger {
         self.config.name = None;
         let name = name.map_or_else(String::new, |name| name.to_string());
         let message = format!("the name {name} was released at the directory; !register NAME takes one again");
-        self.tell(Event::Error(CommandError::new(ErrorCode::NotRegistered, message)));
+        let error = CommandError::new(ErrorCode::NotRegistered, message);
+        if !self.logins_fail(&error) {
+            self.tell(Event::Error(error));
+        }
     }
 
     fn on_rejected(&mut self, reason: &wire::Rejection) {
@@ -311,6 +314,7 @@ impl Messenger {
                 self.tell(Event::Online(name));
             }
             self.watch_all();
+            self.repeat_acks();
             self.send_takes();
             self.commands_after_online();
             for key in self.outbox.recipients() {

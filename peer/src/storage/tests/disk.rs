@@ -228,6 +228,17 @@ fn nothing_scans_the_messages_at_the_start_or_for_a_page() {
 }
 
 #[test]
+fn what_is_asked_for_every_arrival_is_planned_once() {
+    let mut store = store();
+    for number in 1..9 {
+        arrived(&mut store, theirs(BOB, number));
+    }
+    let statement = store.conn.prepare_cached(arrival::LATER).unwrap();
+    assert!(statement.get_status(rusqlite::StatementStatus::Run) >= 8);
+    assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0);
+}
+
+#[test]
 fn nothing_of_a_batch_that_fails_is_there_and_nothing_is_written_after() {
     let (_folder, path) = place();
     let mut store = Store::open(&path, ME).unwrap();
