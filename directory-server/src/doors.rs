@@ -2,17 +2,20 @@
 //! address, and on descriptors. Sessions are bounded by the core.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use directory_core::address::counted;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::Notify;
 
 use crate::link::{Ending, Link};
 
-/// Sockets not yet logged in, all; at the cap the oldest is closed.
+/// Sockets not yet logged in, all; at the cap the oldest is closed. Where descriptors are few, a share of them.
 pub const NEWCOMERS_MAX: usize = 1_024;
+/// One in so many connections at most is not logged in yet: most of what may be open is for sessions.
+pub const NEWCOMERS_SHARE: usize = 4;
 /// Sockets not yet logged in from one address; loopback is exempt.
 pub const NEWCOMERS_PER_ADDRESS_MAX: usize = 32;
 /// Descriptors that are no connections: the store, its log, the listener, the runtime, standard streams.
@@ -40,6 +43,7 @@ pub struct Doors {
     newcomers: Mutex<Newcomers>,
     open: AtomicUsize,
     open_max: usize,
+    newcomers_max: usize,
     left: Notify,
 }
 
@@ -48,11 +52,13 @@ impl Doors {
     #[must_use]
     pub fn new(descriptors: usize) -> Arc<Self> {
         let usable = descriptors.saturating_sub(DESCRIPTORS_RESERVED) as u128 * 95 / 100;
+        let open_max = usize::try_from(usable).unwrap_or(usize::MAX).max(1);
         let newcomers = Newcomers { next: 0, waiting: BTreeMap::new(), per_address: HashMap::new() };
         Arc::new(Self {
             newcomers: Mutex::new(newcomers),
             open: AtomicUsize::new(0),
-            open_max: usize::try_from(usable).unwrap_or(usize::MAX).max(1),
+            open_max,
+            newcomers_max: NEWCOMERS_MAX.min(open_max / NEWCOMERS_SHARE).max(1),
             left: Notify::new(),
         })
     }
@@ -61,6 +67,12 @@ impl Doors {
     #[must_use]
     pub fn open_max(&self) -> usize {
         self.open_max
+    }
+
+    /// Sessions that fit beside the newcomers.
+    #[must_use]
+    pub fn sessions_max(&self) -> usize {
+        self.open_max.saturating_sub(self.newcomers_max).max(1)
     }
 
     /// Connections that are open now.
@@ -111,7 +123,7 @@ impl Doors {
                 newcomers.close_oldest(|other| other == Some(address));
             }
         }
-        if newcomers.waiting.len() >= NEWCOMERS_MAX {
+        if newcomers.waiting.len() >= self.newcomers_max {
             newcomers.close_oldest(|_| true);
         }
         let number = newcomers.next;
@@ -142,15 +154,6 @@ impl Newcomers {
             }
         }
         Some(link)
-    }
-}
-
-/// What an address is counted under: IPv6 by network, since one host has a whole one; loopback not at all.
-fn counted(address: IpAddr) -> Option<IpAddr> {
-    match address {
-        _ if address.is_loopback() => None,
-        IpAddr::V4(_) => Some(address),
-        IpAddr::V6(v6) => Some(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into()),
     }
 }
 
@@ -212,6 +215,17 @@ mod tests {
         let late = [enter(&doors, "10.0.0.1:1"), enter(&doors, "10.0.0.1:1")];
         assert!(ended(&crowd[0].0) && ended(&crowd[1].0) && !ended(&crowd[2].0));
         assert!(!late.iter().any(|(link, _)| ended(link)));
+    }
+
+    #[test]
+    fn with_few_descriptors_most_of_them_are_for_sessions() {
+        let doors = Doors::new(1_024);
+        assert_eq!(doors.open_max(), 912);
+        assert_eq!(doors.sessions_max(), 684);
+        let crowd: Vec<_> = (0..229).map(|_| enter(&doors, "127.0.0.1:1")).collect();
+        assert!(ended(&crowd[0].0), "newcomers leave the sessions their room");
+        assert!(!ended(&crowd[1].0));
+        assert_eq!(Doors::new(1_000_000).open_max() - Doors::new(1_000_000).sessions_max(), NEWCOMERS_MAX);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::connection::{Accepted, Arrival, greet};
 use crate::data_dir::{DataDir, DataDirError};
-use crate::doors::{Doors, NEWCOMERS_MAX, raise_descriptor_limit};
+use crate::doors::{Doors, raise_descriptor_limit};
 use crate::driver::{ARRIVALS, Clock, Driver};
 use crate::link::Link;
 use crate::store::writer::Writer;
@@ -117,7 +117,7 @@ impl Server {
         let (listener, address) = listen(config.bind, config.port)?;
         let doors = Doors::new(raise_descriptor_limit());
         let mut limits = config.limits;
-        limits.sessions = limits.sessions.min(doors.open_max().saturating_sub(NEWCOMERS_MAX).max(1));
+        limits.sessions = limits.sessions.min(doors.sessions_max());
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|error| ServeError::System(error.to_string()))?;
         let fingerprint = identity.public().fingerprint();

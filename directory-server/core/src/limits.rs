@@ -69,7 +69,7 @@ pub struct Rate {
 pub struct Limits {
     /// Sessions, all.
     pub sessions: usize,
-    /// Sessions from one IP address; loopback is exempt.
+    /// Sessions from one IPv4 address or IPv6 network of 64 bits; loopback is exempt.
     pub sessions_per_address: usize,
     /// What a session refused for want of room is told to wait, milliseconds.
     pub full_retry_ms: u32,
@@ -83,7 +83,7 @@ pub struct Limits {
     pub abuse_ms: u64,
     /// Store operations of one session in flight; above it, reading is paused until half of them are answered.
     pub in_flight: usize,
-    /// New names from one IP address; loopback is exempt.
+    /// New names from one IPv4 address or IPv6 network of 64 bits; loopback is exempt.
     pub registrations: Rate,
     /// Addresses whose registrations are remembered; above it the one longest quiet is forgotten.
     pub registration_addresses: usize,

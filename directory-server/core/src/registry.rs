@@ -10,6 +10,7 @@ use common::name::Name;
 use common::record::{Binding, Bound, PrekeyRecord};
 use common::wire::directory::{Refusal, Register, Who};
 
+use crate::address::counted;
 use crate::bucket::Bucket;
 use crate::event::{CheckedPrekey, StoreOp};
 use crate::limits::Limits;
@@ -67,7 +68,7 @@ impl Registry {
         now: crate::event::Now,
     ) -> Result<StoreOp, Refusal> {
         let prekey = checked(register.prekey, &key)?;
-        if let Some(bucket) = self.addresses.get(&from).filter(|_| !from.is_loopback())
+        if let Some(bucket) = counted(from).and_then(|from| self.addresses.get(&from))
             && bucket.level(limits.registrations, now.mono_ms) == 0
         {
             let wait_ms = bucket.next_ms(limits.registrations, now.mono_ms) - now.mono_ms;
@@ -79,9 +80,7 @@ impl Registry {
 
     /// A new name was bound for somebody at this address: it counts.
     pub fn registered(&mut self, from: IpAddr, limits: &Limits, now_ms: u64) {
-        if from.is_loopback() {
-            return;
-        }
+        let Some(from) = counted(from) else { return };
         self.addresses.entry(from).or_insert_with(Bucket::full).take(limits.registrations, now_ms);
         if self.addresses.len() > limits.registration_addresses {
             self.addresses.retain(|_, bucket| bucket.full_at_ms() > now_ms);

@@ -13,6 +13,7 @@ use common::wire::directory::{
     Behind, ConfirmToken, FromDirectory, Hello, Rejected, Rejection, TakenOver, Token, TokenKept, Welcome,
 };
 
+use crate::address::counted;
 use crate::event::{Account, SessionId};
 use crate::limits::Limits;
 
@@ -123,13 +124,14 @@ impl Sessions {
         limits: &Limits,
         now_ms: u64,
     ) -> Result<(), Rejection> {
-        let ip = address.ip();
-        let from_there = self.addresses.get(&ip).copied().unwrap_or(0);
-        let crowded = from_there >= limits.sessions_per_address && !ip.is_loopback();
-        if crowded || self.all.len() >= limits.sessions {
+        let from = counted(address.ip());
+        let from_there = from.and_then(|from| self.addresses.get(&from)).copied().unwrap_or(0);
+        if from_there >= limits.sessions_per_address || self.all.len() >= limits.sessions {
             return Err(Rejection::Full(limits.full_retry_ms));
         }
-        *self.addresses.entry(ip).or_default() += 1;
+        if let Some(from) = from {
+            *self.addresses.entry(from).or_default() += 1;
+        }
         let stage = Stage::New;
         let (instance, version, tries) = ([0; 16], 0, 0);
         let new = Session { key, address, instance, version, stage, tries, opened_ms: now_ms, heard_ms: now_ms };
@@ -140,10 +142,12 @@ impl Sessions {
     /// Forgets a session; true if it was known.
     pub fn remove(&mut self, session: SessionId) -> bool {
         let Some(gone) = self.all.remove(&session) else { return false };
-        if let Some(count) = self.addresses.get_mut(&gone.address.ip()) {
+        if let Some(from) = counted(gone.address.ip())
+            && let Some(count) = self.addresses.get_mut(&from)
+        {
             *count -= 1;
             if *count == 0 {
-                self.addresses.remove(&gone.address.ip());
+                self.addresses.remove(&from);
             }
         }
         if let Some(seat) = self.seats.get_mut(&gone.key) {

@@ -205,6 +205,20 @@ fn a_login_that_takes_too_long_and_a_session_gone_silent_are_closed() {
 }
 
 #[test]
+fn one_ipv6_network_gets_so_many_sessions_from_whichever_of_its_addresses() {
+    let mut world = World::with(Limits { sessions_per_address: 2, ..Limits::default() });
+    let first = world.connect_from(1, "[2001:db8::1]:1000");
+    let second = world.connect_from(2, "[2001:db8::2]:1000");
+    let third = world.connect_from(3, "[2001:db8::3]:1000");
+    let elsewhere = world.connect_from(3, "[2001:db8:0:1::1]:1000");
+    assert_eq!([world.hear(first), world.hear(second), world.hear(elsewhere)], [vec![], vec![], vec![]]);
+    assert_eq!(world.hear(third), [rejected(Rejection::Full(30_000))]);
+    world.input(Input::SessionClosed { session: first });
+    let fourth = world.connect_from(3, "[2001:db8::3]:1000");
+    assert_eq!(world.hear(fourth), []);
+}
+
+#[test]
 fn one_address_gets_so_many_sessions_and_loopback_any_number() {
     let mut world = World::with(Limits { sessions_per_address: 2, sessions: 6, ..Limits::default() });
     for _ in 0..2 {
