@@ -61,30 +61,23 @@ pub struct Presence {
     rated: BTreeMap<PublicKey, Rated>,
 }
 
-/// The addresses that a peer may publish from a session seen from `observed`: so that nobody is made to knock at
-/// somebody else's door.
-///
-/// # Errors
-/// [`Refusal::TooLarge`] for too many, [`Refusal::Invalid`] for one that is not allowed.
-pub fn candidates(given: &[SocketAddr], observed: IpAddr) -> Result<Vec<SocketAddr>, Refusal> {
-    if given.len() > CANDIDATES_MAX {
-        return Err(Refusal::TooLarge { limit: CANDIDATES_MAX as u64 });
-    }
-    let mut allowed = Vec::with_capacity(given.len());
+/// The addresses of `given` that a peer may publish from a session seen from `observed`: so that nobody is made to
+/// knock at somebody else's door. The others are passed over, and what is left after the first
+/// [`CANDIDATES_MAX`]: one address that is not allowed is no reason to keep a peer from coming online.
+pub fn candidates(given: &[SocketAddr], observed: IpAddr) -> Vec<SocketAddr> {
+    let mut allowed = Vec::with_capacity(CANDIDATES_MAX);
     for candidate in given {
         let ip = match candidate.ip().to_canonical() {
             ip if ip.is_unspecified() => observed,
             ip => ip,
         };
-        if candidate.port() < PORT_MIN || !may_publish(ip, observed) {
-            return Err(Refusal::Invalid);
-        }
         let candidate = SocketAddr::new(ip, candidate.port());
-        if !allowed.contains(&candidate) {
+        if candidate.port() >= PORT_MIN && may_publish(ip, observed) && !allowed.contains(&candidate) {
             allowed.push(candidate);
         }
     }
-    Ok(allowed)
+    allowed.truncate(CANDIDATES_MAX);
+    allowed
 }
 
 fn may_publish(ip: IpAddr, observed: IpAddr) -> bool {
@@ -246,40 +239,41 @@ fn offline(key: PublicKey, since_ms: i64) -> Notice {
 mod tests {
     use super::*;
 
-    fn allowed(candidate: &str, observed: &str) -> Result<Vec<String>, Refusal> {
-        let ok = candidates(&[candidate.parse().unwrap()], observed.parse().unwrap())?;
-        Ok(ok.iter().map(ToString::to_string).collect())
+    fn allowed(candidate: &str, observed: &str) -> Option<String> {
+        let allowed = candidates(&[candidate.parse().unwrap()], observed.parse().unwrap());
+        allowed.first().map(ToString::to_string)
     }
 
     #[test]
     fn a_candidate_is_the_observed_address_or_a_private_one() {
-        assert_eq!(allowed("0.0.0.0:8283", "203.0.113.7"), Ok(vec!["203.0.113.7:8283".to_owned()]));
-        assert_eq!(allowed("[::]:8283", "203.0.113.7"), Ok(vec!["203.0.113.7:8283".to_owned()]));
-        assert!(allowed("203.0.113.7:8283", "203.0.113.7").is_ok());
-        assert!(allowed("[::ffff:203.0.113.7]:8283", "203.0.113.7").is_ok());
-        assert!(allowed("192.168.1.2:8283", "203.0.113.7").is_ok());
-        assert!(allowed("[fd00::1]:8283", "203.0.113.7").is_ok());
-        assert_eq!(allowed("203.0.113.8:8283", "203.0.113.7"), Err(Refusal::Invalid));
+        assert_eq!(allowed("0.0.0.0:8283", "203.0.113.7").as_deref(), Some("203.0.113.7:8283"));
+        assert_eq!(allowed("[::]:8283", "203.0.113.7").as_deref(), Some("203.0.113.7:8283"));
+        assert!(allowed("203.0.113.7:8283", "203.0.113.7").is_some());
+        assert!(allowed("[::ffff:203.0.113.7]:8283", "203.0.113.7").is_some());
+        assert!(allowed("192.168.1.2:8283", "203.0.113.7").is_some());
+        assert!(allowed("[fd00::1]:8283", "203.0.113.7").is_some());
+        assert_eq!(allowed("203.0.113.8:8283", "203.0.113.7"), None);
     }
 
     #[test]
     fn a_candidate_is_never_loopback_from_afar_nor_multicast_broadcast_or_a_service_port() {
-        assert!(allowed("127.0.0.1:8283", "127.0.0.1").is_ok());
-        assert_eq!(allowed("127.0.0.1:8283", "192.168.1.2"), Err(Refusal::Invalid));
-        assert_eq!(allowed("[::ffff:127.0.0.1]:8283", "192.168.1.2"), Err(Refusal::Invalid));
-        assert_eq!(allowed("[::1]:8283", "192.168.1.2"), Err(Refusal::Invalid));
-        assert_eq!(allowed("224.0.0.1:8283", "224.0.0.1"), Err(Refusal::Invalid));
-        assert_eq!(allowed("255.255.255.255:8283", "255.255.255.255"), Err(Refusal::Invalid));
-        assert_eq!(allowed("192.168.1.2:53", "192.168.1.2"), Err(Refusal::Invalid));
+        assert!(allowed("127.0.0.1:8283", "127.0.0.1").is_some());
+        assert_eq!(allowed("127.0.0.1:8283", "192.168.1.2"), None);
+        assert_eq!(allowed("[::ffff:127.0.0.1]:8283", "192.168.1.2"), None);
+        assert_eq!(allowed("[::1]:8283", "192.168.1.2"), None);
+        assert_eq!(allowed("224.0.0.1:8283", "224.0.0.1"), None);
+        assert_eq!(allowed("255.255.255.255:8283", "255.255.255.255"), None);
+        assert_eq!(allowed("192.168.1.2:53", "192.168.1.2"), None);
     }
 
     #[test]
-    fn at_most_four_candidates_and_each_once() {
+    fn the_first_four_allowed_candidates_are_kept_and_each_once() {
         let ip: IpAddr = "192.168.1.2".parse().unwrap();
-        let same = vec![SocketAddr::new(ip, 8283); 4];
-        assert_eq!(candidates(&same, ip).unwrap().len(), 1);
-        let five: Vec<_> = (0..5).map(|port| SocketAddr::new(ip, 8283 + port)).collect();
-        assert_eq!(candidates(&five, ip), Err(Refusal::TooLarge { limit: 4 }));
+        assert_eq!(candidates(&[SocketAddr::new(ip, 8283); 4], ip).len(), 1);
+        let mut given: Vec<_> = (0..6).map(|port| SocketAddr::new(ip, 8283 + port)).collect();
+        given[1] = "203.0.113.8:8283".parse().unwrap();
+        let kept: Vec<_> = candidates(&given, ip).iter().map(SocketAddr::port).collect();
+        assert_eq!(kept, [8283, 8285, 8286, 8287]);
     }
 
     #[test]

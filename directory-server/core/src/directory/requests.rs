@@ -93,10 +93,9 @@ impl Request {
 
     fn online(self, to: &mut Directory, frame: Online) {
         let Online { request, candidates, prekey } = frame;
-        let checked = presence::candidates(&candidates, self.ip)
-            .and_then(|candidates| Ok((candidates, registry::checked(prekey, &self.key)?)));
-        match checked {
-            Ok((candidates, prekey)) => {
+        let candidates = presence::candidates(&candidates, self.ip);
+        match registry::checked(prekey, &self.key) {
+            Ok(prekey) => {
                 let (key, now_ms) = (self.key, self.now.wall_ms);
                 let op = StoreOp::Online { key, prekey, candidates: candidates.clone(), now_ms };
                 self.ask(to, Asked::Online(request, candidates), op);

@@ -1,6 +1,7 @@
 //! Names, look-ups, presence, and the rates of asking.
 
 use super::*;
+use crate::limits::Rate;
 
 fn register(world: &mut World, session: SessionId, who: u8, name: &str) -> FromDirectory {
     world.send(session, Register { request: 7, name: name.parse().unwrap(), prekey: prekey(who, 1) });
@@ -86,6 +87,17 @@ fn names_from_one_address_are_rationed_but_not_on_loopback() {
 }
 
 #[test]
+fn names_from_one_ipv6_network_are_rationed_together() {
+    let mut world = World::with(Limits { registrations: Rate { burst: 1, every_ms: 20_000 }, ..Limits::default() });
+    let first = world.log_in_from(1, "[2001:db8::1]:1000");
+    let neighbour = world.log_in_from(2, "[2001:db8::2]:1000");
+    let elsewhere = world.log_in_from(3, "[2001:db8:0:1::1]:1000");
+    assert!(matches!(register(&mut world, first, 1, "alice"), FromDirectory::Registered(_)));
+    assert_eq!(register(&mut world, neighbour, 2, "bob"), refused(7, Refusal::RateLimited(20_000)));
+    assert!(matches!(register(&mut world, elsewhere, 3, "carol"), FromDirectory::Registered(_)));
+}
+
+#[test]
 fn a_look_up_tells_key_state_and_where_to_try() {
     let mut world = World::new();
     let (_alice, bob) = (world.come(1, "alice"), world.come(2, "bob"));
@@ -127,9 +139,16 @@ fn an_unspecified_candidate_is_the_address_seen() {
     register(&mut world, session, 1, "alice");
     world.online(session, 1, &["0.0.0.0:8283"]);
     assert_eq!(world.shelf.candidates(&key(1)), ["203.0.113.7:8283".parse().unwrap()]);
-    world.hear(session);
-    world.online(session, 1, &["198.51.100.1:8283"]);
-    assert_eq!(world.hear(session), [refused(2, Refusal::Invalid)]);
+}
+
+#[test]
+fn an_address_that_may_not_be_published_is_passed_over_and_the_others_are_kept() {
+    let mut world = World::new();
+    let session = world.log_in_from(1, "203.0.113.7:1000");
+    register(&mut world, session, 1, "alice");
+    world.online(session, 1, &["198.51.100.1:8283", "127.0.0.1:8283", "203.0.113.7:8283"]);
+    assert_eq!(world.hear(session)[0], Done { request: 2 }.into());
+    assert_eq!(world.shelf.candidates(&key(1)), ["203.0.113.7:8283".parse().unwrap()]);
 }
 
 #[test]
