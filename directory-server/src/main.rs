@@ -41,11 +41,16 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     // Taken before anything is said, so that no signal is missed.
     let mut terminate = signal(SignalKind::terminate()).context("no signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("no signals")?;
+    let mut hang_up = signal(SignalKind::hangup()).context("no signals")?;
     let server = Server::open(config)?;
     let stop = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return,
+                _ = interrupt.recv() => return,
+                // A closed terminal or a habitual reload ends no service.
+                _ = hang_up.recv() => tracing::info!("SIGHUP: this version has nothing to reload; still serving"),
+            }
         }
     };
     // A closed output is no reason not to serve.
