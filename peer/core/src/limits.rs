@@ -30,8 +30,8 @@ pub const OUTBOX_MAX_BYTES: usize = 256 * 1024 * 1024;
 pub const LINKS_KNOWN_MAX: usize = 64;
 /// Links to strangers.
 pub const LINKS_STRANGERS_MAX: usize = 8;
-/// A link that stood for less is not redialled at once, milliseconds.
-pub const LINK_BRIEF_MS: u64 = 5_000;
+/// A link that stood for less is not redialled at once, milliseconds. Longer than strangers are suffered.
+pub const LINK_BRIEF_MS: u64 = STRANGER_IDLE_MS + 5_000;
 /// A stranger's link idle for so long is closed, milliseconds.
 pub const STRANGER_IDLE_MS: u64 = 10_000;
 /// Prekeys are replaced after so long, milliseconds.

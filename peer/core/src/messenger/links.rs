@@ -153,7 +153,6 @@ impl Messenger {
         }
         let way = self.way(key);
         way.failed_ms = None;
-        way.redial.reset();
         way.linked_ms = Some(now_ms);
         way.returned_ms.get_or_insert(now_ms);
         self.timers.set_by(Timer::Peer(key), now_ms + OFFER_AGAIN_MS);
@@ -176,10 +175,12 @@ impl Messenger {
             if failed {
                 way.failed_ms = Some(now_ms);
             }
-            // A link that ends as soon as it stands (the other end still believes in an older one) is no success.
+            // A link that ends soon is no success: the other end believes in an older one, or has no time for strangers.
             let brief = way.linked_ms.is_some_and(|at| now_ms < at + LINK_BRIEF_MS);
             if failed || !was_open || brief {
                 way.redial.failed(now_ms, jitter);
+            } else {
+                way.redial.reset();
             }
             if was_open && end == LinkEnd::Lost && self.received.contains_key(&key) {
                 // The last acknowledgements on it may be lost with it, and nothing else would repeat them.
