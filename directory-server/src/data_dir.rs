@@ -117,6 +117,9 @@ impl DataDir {
     }
 }
 
+/// Free bytes of the disk that the database's log may take before its pages go into the file.
+const LOG_ROOM_BYTES: u64 = 256 * 1024 * 1024;
+
 /// How much room a disk has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
@@ -124,6 +127,15 @@ pub struct Room {
     pub free_bytes: u64,
     /// All of it.
     pub total_bytes: u64,
+}
+
+impl Room {
+    /// What may still be kept when the database file has so many `spare_bytes` inside, which no deleting gives back to
+    /// the disk. They are of no use while the disk has no room for the log, through which everything is written.
+    #[must_use]
+    pub fn usable_bytes(&self, spare_bytes: u64) -> u64 {
+        if self.free_bytes < LOG_ROOM_BYTES { self.free_bytes } else { self.free_bytes.saturating_add(spare_bytes) }
+    }
 }
 
 /// The server's key, if it has been made. Needs no ownership of the folder.
@@ -199,6 +211,13 @@ mod tests {
         fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
         assert_eq!(identity_in(folder.path()).unwrap().unwrap().public(), made);
         assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn room_inside_the_database_counts_as_long_as_its_log_fits() {
+        let room = |free_bytes| Room { free_bytes, total_bytes: 1 << 40 };
+        assert_eq!(room(300 << 20).usable_bytes(1 << 30), (300 << 20) + (1 << 30));
+        assert_eq!(room(200 << 20).usable_bytes(1 << 30), 200 << 20);
     }
 
     #[test]

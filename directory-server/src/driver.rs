@@ -17,6 +17,9 @@ use crate::link::{Ending, Link};
 use crate::store::StoreError;
 use crate::store::writer::{Answer, BATCH_MAX, Writer};
 
+#[cfg(test)]
+mod tests;
+
 /// Batches of frames that connections may have ready for the loop.
 pub const ARRIVALS: usize = 256;
 /// Batches handled before what they gave is carried out.
@@ -40,6 +43,8 @@ pub struct Driver {
     links: HashMap<SessionId, Arc<Link>>,
     backlog: VecDeque<(Ticket, StoreOp)>,
     in_flight: usize,
+    /// See [`crate::store::Store::spare_bytes`].
+    spare_bytes: u64,
     failure: Option<StoreError>,
     fatal: bool,
 }
@@ -94,7 +99,8 @@ impl Driver {
         data_dir: DataDir,
     ) -> Self {
         let (links, backlog) = Default::default();
-        Self { core, clock, arrivals, writer, data_dir, links, backlog, in_flight: 0, failure: None, fatal: false }
+        let (in_flight, spare_bytes, failure, fatal) = (0, writer.spare_bytes, None, false);
+        Self { core, clock, arrivals, writer, data_dir, links, backlog, in_flight, spare_bytes, failure, fatal }
     }
 
     /// Runs until `stop` is ready and what was in hand then is answered.
@@ -165,6 +171,7 @@ impl Driver {
         match answer {
             Some(Ok(applied)) => {
                 self.in_flight = self.in_flight.saturating_sub(applied.results.len());
+                self.spare_bytes = applied.spare_bytes;
                 self.core.handle(Input::Stored { results: applied.results, commits: applied.commits }, now);
             }
             Some(Err(error)) => self.fail(error, now),
@@ -183,8 +190,8 @@ impl Driver {
     fn measure_disk(&mut self, now: Now) {
         match self.data_dir.room() {
             Ok(room) => {
-                let input = Input::DiskFree { free_bytes: room.free_bytes, total_bytes: room.total_bytes };
-                self.core.handle(input, now);
+                let free_bytes = room.usable_bytes(self.spare_bytes);
+                self.core.handle(Input::DiskFree { free_bytes, total_bytes: room.total_bytes }, now);
             }
             Err(error) => tracing::warn!(%error, "the free room on the disk is not known"),
         }
@@ -238,26 +245,33 @@ impl Driver {
 
     /// Answers what is in hand, says goodbye, closes the store.
     async fn finish(mut self) -> Result<(), StoreError> {
-        let end = Instant::now() + FINISH_MAX;
-        while !self.fatal && self.in_flight + self.backlog.len() > 0 {
-            let event = tokio::select! {
-                answer = self.writer.answers.recv() => Event::Answer(answer),
-                () = until(Some(end)) => break,
-            };
-            self.turn(event);
-        }
+        self.settle().await;
         self.core.handle(Input::Shutdown, self.clock.now());
         self.carry_out();
-        // Its own parting notes, such as who was last seen when.
-        self.submit();
         for link in self.links.values() {
             link.end(Ending::Flushed);
         }
+        // The core's own parting notes, such as who was last seen when: one for each session, and so more than the
+        // store is given at once.
+        self.submit();
+        self.settle().await;
         let Self { writer, failure, .. } = self;
         let closed = tokio::task::spawn_blocking(|| writer.close()).await;
         match failure {
             Some(error) => Err(error),
             None => closed.unwrap_or(Err(StoreError::Damaged("the store's thread ended unexpectedly"))),
+        }
+    }
+
+    /// Waits until the store has answered everything, but for [`FINISH_MAX`] at most.
+    async fn settle(&mut self) {
+        let end = Instant::now() + FINISH_MAX;
+        while !self.fatal && self.in_flight + self.backlog.len() > 0 {
+            let event = tokio::select! {
+                answer = self.writer.answers.recv() => Event::Answer(answer),
+                () = until(Some(end)) => return,
+            };
+            self.turn(event);
         }
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use common::wire::codec::DecodeError;
 use directory_core::{StoreHead, StoreOp, StoreResult, Ticket};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, MAIN_DB};
 use thiserror::Error;
 
@@ -184,7 +185,15 @@ impl Store {
         }
         let commits = ledger.head().commits;
         ledger.close()?;
-        Ok(Applied { results, commits })
+        Ok(Applied { results, commits, spare_bytes: spare_bytes(db)? })
+    }
+
+    /// Bytes of the database file that hold nothing and are used again before the file grows.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be counted.
+    pub fn spare_bytes(&self) -> Result<u64, StoreError> {
+        spare_bytes(&self.db)
     }
 
     /// Moves committed pages from the log into the database file, as far as nobody reads older ones.
@@ -212,6 +221,8 @@ impl Store {
     fn prepare(mut db: Connection, on_disk: bool, store_id: [u8; 16]) -> Result<Self, StoreError> {
         db.busy_timeout(BUSY_TIMEOUT)?;
         db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        // Otherwise SQLite plans a statement anew for each value bound to it, in the hope of a better plan.
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         db.pragma_update(None, "page_size", PAGE_BYTES)?;
         if on_disk {
             require(&db, "journal_mode", "WAL", "wal")?;
@@ -245,6 +256,13 @@ pub struct Applied {
     pub results: Vec<(Ticket, StoreResult)>,
     /// Commits of the store so far.
     pub commits: u64,
+    /// See [`Store::spare_bytes`].
+    pub spare_bytes: u64,
+}
+
+fn spare_bytes(db: &Connection) -> Result<u64, StoreError> {
+    let pages: i64 = db.prepare_cached("PRAGMA freelist_count")?.query_row([], |row| row.get(0))?;
+    Ok(u64::try_from(pages).unwrap_or(0) * PAGE_BYTES as u64)
 }
 
 /// The version of the layout; 0 for an empty file.

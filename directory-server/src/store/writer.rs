@@ -30,6 +30,8 @@ pub struct Writer {
     pub batches: mpsc::Sender<Batch>,
     /// One answer for each transaction, in order; an error is the last.
     pub answers: mpsc::Receiver<Answer>,
+    /// [`Store::spare_bytes`] at the start.
+    pub spare_bytes: u64,
     thread: JoinHandle<Result<(), StoreError>>,
 }
 
@@ -37,13 +39,14 @@ impl Writer {
     /// Starts the thread.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// What the store or the operating system says.
     pub fn start(store: Store) -> std::io::Result<Self> {
+        let spare_bytes = store.spare_bytes().map_err(std::io::Error::other)?;
         let (batches, inbox) = mpsc::channel(BATCHES);
         let (outbox, answers) = mpsc::channel(2);
         let thread =
             std::thread::Builder::new().name("store".to_owned()).spawn(move || serve(store, inbox, &outbox))?;
-        Ok(Self { batches, answers, thread })
+        Ok(Self { batches, answers, spare_bytes, thread })
     }
 
     /// Lets the thread commit what it was given, and closes the store. Blocks until the disk is done.
@@ -51,7 +54,7 @@ impl Writer {
     /// # Errors
     /// [`StoreError`] when the last writing failed; what was answered is kept in any case.
     pub fn close(self) -> Result<(), StoreError> {
-        let Self { batches, mut answers, thread } = self;
+        let Self { batches, mut answers, thread, .. } = self;
         drop(batches);
         // What was given is still committed; the last error, if any, is the one to tell.
         let mut last = Ok(());

@@ -71,6 +71,26 @@ fn only_a_transaction_that_writes_is_a_commit() {
 }
 
 #[test]
+fn what_deleting_frees_inside_the_file_is_told_and_used_again() {
+    let mut bench = Bench::with_people();
+    let big = |bench: &Bench, seq| {
+        let mut op = bench.op(1, 2, seq);
+        op.deposit.sealed = vec![7; 20_000];
+        StoreOp::Deposit(Box::new(op))
+    };
+    for seq in 1..=100 {
+        bench.deposit(big(&bench, seq)).unwrap();
+    }
+    assert_eq!(bench.store.spare_bytes().unwrap(), 0);
+    let items: Vec<_> = (1..=100).map(|item| (item, Taking::Stored)).collect();
+    let take = StoreOp::Take { recipient: key(2), items, now_ms: 5_000 };
+    let spare_bytes = bench.store.apply(vec![(Ticket(1), take)]).unwrap().spare_bytes;
+    assert!(spare_bytes >= 100 * 20_000, "{spare_bytes}");
+    bench.deposit(big(&bench, 101)).unwrap();
+    assert!(bench.store.spare_bytes().unwrap() < spare_bytes);
+}
+
+#[test]
 fn many_operations_share_one_commit_and_each_sees_those_before_it() {
     let mut bench = Bench::new();
     let ops = vec![
