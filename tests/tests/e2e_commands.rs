@@ -147,7 +147,7 @@ fn whoami_says_name_fingerprint_directory_and_state() {
     let world = World::new();
     let alice = world.setup("alice").start();
     let answer = alice.ok("!whoami");
-    assert_eq!((&answer["name"], &answer["state"]), (&Value::Null, &"offline".into()));
+    assert_eq!((&answer["name"], &answer["state"]), (&Value::Null, &"unregistered".into()));
     alice.ok("!register alice");
     let answer = alice.ok("!whoami");
     assert_eq!((&answer["name"], &answer["state"]), (&"alice".into(), &"online".into()));
