@@ -5,57 +5,67 @@ use common::message::MessageId;
 use crate::event::Now;
 use crate::limits::CLOCK_TRUST_MS;
 
-/// The age of this store: elapsed milliseconds, time switched off included. A step of the wall clock of more than an
-/// hour counts only when the directory's clock agrees with it.
+/// The age of this store: elapsed milliseconds, time switched off included. It keeps a trusted wall clock, which runs with
+/// the time counted; where the system's clock is ahead of it by up to an hour, that is counted at once (a sleep, a short
+/// time switched off), and more only when the directory's clock agrees. A clock that is behind takes nothing away, and
+/// nothing is counted when it comes back.
 #[derive(Debug)]
 pub struct AgeClock {
     age_ms: u64,
-    last: Now,
-    unconfirmed_ms: u64,
+    mono_ms: u64,
+    trusted_ms: i64,
+    /// The trusted clock goes back to one that was counted before or confirmed: not to the first guess of a new store.
+    anchored: bool,
 }
 
 impl AgeClock {
-    /// Goes on from a written (age, wall clock), or starts at 0.
+    /// Goes on from a written (age, trusted wall clock), or starts at 0.
     #[must_use]
     pub fn new(written: Option<(u64, i64)>, now: Now) -> Self {
-        let (age_ms, wall_ms) = written.unwrap_or((0, now.wall_ms));
-        let mut clock = Self { age_ms, last: now, unconfirmed_ms: 0 };
-        clock.step(now.wall_ms.saturating_sub(wall_ms));
+        let (age_ms, trusted_ms) = written.unwrap_or((0, now.wall_ms));
+        let mut clock = Self { age_ms, mono_ms: now.mono_ms, trusted_ms, anchored: written.is_some() };
+        clock.observe(now);
         clock
-    }
-
-    fn step(&mut self, step_ms: i64) {
-        if step_ms > CLOCK_TRUST_MS {
-            self.unconfirmed_ms += step_ms.unsigned_abs();
-        } else if step_ms > 0 {
-            self.age_ms += step_ms.unsigned_abs();
-        }
     }
 
     /// Takes notice of the time.
     pub fn observe(&mut self, now: Now) {
-        let ran_ms = now.mono_ms.saturating_sub(self.last.mono_ms);
+        let ran_ms = now.mono_ms.saturating_sub(self.mono_ms);
+        self.mono_ms = now.mono_ms;
         self.age_ms += ran_ms;
-        // What the wall clock went further than the running time is a sleep of the machine, or a clock set anew.
-        let ahead_ms = now.wall_ms.saturating_sub(self.last.wall_ms).saturating_sub_unsigned(ran_ms);
-        if ahead_ms > 1_000 {
-            self.step(ahead_ms);
+        self.trusted_ms = self.trusted_ms.saturating_add_unsigned(ran_ms);
+        let ahead_ms = now.wall_ms.saturating_sub(self.trusted_ms);
+        if (1_000..=CLOCK_TRUST_MS).contains(&ahead_ms) {
+            self.count(ahead_ms);
         }
-        self.last = now;
     }
 
-    /// The directory's clock, milliseconds since 1970: confirms a step if this wall clock agrees with it.
+    fn count(&mut self, ahead_ms: i64) {
+        self.age_ms += u64::try_from(ahead_ms).unwrap_or(0);
+        self.trusted_ms = self.trusted_ms.saturating_add(ahead_ms.max(0));
+    }
+
+    /// The directory's clock, milliseconds since 1970: where the system's clock agrees with it, that one is trusted.
     pub fn confirm(&mut self, directory_ms: i64, now: Now) {
-        if directory_ms.abs_diff(now.wall_ms) <= CLOCK_TRUST_MS.unsigned_abs() {
-            self.age_ms += self.unconfirmed_ms;
+        if directory_ms.abs_diff(now.wall_ms) > CLOCK_TRUST_MS.unsigned_abs() {
+            return;
         }
-        self.unconfirmed_ms = 0;
+        if std::mem::replace(&mut self.anchored, true) {
+            self.count(now.wall_ms.saturating_sub(self.trusted_ms));
+        }
+        self.trusted_ms = now.wall_ms;
     }
 
     /// The age as of the last observation, milliseconds.
     #[must_use]
     pub fn age_ms(&self) -> u64 {
         self.age_ms
+    }
+
+    /// The trusted wall clock, milliseconds since 1970: to be written with the age.
+    #[must_use]
+    pub fn trusted_ms(&self) -> i64 {
+        self.trusted_ms
     }
 }
 
@@ -117,10 +127,23 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_set_back_takes_nothing_away() {
-        let mut clock = AgeClock::new(Some((1_000, 1_000_000)), at(0, 0));
-        clock.observe(at(10, -5_000_000));
+    fn a_clock_set_back_takes_nothing_away_and_its_return_counts_nothing() {
+        let now_ms = 1_700_000_000_000;
+        let mut clock = AgeClock::new(Some((1_000, now_ms)), at(0, 0));
+        clock.observe(at(10, 10));
         assert_eq!(clock.age_ms(), 1_010);
+        clock.observe(at(20, now_ms + 20));
+        clock.confirm(now_ms + 20, at(20, now_ms + 20));
+        assert_eq!((clock.age_ms(), clock.trusted_ms()), (1_020, now_ms + 20));
+    }
+
+    #[test]
+    fn a_new_store_on_a_machine_without_a_clock_does_not_age_by_decades() {
+        let now_ms = 1_700_000_000_000;
+        let mut clock = AgeClock::new(None, at(0, 0));
+        clock.observe(at(5_000, now_ms));
+        clock.confirm(now_ms, at(5_000, now_ms));
+        assert_eq!(clock.age_ms(), 5_000);
     }
 
     #[test]

@@ -5,7 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::limits::{LANE_MISSING_RANGES_MAX, LANE_WINDOW};
-use common::message::{Envelope, Epoch, Held, MessageId, PairState, digest_of};
+use common::message::{Envelope, Epoch, Header, Held, MessageId, PairState, digest_of};
+
+/// No lane of an honest sender gets so long.
+const SEQ_MAX: u64 = 1 << 60;
 
 /// Why a pair state shows that this store was rolled back (or copied).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,6 +179,7 @@ pub struct Received {
     epoch: Epoch,
     floor: u64,
     held: BTreeMap<u64, Row>,
+    seqs: BTreeMap<MessageId, u64>,
     /// Everything from the floor up to here is held.
     water_mark: u64,
     /// XOR over all that is held.
@@ -186,7 +190,14 @@ impl Received {
     /// A lane followed in `epoch` from `floor` on, holding nothing.
     #[must_use]
     pub fn new(epoch: Epoch, floor: u64) -> Self {
-        Self { epoch, floor, held: BTreeMap::new(), water_mark: floor.saturating_sub(1), digest: [0; 8] }
+        Self {
+            epoch,
+            floor,
+            held: BTreeMap::new(),
+            seqs: BTreeMap::new(),
+            water_mark: floor.saturating_sub(1),
+            digest: [0; 8],
+        }
     }
 
     /// The epoch followed.
@@ -205,7 +216,7 @@ impl Received {
     #[must_use]
     pub fn judge(lane: Option<&Self>, envelope: &Envelope) -> Arriving {
         let header = &envelope.header;
-        if header.seq == 0 || header.floor == 0 || header.floor > header.seq {
+        if !is_plausible(header) {
             return Arriving::Refuse;
         }
         let Some(lane) = lane else { return Arriving::Follow };
@@ -242,6 +253,7 @@ impl Received {
             let kept = self.held.split_off(&floor);
             for row in std::mem::replace(&mut self.held, kept).values() {
                 xor(&mut self.digest, row.digest);
+                self.seqs.remove(&row.id);
             }
             self.water_mark = self.water_mark.max(floor - 1);
             self.raise_water_mark();
@@ -260,8 +272,15 @@ impl Received {
             let digest = digest_of(seq, &id);
             xor(&mut self.digest, digest);
             self.held.insert(seq, Row { id, digest });
+            self.seqs.insert(id, seq);
             self.raise_water_mark();
         }
+    }
+
+    /// Everything from the floor up to here is held.
+    #[must_use]
+    pub fn water_mark(&self) -> u64 {
+        self.water_mark
     }
 
     /// Whether anything is held that the sender may not know to be held.
@@ -285,7 +304,7 @@ impl Received {
     /// The seq at which `id` is held.
     #[must_use]
     pub fn seq_of(&self, id: &MessageId) -> Option<u64> {
-        self.held.iter().find_map(|(seq, row)| (row.id == *id).then_some(*seq))
+        self.seqs.get(id).copied()
     }
 
     fn missing(&self, up_to: u64) -> Vec<(u64, u64)> {
@@ -328,6 +347,13 @@ pub fn echoes_newer_self(state: &PairState, mine: Epoch, version: u64) -> bool {
         || state.held.as_ref().is_some_and(|held| newer(held.epoch))
 }
 
+/// Whether a header's numbers are such as an honest sender gives: in its window, and far from the end of all numbers.
+#[must_use]
+pub fn is_plausible(header: &Header) -> bool {
+    let in_window = header.floor > 0 && (header.floor..header.floor.saturating_add(LANE_WINDOW)).contains(&header.seq);
+    in_window && header.seq <= SEQ_MAX
+}
+
 /// Whether a pair state's own numbers make sense; what does not is dropped unread.
 #[must_use]
 pub fn is_sane(held: &Held) -> bool {
@@ -338,7 +364,11 @@ pub fn is_sane(held: &Held) -> bool {
         }
         next = last.saturating_add(1);
     }
-    held.floor > 0 && held.top.saturating_add(1) >= held.floor && held.missing.len() <= LANE_MISSING_RANGES_MAX
+    held.floor > 0
+        && held.top <= SEQ_MAX
+        && held.floor <= SEQ_MAX
+        && held.top.saturating_add(1) >= held.floor
+        && held.missing.len() <= LANE_MISSING_RANGES_MAX
 }
 
 fn xor(digest: &mut [u8; 8], other: [u8; 8]) {

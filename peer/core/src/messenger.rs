@@ -359,7 +359,7 @@ impl Messenger {
         }
         if std::mem::take(&mut self.meta_changed) {
             self.meta.age_ms = self.clock.age_ms();
-            self.meta.wall_ms = self.now.wall_ms;
+            self.meta.wall_ms = self.clock.trusted_ms();
             self.store(StoreOp::PutMeta(self.meta.clone()), Then::Nothing);
         }
         self.flush_ops();

@@ -34,6 +34,8 @@ pub struct Outgoing {
     pub ending: bool,
     /// Sent on this link.
     pub link: Option<LinkId>,
+    /// Sent on some link of this run.
+    pub tried_direct: bool,
     /// Nothing acknowledged by then (monotonic): the direct attempt has failed.
     pub direct_by_ms: Option<u64>,
     /// The deposit.
@@ -59,6 +61,7 @@ impl Outgoing {
             committed,
             ending: false,
             link: None,
+            tried_direct: false,
             direct_by_ms: None,
             deposit: Deposit::None,
             retry_at_ms: 0,

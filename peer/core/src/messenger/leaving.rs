@@ -59,7 +59,7 @@ impl Messenger {
         let quiet = self.meta.suspended || !self.meta.wants_online;
         let answered = !self.takes_commands() || self.answers.is_idle();
         let settled = (safe && !self.owes_slots()) || quiet;
-        settled && answered && self.commits.is_empty() && self.ops.is_empty()
+        settled && answered && self.asked.is_empty() && self.commits.is_empty() && self.ops.is_empty()
     }
 
     pub(super) fn leave_if_flushed(&mut self) {
@@ -87,9 +87,10 @@ impl Messenger {
             }
         }
         self.meta_changed = false;
-        self.meta.left_cleanly = true;
+        // What is being committed now will not be told: the next start tells it again.
+        self.meta.left_cleanly = self.commits.is_empty() && self.ops.is_empty();
         self.meta.age_ms = self.clock.age_ms();
-        self.meta.wall_ms = self.now.wall_ms;
+        self.meta.wall_ms = self.clock.trusted_ms();
         self.store(crate::stored::StoreOp::PutMeta(self.meta.clone()), super::Then::Nothing);
         self.flush_ops();
         self.go_silent();

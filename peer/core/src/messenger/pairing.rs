@@ -197,7 +197,10 @@ impl Messenger {
     fn settle_covered(&mut self, key: PublicKey, held: &common::message::Held, via: Via) {
         let Some(lane) = self.sent.get(&key) else { return };
         for seq in lane.covered(held) {
-            if self.outbox.at(&key, seq).is_some() {
+            if let Some(message) = self.outbox.at(&key, seq) {
+                // What was kept and never sent on a link went through the directory, whichever way the word came.
+                let kept = message.deposit == Deposit::Kept && !message.tried_direct;
+                let via = if kept { Via::Directory } else { via };
                 self.set_state(key, seq, State::Delivered, Some(via), None);
             } else if let Some(row) = self.ended.remove(&(key, seq)) {
                 // It was given up here and arrived all the same: that is the truth now.

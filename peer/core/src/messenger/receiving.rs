@@ -11,7 +11,7 @@ use super::pairing::GENERATION_MAX;
 use super::{Messenger, Opening, Then};
 use crate::event::{Event, NotOpened, Output, SealedKind, Ticket};
 use crate::inbox::Showing;
-use crate::lane::{Arriving, Received};
+use crate::lane::{Arriving, Received, is_plausible};
 use crate::stored::{Arrival, Arrived, StoreOp, StoreResult, StoredMessage, Via};
 use crate::timers::Timer;
 
@@ -60,7 +60,13 @@ impl Messenger {
                 self.taken(item, Taking::Stored);
                 return;
             }
-            Arriving::Withdrawn | Arriving::Refuse => {
+            Arriving::Withdrawn => {
+                // A sender that was rolled back learns from the answer that its seqs were used before.
+                self.ack_due.insert(sender);
+                self.taken(item, Taking::Stored);
+                return;
+            }
+            Arriving::Refuse => {
                 self.taken(item, Taking::Stored);
                 return;
             }
@@ -76,8 +82,7 @@ impl Messenger {
         };
         if header.epoch != epoch {
             let newer = header.epoch.generation > epoch.generation;
-            let sane = header.seq > 0 && header.floor > 0 && header.floor <= header.seq;
-            return match (sane, newer) {
+            return match (is_plausible(header), newer) {
                 (false, _) => Arriving::Refuse,
                 (true, true) => Arriving::Follow,
                 (true, false) => Arriving::StoreUnacknowledged,

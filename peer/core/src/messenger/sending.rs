@@ -104,6 +104,7 @@ impl Messenger {
         self.way(recipient).exchange_ms = Some(now_ms);
         let Some(message) = self.outbox.at(&recipient, seq) else { return };
         message.link = Some(link);
+        message.tried_direct = true;
         message.direct_by_ms = Some(now_ms + DIRECT_TIMEOUT_MS);
         let row = message.row.clone();
         let frame = Box::new(PeerFrame::Envelope(self.envelope(&row)));
