@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use common::identity::PublicKey;
 use common::message::MessageId;
 use peer_core::event::{MessageView, StateView};
-use peer_core::stored::{OutboxRow, Reason, State};
+use peer_core::stored::{Arrival, OutboxRow, Reason, State};
 
 /// An identity, by its number in the world.
 pub(crate) type Who = usize;
@@ -30,6 +30,8 @@ pub(crate) struct DiskMarks {
     pub own: BTreeMap<u64, (MessageId, State)>,
     /// Messages of others, by sender and id.
     pub theirs: BTreeSet<(Who, MessageId)>,
+    /// Ids of others' messages by number.
+    numbers: BTreeMap<u64, MessageId>,
     /// Numbers whose being shown is committed.
     shown: BTreeSet<u64>,
 }
@@ -182,15 +184,19 @@ impl Model {
     }
 
     /// A recipient's disk has committed a message as new.
-    pub(crate) fn held(&mut self, machine: MachineNo, who: Who, sender: &PublicKey, id: MessageId, body: &[u8]) {
+    pub(crate) fn held(&mut self, machine: MachineNo, who: Who, arrival: &Arrival, n: u64) {
+        let Arrival { sender, id, body, .. } = arrival;
+        let id = *id;
         let Some(written) = self.written.get(&id).cloned() else {
             return self.broken(format!("machine {machine} holds {id}, which nobody has committed"));
         };
         promise!(self, self.who(sender) == Some(written.sender), "{id} came under another key than its sender's");
         promise!(self, written.recipients.contains(&who), "{id} came to {who}, for whom it is not");
-        promise!(self, written.body == body, "{id} has another body than was written");
+        promise!(self, written.body == *body, "{id} has another body than was written");
         let new = self.disks[machine].theirs.insert((written.sender, id));
         promise!(self, new, "machine {machine} stores {id} twice");
+        let before = self.disks[machine].numbers.insert(n, id);
+        promise!(self, before.is_none(), "machine {machine} gave the number {n} twice");
         self.ever_held.insert((who, id));
     }
 
@@ -208,8 +214,8 @@ impl Model {
     pub(crate) fn started(&mut self, machine: MachineNo) {
         let (screen, marks) = (&mut self.screens[machine], &self.disks[machine]);
         screen.last.clear();
-        for (id, (n, _)) in &screen.shown {
-            if let Some(written) = self.written.get(id).filter(|written| !written.urgent && marks.shown.contains(n)) {
+        for id in marks.shown.iter().filter_map(|n| marks.numbers.get(n)) {
+            if let Some(written) = self.written.get(id).filter(|written| !written.urgent) {
                 let last = screen.last.entry(written.sender).or_insert(*id);
                 *last = (*last).max(*id);
             }
@@ -317,5 +323,135 @@ impl Model {
             .collect();
         let excused = self.disks[machine].shown.len() >= self.disks[machine].theirs.len();
         promise!(self, missing.is_empty() || excused, "machine {machine} holds and never showed {missing:?}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::message::Conversation;
+    use peer_core::stored::Via;
+
+    use super::*;
+
+    const ANNA: PublicKey = PublicKey([1; 32]);
+    const BERT: PublicKey = PublicKey([2; 32]);
+
+    fn row(n: u8) -> OutboxRow {
+        OutboxRow {
+            n: u64::from(n),
+            id: MessageId([n; 16]),
+            recipient: BERT,
+            seq: u64::from(n),
+            after: None,
+            ordered: true,
+            urgent: false,
+            conversation: Conversation::Pair,
+            sent_at_ms: 0,
+            kind: 1,
+            body: vec![n],
+            state: State::Queued,
+            reason: None,
+            queued_age_ms: 0,
+            via: None,
+            elapsed_ms: 0,
+        }
+    }
+
+    fn arrival(n: u8) -> Arrival {
+        Arrival {
+            sender: ANNA,
+            id: MessageId([n; 16]),
+            after: None,
+            ordered: true,
+            urgent: false,
+            conversation: Conversation::Pair,
+            sent_at_ms: 0,
+            received_at_ms: 0,
+            kind: 1,
+            body: vec![n],
+            via: Via::Direct,
+            waited: false,
+            request: false,
+            held: None,
+        }
+    }
+
+    fn view(n: u8) -> MessageView {
+        MessageView {
+            n: u64::from(n),
+            id: MessageId([n; 16]),
+            request: false,
+            from: "anna".to_owned(),
+            to: "bert".to_owned(),
+            conversation: "anna".to_owned(),
+            text: Some(n.to_string()),
+            sent_at_ms: 0,
+            received_at_ms: 0,
+            via: None,
+            reply_to: None,
+            urgent: false,
+            offline: false,
+            late: false,
+            mine: false,
+            state: None,
+            verified: false,
+        }
+    }
+
+    /// Anna has written messages 1 to 3 to Bert.
+    fn model() -> Model {
+        let mut model = Model::default();
+        model.machine(0, ANNA, None);
+        model.machine(1, BERT, None);
+        model.named("anna", 0);
+        for n in 1..=3 {
+            model.queued(0, 0, u64::from(n), &row(n), 1, n.to_string());
+        }
+        assert_eq!(model.failure(), None);
+        model
+    }
+
+    fn is_broken_by(good: impl FnOnce(&mut Model), bad: impl FnOnce(&mut Model)) {
+        let mut model = model();
+        good(&mut model);
+        assert_eq!(model.failure(), None);
+        bad(&mut model);
+        assert!(model.failure().is_some());
+    }
+
+    #[test]
+    fn a_false_delivered_and_a_false_kept_are_noticed() {
+        is_broken_by(|_| {}, |model| model.state_committed(0, 0, 1, State::Delivered));
+        is_broken_by(|_| {}, |model| model.state_committed(0, 0, 1, State::Kept));
+        let kept = |model: &mut Model| {
+            model.kept(&ANNA, MessageId([1; 16]).tag());
+            model.state_committed(0, 0, 1, State::Kept);
+            model.held(1, 1, &arrival(1), 1);
+            model.state_committed(0, 0, 1, State::Delivered);
+        };
+        is_broken_by(kept, |model| model.state_committed(0, 0, 1, State::Queued));
+    }
+
+    #[test]
+    fn a_message_stored_twice_changed_or_under_another_key_is_noticed() {
+        is_broken_by(|model| model.held(1, 1, &arrival(1), 1), |model| model.held(1, 1, &arrival(1), 2));
+        is_broken_by(|_| {}, |model| model.held(1, 1, &Arrival { body: vec![9], ..arrival(1) }, 1));
+        is_broken_by(|_| {}, |model| model.held(1, 1, &Arrival { sender: BERT, ..arrival(1) }, 1));
+        is_broken_by(|_| {}, |model| model.held(1, 1, &arrival(7), 1));
+    }
+
+    #[test]
+    fn what_is_shown_twice_out_of_order_unheld_or_under_a_wrong_name_is_noticed() {
+        let held = |model: &mut Model| (1..=3).for_each(|n| model.held(1, 1, &arrival(n), u64::from(n)));
+        let shown = |model: &mut Model| {
+            held(model);
+            model.shown(1, 1, &view(2));
+        };
+        is_broken_by(shown, |model| model.shown(1, 1, &view(2)));
+        is_broken_by(shown, |model| model.shown(1, 1, &view(1)));
+        is_broken_by(held, |model| model.shown(1, 1, &MessageView { from: "carla".to_owned(), ..view(1) }));
+        is_broken_by(held, |model| model.shown(1, 1, &MessageView { text: None, ..view(1) }));
+        is_broken_by(|_| {}, |model| model.shown(1, 1, &view(1)));
+        is_broken_by(held, |model| model.is_all_shown(1));
     }
 }

@@ -287,7 +287,7 @@ impl World {
 
     /// Everybody switches off, for hours or days.
     fn all_off(&mut self) {
-        const HOURS: [u64; 5] = [1, 3, 20, 30, 100];
+        const HOURS: [u64; 6] = [1, 3, 20, 30, 100, 800];
         let hours = self.dice.pick(&HOURS).unwrap_or(1);
         self.dark_until = self.now + hours * 3_600_000;
         self.storm_ends += hours * 3_600_000;

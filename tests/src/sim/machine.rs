@@ -399,8 +399,8 @@ impl World {
                 let text = text.unwrap_or_default();
                 self.model.queued(number, who, *n, row, to, text);
             }
-            (StoreOp::Receive(arrival), StoreResult::Arrived(Arrived::New { .. })) => {
-                self.model.held(number, who, &arrival.sender, arrival.id, &arrival.body);
+            (StoreOp::Receive(arrival), StoreResult::Arrived(Arrived::New { n, .. })) => {
+                self.model.held(number, who, &arrival, *n);
             }
             (StoreOp::Receive(arrival), StoreResult::Arrived(Arrived::Double { .. })) => {
                 self.model.double(number, &arrival.sender, arrival.id);

@@ -146,9 +146,11 @@ fn weights(profile: Profile) -> Weights {
         Profile::Lossy => Weights { block_udp: 1, ..breaks },
         Profile::Crashes => Weights { crash: 6, crash_directory: 2, break_session: 1, disk_full: 1, ..none },
         Profile::Partitions => Weights { break_link: 1, ..cuts },
-        Profile::PeerRollbacks => Weights { save: 5, put_back: 4, block_udp: 2, cut_off: 2, crash: 1, ..none },
+        Profile::PeerRollbacks => {
+            Weights { save: 5, put_back: 4, block_udp: 3, cut_off: 2, crash: 1, all_off: 1, ..none }
+        }
         Profile::DirectoryRollbacks => {
-            Weights { save_directory: 4, put_back_directory: 3, block_udp: 4, cut_off: 2, crash: 2, ..none }
+            Weights { save_directory: 4, put_back_directory: 3, block_udp: 4, cut_off: 2, crash: 2, all_off: 1, ..none }
         }
         Profile::Copies => Weights { copy: 4, crash: 1, block_udp: 1, cut_off: 1, ..none },
         Profile::KeyChanges => Weights { rename: 4, block_udp: 2, crash: 1, cut_off: 1, ..none },
