@@ -8,10 +8,9 @@ use rusqlite::{OptionalExtension, Result, params};
 use super::codes::{Col, conversation, conversation_columns, epoch, id, key, number, signed, unsigned};
 use super::write::{Last, Writer};
 
-/// The ordered message of the same sender and conversation that a late one goes before. The plus keeps the index of the
-/// pair conversations out of it: otherwise the statement is planned anew for every value of the third parameter.
+/// The ordered message of the same sender and conversation that a late one goes before.
 pub const LATER: &str = "SELECT anchor FROM messages
-    WHERE sender = ?1 AND id > ?2 AND ordered = 1 AND +group_id = ?3 ORDER BY id LIMIT 1";
+    WHERE sender = ?1 AND id > ?2 AND ordered = 1 AND group_id = ?3 ORDER BY id LIMIT 1";
 
 impl Writer<'_> {
     pub(super) fn receive(&mut self, arrival: &Arrival) -> Result<Arrived> {
