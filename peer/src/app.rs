@@ -2,15 +2,18 @@
 //! exit code. The parts know nothing of each other.
 
 use std::io::{self, IsTerminal};
+use std::time::Duration;
 
 use peer_core::event::Exit;
+use peer_core::limits::FLUSH_MS;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
 
 use crate::cli::{Cli, IdentityTask, Task};
 use crate::config::Settings;
 use crate::control;
 use crate::driver;
-use crate::driver::api::{FrontInput, Handle, Patience};
+use crate::driver::api::{Handle, Patience};
 use crate::front::line::history_in;
 use crate::front::{self, Setup};
 use crate::keystore::DataDir;
@@ -19,6 +22,11 @@ use crate::once;
 use crate::open::{Failure, open};
 use crate::progress::exit;
 use crate::terminal::Terminal;
+
+/// After the first signal the program has so long to leave by itself.
+const LEAVE_DEADLINE: Duration = Duration::from_millis(FLUSH_MS + 3_000);
+/// The terminal's settings are put back within this time or not at all.
+const RESTORE_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Does what the command line asks for.
 ///
@@ -49,13 +57,19 @@ async fn talk(settings: &Settings) -> Result<u8, Failure> {
     let (handle, side) = driver::api::fronts();
     let terminal = Terminal::remember();
     let front = front::start(handle.clone(), handle.attach(Patience::Wait), setup(settings, &data_dir))?;
-    let ended = tokio::select! {
-        ended = driver::run(parts, side) => ended,
-        () = control::serve(listener, handle.clone()) => Ok(Exit::Done),
-        () = signals.forward(handle) => Ok(Exit::Done),
+    let talking = async {
+        let ended = driver::run(parts, side).await;
+        front.finished().await;
+        ended
     };
-    front.finished().await;
-    terminal.restore();
+    let ended = tokio::select! {
+        ended = talking => ended,
+        () = control::serve(listener, handle.clone()) => Ok(Exit::Done),
+        () = signals.forward(&handle) => Ok(Exit::Done),
+    };
+    // A terminal that takes nothing, not even this, holds nobody up.
+    let restoring = tokio::task::spawn_blocking(move || terminal.restore());
+    let _ = timeout(RESTORE_PATIENCE, restoring).await;
     // The next owner would remove it too; until then it would look alive. It may be gone already.
     let _ = data_dir.remove_stale_socket();
     match ended? {
@@ -93,12 +107,13 @@ impl Signals {
         })
     }
 
-    /// The first one is as good as `!quit`; returns at the second.
-    async fn forward(mut self, handle: Handle) {
+    /// The first one is as good as the end of input, whatever the loop waits for. Returns at the second, and when leaving
+    /// takes longer than it ever should: everything that was said is on disk.
+    async fn forward(mut self, handle: &Handle) {
         self.next().await;
-        // A loop that has left needs no end.
-        let _ = handle.submit(FrontInput::EndOfInput).await;
-        self.next().await;
+        handle.leave();
+        // Both ends mean the same: now.
+        let _ = timeout(LEAVE_DEADLINE, self.next()).await;
     }
 
     async fn next(&mut self) {

@@ -4,7 +4,7 @@
 //! One turn: take inputs in a batch, `handle` each, drain the outputs, carry them out, sleep until `poll_timeout`.
 //! Nothing in the loop awaits a bounded send: what finds no room waits in a backlog, and as long as there is one,
 //! nothing more is taken from commands and from the network. Answers of the store, of the sealing thread and "shown"
-//! notes are always taken, since they are what makes room. Nothing is decided here.
+//! notes are always taken, since they are what makes room, and so is the wish to leave. Nothing is decided here.
 
 pub mod api;
 mod carrier;
@@ -18,14 +18,14 @@ use std::net::{SocketAddr, UdpSocket};
 
 use common::identity::Identity;
 use common::tls::TlsError;
-use peer_core::event::{Config, Exit, Input};
+use peer_core::event::{Config, Exit, Input, Ticket};
 use peer_core::messenger::Messenger;
-use peer_core::stored::Snapshot;
+use peer_core::stored::{Snapshot, StoreOp};
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
 
-use crate::storage::{StorageThread, Store};
+use crate::storage::{Job, StorageThread, Store};
 use crate::transport::{BATCHES_MAX, Directory, Quic, QuicError, addresses};
 use api::FrontSide;
 use carrier::Carrier;
@@ -185,18 +185,34 @@ impl Turns {
 
     /// The last outputs have been carried out: let them arrive, then end everything that was started.
     async fn leave(self, sources: Sources) {
-        let Carrier { quic, directory, fronts, storage, sealing, .. } = self.carrier;
-        let mut batches = sources.network();
-        // Taken and not heard: a full channel would hold up the flushing.
-        let unheard = async {
-            while batches.recv().await.is_some() {}
-            std::future::pending().await
+        let Carrier { quic, directory, fronts, storage, sealing, store_jobs, .. } = self.carrier;
+        let (mut batches, mut shown) = sources.last();
+        let mut numbers = Vec::new();
+        // The network: taken and not heard, since a full channel would hold up the flushing.
+        let taking = async {
+            loop {
+                tokio::select! {
+                    Some(_) = batches.recv() => {}
+                    Some(more) = shown.recv() => numbers.extend(more),
+                    else => std::future::pending().await,
+                }
+            }
         };
         tokio::select! {
             _ = async { tokio::join!(quic.shutdown(), directory.shutdown(), fronts.finish()) } => {}
-            () = unheard => {}
+            () = taking => {}
+        }
+        while let Ok(more) = shown.try_recv() {
+            numbers.extend(more);
         }
         sealing.shutdown();
+        for job in store_jobs {
+            storage.submit(job).await;
+        }
+        if !numbers.is_empty() {
+            // Else the next start would show them again.
+            storage.submit(Job::Store { ticket: Ticket(u64::MAX), ops: vec![StoreOp::Shown(numbers)] }).await;
+        }
         storage.shutdown().await;
     }
 }

@@ -54,8 +54,9 @@ pub struct Front {
 /// # Errors
 /// When the system gives no thread.
 pub fn start(handle: Handle, attached: Attached, setup: Setup) -> io::Result<Front> {
+    let Attached { source, events, done: put_out } = attached;
     let desk = Arc::new(Desk::default());
-    let reader = Reader { desk: desk.clone(), handle: handle.clone(), source: attached.source, number: 0 };
+    let reader = Reader { desk: desk.clone(), handle: handle.clone(), source, number: 0 };
     let (printers, printer) = mpsc::sync_channel(1);
     let (done, written) = oneshot::channel();
     let prompt = setup.prompt.clone();
@@ -65,7 +66,8 @@ pub fn start(handle: Handle, attached: Attached, setup: Setup) -> io::Result<Fro
         let form = Form { colour: setup.colour, columns: None };
         let render = (!setup.json).then(|| Render::new(TimeZone::system()));
         let mut writer = Writer { desk, handle, sink, form, render, open: true };
-        writer.run(attached.events);
+        writer.run(events);
+        drop(put_out);
         // Nobody waits when the program is already leaving.
         let _ = done.send(());
     })?;

@@ -12,6 +12,8 @@ pub fn start(verbose: u8, quiet: bool) {
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_target(false);
+    // Else a standard error that nobody reads would end the program: the failed line is reported there too.
+    let log = log.log_internal_errors(false);
     // A second start in one process (tests) keeps the first log.
     let _ = log.with_writer(std::io::stderr).try_init();
 }

@@ -12,7 +12,7 @@ mod open;
 mod read;
 mod snapshot;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod thread;
 mod write;
 

@@ -21,7 +21,7 @@ impl Terminal {
             return;
         }
         // Nothing can be done about a terminal that has gone.
-        let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, before);
+        let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, before);
         // The prompt's bracketed paste is switched off, and the shell gets a line of its own.
         let mut out = io::stdout().lock();
         let _ = out.write_all(b"\x1b[?2004l\r\n").and_then(|()| out.flush());

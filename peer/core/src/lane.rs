@@ -244,6 +244,13 @@ impl Received {
         }
     }
 
+    /// What is held below a floor that [`Self::follow`] will raise: nothing is missing before it any more.
+    #[must_use]
+    pub fn settled_by(&self, epoch: Epoch, floor: u64) -> BTreeSet<MessageId> {
+        let below = self.held.iter().take_while(|(seq, _)| **seq < floor && epoch == self.epoch);
+        below.map(|(_, row)| row.id).collect()
+    }
+
     /// The sender's epoch and floor, committed here.
     pub fn follow(&mut self, epoch: Epoch, floor: u64) {
         if epoch != self.epoch {

@@ -32,6 +32,16 @@ pub const LINKS_KNOWN_MAX: usize = 64;
 pub const LINKS_STRANGERS_MAX: usize = 8;
 /// A link that stood for less is not redialled at once, milliseconds. Longer than strangers are suffered.
 pub const LINK_BRIEF_MS: u64 = STRANGER_IDLE_MS + 5_000;
+/// Messages taken directly in one run from somebody who is not accepted.
+pub const STRANGER_MESSAGES_MAX: u32 = 200;
+/// Bytes of them.
+pub const STRANGER_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of bodies on their way on one link, unacknowledged: less than what the transport holds for a link.
+pub const LINK_FLIGHT_MAX_BYTES: usize = 1024 * 1024;
+/// A session that says nothing for so long after the network changed is given up, milliseconds.
+pub const PROBE_MS: u64 = 5_000;
+/// What no prekey is known for is tried again after so long, milliseconds.
+pub const PREKEY_RETRY_MS: u64 = 30_000;
 /// A stranger's link idle for so long is closed, milliseconds.
 pub const STRANGER_IDLE_MS: u64 = 10_000;
 /// Prekeys are replaced after so long, milliseconds.

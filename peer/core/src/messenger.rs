@@ -129,6 +129,16 @@ pub struct Messenger {
     epoch_wanted: Option<u64>,
     epoch_changing: bool,
     epoch_last_ms: Option<u64>,
+    /// When a generation far ahead was believed last.
+    leap_ms: Option<u64>,
+    /// The directory is asked for a sign of life since then.
+    probe_ms: Option<u64>,
+    /// The user was told `online`.
+    online_told: bool,
+    /// `!cancel` commands whose commit is awaited, by number.
+    cancels: BTreeMap<u64, crate::event::CommandId>,
+    /// Keys that the user has replaced in this run, with the new ones.
+    successors: BTreeMap<PublicKey, PublicKey>,
     /// A generation heard of by evidence that came too soon.
     epoch_later: Option<u64>,
     leaving: Option<Leaving>,
@@ -191,6 +201,11 @@ impl Messenger {
             epoch_wanted: None,
             epoch_changing: false,
             epoch_last_ms: None,
+            leap_ms: None,
+            probe_ms: None,
+            online_told: false,
+            cancels: BTreeMap::new(),
+            successors: BTreeMap::new(),
             epoch_later: None,
             leaving: None,
             exited: false,
@@ -248,6 +263,10 @@ impl Messenger {
             if message.row.state == State::Kept {
                 message.deposit = crate::outbox::Deposit::Kept;
                 message.plan_check(self.now.mono_ms);
+                if self.clock.age_ms().saturating_sub(message.row.queued_age_ms) >= common::limits::HOUR_MS {
+                    // Its time came while the program was not running: soon, not all at once with the login.
+                    message.check_at_ms = Some(self.now.mono_ms + 60_000);
+                }
             }
             self.outbox.put(message);
         }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use peer_core::command::{Command, CommandError};
 use peer_core::event::{CommandId, Event, Source};
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// Commands of all fronts that wait for the loop; a front that submits more waits.
 pub const COMMANDS_MAX: usize = 256;
@@ -59,7 +59,13 @@ pub struct Attached {
     /// A front must go on receiving while it submits: with [`Patience::Wait`] the loop takes no command while this is
     /// full. `Shown` is always taken.
     pub events: mpsc::Receiver<Event>,
+    /// To be dropped when the last of `events` is put out and `Shown` submitted: the leaving loop waits for that.
+    pub done: Done,
 }
+
+/// A front's word that it has nothing more to tell: dropping it says so.
+#[derive(Debug)]
+pub struct Done(#[expect(dead_code, reason = "its end is what it tells")] oneshot::Sender<()>);
 
 /// One attached front, as the loop sees it.
 #[derive(Debug)]
@@ -67,6 +73,7 @@ pub(super) struct Subscriber {
     pub(super) source: Source,
     pub(super) patience: Patience,
     pub(super) sender: mpsc::Sender<Event>,
+    pub(super) done: oneshot::Receiver<()>,
 }
 
 /// Submits to the loop and attaches fronts. Cheap to clone.
@@ -74,6 +81,7 @@ pub(super) struct Subscriber {
 pub struct Handle {
     commands: mpsc::Sender<FrontInput>,
     shown: mpsc::Sender<Vec<u64>>,
+    leave: mpsc::Sender<()>,
     fresh: Arc<Mutex<Vec<Subscriber>>>,
     sources: Arc<AtomicU64>,
 }
@@ -83,6 +91,7 @@ pub struct Handle {
 pub struct FrontSide {
     pub(super) commands: mpsc::Receiver<FrontInput>,
     pub(super) shown: mpsc::Receiver<Vec<u64>>,
+    pub(super) leave: mpsc::Receiver<()>,
     fresh: Arc<Mutex<Vec<Subscriber>>>,
 }
 
@@ -91,9 +100,11 @@ pub struct FrontSide {
 pub fn fronts() -> (Handle, FrontSide) {
     let (commands_in, commands) = mpsc::channel(COMMANDS_MAX);
     let (shown_in, shown) = mpsc::channel(SHOWN_MAX);
+    let (leave_in, leave) = mpsc::channel(1);
     let fresh = Arc::new(Mutex::new(Vec::new()));
-    let handle = Handle { commands: commands_in, shown: shown_in, fresh: fresh.clone(), sources: Arc::default() };
-    (handle, FrontSide { commands, shown, fresh })
+    let sources = Arc::default();
+    let handle = Handle { commands: commands_in, shown: shown_in, leave: leave_in, fresh: fresh.clone(), sources };
+    (handle, FrontSide { commands, shown, leave, fresh })
 }
 
 impl Handle {
@@ -102,8 +113,16 @@ impl Handle {
     pub fn attach(&self, patience: Patience) -> Attached {
         let source = Source(self.sources.fetch_add(1, Ordering::Relaxed));
         let (sender, events) = mpsc::channel(EVENTS_MAX);
-        lock(&self.fresh).push(Subscriber { source, patience, sender });
-        Attached { source, events }
+        let (done, watched) = oneshot::channel();
+        lock(&self.fresh).push(Subscriber { source, patience, sender, done: watched });
+        Attached { source, events, done: Done(done) }
+    }
+
+    /// Asks the loop to leave, as [`FrontInput::EndOfInput`] does, but also when no command is taken any more because a
+    /// front does not take its events.
+    pub fn leave(&self) {
+        // Full: it was asked for already. Closed: the loop has left.
+        let _ = self.leave.try_send(());
     }
 
     /// Hands an input to the loop, waiting while the loop has too much to do.

@@ -19,7 +19,7 @@ pub(super) struct Carrier {
     pub(super) fronts: Fronts,
     pub(super) storage: StorageThread,
     pub(super) sealing: Sealing,
-    store_jobs: VecDeque<Job>,
+    pub(super) store_jobs: VecDeque<Job>,
     seal_jobs: VecDeque<sealing::Job>,
     store_failed: bool,
 }

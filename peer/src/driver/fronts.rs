@@ -72,7 +72,8 @@ impl Fronts {
         std::mem::take(&mut self.gone)
     }
 
-    /// The loop leaves: waits a while for the last events to be taken, then lets go of all.
+    /// The loop leaves: waits a while for the last events to be taken, lets go of all, and waits a while for what was
+    /// taken to be put out.
     pub(super) async fn finish(mut self) {
         let last = async {
             while self.are_behind() {
@@ -82,6 +83,20 @@ impl Fronts {
         };
         if timeout(LAST_EVENTS_TIMEOUT, last).await.is_err() {
             tracing::warn!("a front end did not take its last events");
+            return;
+        }
+        let patient = self.fronts.into_iter().map(|front| front.subscriber);
+        let patient = patient.filter(|subscriber| subscriber.patience == Patience::Wait);
+        // Only the end of its events makes a front finish.
+        let waited: Vec<_> = patient.map(|subscriber| subscriber.done).collect();
+        let put_out = async {
+            for done in waited {
+                // An error is the word: the other end was dropped.
+                let _ = done.await;
+            }
+        };
+        if timeout(LAST_EVENTS_TIMEOUT, put_out).await.is_err() {
+            tracing::warn!("a front end did not put out its last events");
         }
     }
 
@@ -162,6 +177,7 @@ mod tests {
             for n in 0..many {
                 assert_eq!(one.events.recv().await, Some(Event::Pending(n)));
             }
+            drop(one);
         };
         tokio::join!(reader, served.finish());
     }

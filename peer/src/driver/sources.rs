@@ -1,7 +1,9 @@
 //! Where inputs come from: network, store, sealing thread, fronts. Waits for any of them and takes a fair batch of all.
+//! Of a helper thread that ends without a word, the end is an input too: nothing would ever be answered again.
 //! Not here: what is done with them.
 
 use peer_core::event::Input;
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{self, Receiver};
 
 use super::api::{FrontInput, FrontSide, Subscriber};
@@ -30,6 +32,7 @@ pub(super) struct Sources {
     sealed: Source<Input>,
     shown: Source<Vec<u64>>,
     commands: Source<FrontInput>,
+    leave: Source<()>,
     fronts: FrontSide,
 }
 
@@ -42,14 +45,17 @@ impl Sources {
     ) -> Self {
         let (_, none) = mpsc::channel(1);
         let (_, nothing) = mpsc::channel(1);
+        let (_, nobody) = mpsc::channel(1);
         let shown = std::mem::replace(&mut fronts.shown, none);
         let commands = std::mem::replace(&mut fronts.commands, nothing);
+        let leave = std::mem::replace(&mut fronts.leave, nobody);
         Self {
             network: Source::new(network),
-            replies: Source::new(replies),
-            sealed: Source::new(sealed),
+            replies: Source::vital(replies, "its thread has ended unexpectedly"),
+            sealed: Source::vital(sealed, "the sealing thread beside it has ended unexpectedly"),
             shown: Source::new(shown),
             commands: Source::new(commands),
+            leave: Source::new(leave),
             fronts,
         }
     }
@@ -65,6 +71,7 @@ impl Sources {
             () = self.replies.wait() => {}
             () = self.sealed.wait() => {}
             () = self.shown.wait() => {}
+            () = self.leave.wait() => {}
             () = self.network.wait(), if all => {}
             () = self.commands.wait(), if all => {}
         }
@@ -75,7 +82,10 @@ impl Sources {
         let mut taken = Vec::new();
         for reply in self.replies.take() {
             taken.push(match reply {
-                Reply::Failed(why) => Taken::StoreFailed(why),
+                Reply::Failed(why) => {
+                    self.replies.vital = None;
+                    Taken::StoreFailed(why)
+                }
                 Reply::Stored { ticket, results } => Taken::Inputs(vec![Input::Stored { ticket, results }]),
                 Reply::Answered { ticket, result } => Taken::Inputs(vec![Input::Answered { ticket, result }]),
             });
@@ -97,12 +107,17 @@ impl Sources {
             }
             taken.push(Taken::Inputs(self.commands.take().into_iter().map(input).collect()));
         }
+        // Behind the commands that are there already.
+        taken.push(Taken::Inputs(self.leave.take().into_iter().map(|()| Input::EndOfInput).collect()));
+        let ended = [self.replies.missed(), self.sealed.missed()];
+        taken.extend(ended.into_iter().flatten().map(|why| Taken::StoreFailed(why.to_owned())));
         taken
     }
 
-    /// What is left when the loop leaves: the network, still to be emptied. Everything else is let go.
-    pub(super) fn network(self) -> Receiver<Batch> {
-        self.network.channel
+    /// What is left when the loop leaves: the network, still to be emptied, and what fronts still put out. Everything
+    /// else is let go.
+    pub(super) fn last(self) -> (Receiver<Batch>, Receiver<Vec<u64>>) {
+        (self.network.channel, self.shown.channel)
     }
 }
 
@@ -120,30 +135,49 @@ fn input(told: FrontInput) -> Input {
 struct Source<T> {
     channel: Receiver<T>,
     first: Option<T>,
-    open: bool,
+    ended: bool,
+    /// What its end means, while that has not been told; none: the end means nothing.
+    vital: Option<&'static str>,
 }
 
 impl<T> Source<T> {
     fn new(channel: Receiver<T>) -> Self {
-        Self { channel, first: None, open: true }
+        Self { channel, first: None, ended: false, vital: None }
     }
 
-    /// Returns when there is something; never once the other end is gone.
+    /// Of a thread that the program cannot do without.
+    fn vital(channel: Receiver<T>, end: &'static str) -> Self {
+        Self { vital: Some(end), ..Self::new(channel) }
+    }
+
+    /// Returns when there is something, or an end that has to be told.
     async fn wait(&mut self) {
-        if self.first.is_some() {
-            return;
-        }
-        if self.open {
+        if self.first.is_none() && !self.ended {
             self.first = self.channel.recv().await;
-            self.open = self.first.is_some();
+            self.ended = self.first.is_none();
         }
-        if self.first.is_none() {
+        if self.first.is_none() && self.vital.is_none() {
             std::future::pending().await
         }
     }
 
+    /// What the end means, once.
+    fn missed(&mut self) -> Option<&'static str> {
+        if self.ended { self.vital.take() } else { None }
+    }
+
     fn next(&mut self) -> Option<T> {
-        self.first.take().or_else(|| self.channel.try_recv().ok())
+        if self.first.is_none() && !self.ended {
+            self.first = match self.channel.try_recv() {
+                Ok(next) => Some(next),
+                Err(TryRecvError::Empty) => None,
+                Err(TryRecvError::Disconnected) => {
+                    self.ended = true;
+                    None
+                }
+            };
+        }
+        self.first.take()
     }
 
     fn take(&mut self) -> Vec<T> {
@@ -198,5 +232,41 @@ mod tests {
             })
             .sum();
         assert_eq!(all, 2);
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_ends_without_a_word_is_a_failed_store_told_once() {
+        let (_handle, side) = fronts();
+        let (_network, batches) = mpsc::channel(1);
+        let (replying, replies) = mpsc::channel(1);
+        let (sealing, sealed) = mpsc::channel(1);
+        let mut sources = Sources::new(batches, replies, sealed, side);
+        let failures = |taken: Vec<Taken>| {
+            taken.iter().filter(|taken| matches!(taken, Taken::StoreFailed(why) if why.contains("ended"))).count()
+        };
+        assert_eq!(failures(sources.take(true)), 0);
+        drop(sealing);
+        timeout(Duration::from_secs(20), sources.wait(false)).await.unwrap();
+        assert_eq!(failures(sources.take(false)), 1);
+        assert!(timeout(Duration::from_millis(20), sources.wait(true)).await.is_err());
+        replying.send(Reply::Failed("the disk".to_owned())).await.unwrap();
+        drop(replying);
+        sources.wait(true).await;
+        let taken = sources.take(true);
+        assert!(taken.iter().any(|taken| matches!(taken, Taken::StoreFailed(why) if why == "the disk")));
+        assert_eq!(failures(taken), 0, "it has said so itself");
+    }
+
+    #[tokio::test]
+    async fn the_wish_to_leave_is_taken_whatever_is_behind() {
+        let (handle, side) = fronts();
+        let (_network, batches) = mpsc::channel(1);
+        let (_replies, replies) = mpsc::channel(1);
+        let (_sealed, sealed) = mpsc::channel(1);
+        let mut sources = Sources::new(batches, replies, sealed, side);
+        handle.leave();
+        timeout(Duration::from_secs(20), sources.wait(false)).await.unwrap();
+        let ends = |taken: &Taken| matches!(taken, Taken::Inputs(inputs) if matches!(inputs[..], [Input::EndOfInput]));
+        assert_eq!(sources.take(false).iter().filter(|taken| ends(taken)).count(), 1);
     }
 }

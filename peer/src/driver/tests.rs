@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::api::{Attached, FrontInput, Handle, Patience, fronts};
 use super::*;
+use crate::storage::tests::{BOB, receive, theirs};
 use crate::transport::socket;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -34,6 +35,11 @@ fn parts(seed: u8) -> Parts {
         version: "0".to_owned(),
     };
     Parts { identity, config, snapshot, store, socket: bound.socket, advertise: None }
+}
+
+/// Takes what comes until the loop lets go.
+async fn drain(front: &mut Attached) {
+    while timeout(PATIENCE, front.events.recv()).await.expect("the loop does not let go").is_some() {}
 }
 
 fn start(seed: u8) -> (tokio::task::JoinHandle<Exit>, Handle, Attached) {
@@ -119,4 +125,48 @@ async fn a_front_that_takes_nothing_holds_the_commands_up_and_loses_no_answer() 
     asking.await.unwrap();
     handle.submit(FrontInput::EndOfInput).await.unwrap();
     assert_eq!(timeout(PATIENCE, running).await.unwrap().unwrap(), Exit::Done);
+}
+
+#[tokio::test]
+async fn a_front_that_takes_nothing_does_not_keep_the_program_from_leaving() {
+    let (running, handle, front) = start(4);
+    let source = front.source;
+    let asker = handle.clone();
+    let asking = tokio::spawn(async move {
+        for number in 0.. {
+            if asker.submit(ask(source, number, Command::WhoAmI)).await.is_err() {
+                return;
+            }
+        }
+    });
+    while front.events.len() < api::EVENTS_MAX {
+        tokio::task::yield_now().await;
+    }
+    handle.leave();
+    assert_eq!(timeout(PATIENCE, running).await.unwrap().unwrap(), Exit::Done);
+    asking.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_put_out_while_the_loop_leaves_is_not_shown_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let mut parts = parts(5);
+    let me = parts.config.me;
+    let mut store = Store::open(&path, me).unwrap();
+    store.apply(vec![(Ticket(1), vec![receive(theirs(BOB, 1))])]).unwrap();
+    parts.snapshot = store.load(&parts.config.directory).unwrap();
+    let [unshown] = &parts.snapshot.unshown[..] else { panic!("one message") };
+    let n = unshown.n;
+    parts.store = store;
+    let (handle, side) = fronts();
+    let mut front = handle.attach(Patience::Wait);
+    let running = tokio::spawn(async move { run(parts, side).await.unwrap() });
+    handle.leave();
+    drain(&mut front).await;
+    handle.submit(FrontInput::Shown(vec![n])).await.unwrap();
+    drop(front);
+    assert_eq!(timeout(PATIENCE, running).await.unwrap().unwrap(), Exit::Done);
+    let snapshot = Store::open(&path, me).unwrap().load("").unwrap();
+    assert!(snapshot.unshown.is_empty(), "{:?}", snapshot.unshown);
 }

@@ -101,6 +101,13 @@ impl StorageThread {
         })
     }
 
+    /// Submits one of the last jobs, waiting for room; its answer is not wanted. Meanwhile replies must be taken, or
+    /// their receiver dropped.
+    pub async fn submit(&self, job: Job) {
+        // A store that has failed has said so.
+        let _ = self.jobs.send(job).await;
+    }
+
     /// Finishes what is queued, closes the store and ends the thread. Meanwhile replies must be taken, or their
     /// receiver dropped.
     pub async fn shutdown(self) {

@@ -74,6 +74,8 @@ impl<'a> Writer<'a> {
             let sql = "SELECT n FROM keys WHERE key = ?1";
             let used: Option<i64> = self.tx.prepare_cached(sql)?.query_row([key], |row| row.get(0)).optional()?;
             if let Some(before) = used.map(|n| read::message(self.tx, n)).transpose()?.flatten() {
+                // The seq was given to nothing, and is not given again: others may have been told a floor above it.
+                self.raise_last_seq(&message.row.recipient, message.row.seq)?;
                 return Ok(StoreResult::QueuedBefore(Box::new(before)));
             }
         }

@@ -453,8 +453,13 @@ impl Messenger {
             self.fail(id, ErrorCode::NoSuchMessage, message);
             return;
         };
+        if self.outbox.at(&key, seq).is_none_or(|message| message.ending) || self.cancels.contains_key(&n) {
+            self.fail(id, ErrorCode::NoSuchMessage, format!("message {n} has just ended otherwise"));
+            return;
+        }
+        // Answered after the commit: until then a crash would let it go out after all.
+        self.cancels.insert(n, id);
         self.set_state(key, seq, State::Cancelled, None, Some(crate::stored::Reason::User));
-        self.done(id, Answer::Cancelled { n });
     }
 
     /// A command has waited long enough for the directory.

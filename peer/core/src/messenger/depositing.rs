@@ -11,12 +11,13 @@ use rand_core::Rng;
 
 use super::{Messenger, Sealing};
 use crate::event::{Output, SealedKind, Ticket};
-use crate::limits::CANNOT_OPEN_MAX;
+use crate::limits::{CANNOT_OPEN_MAX, PREKEY_RETRY_MS};
 use crate::outbox::Deposit;
 use crate::stored::{Reason, State, Via};
+use crate::timers::Timer;
 
 /// Deposits being sealed or unanswered at once; the directory allows 256.
-const DEPOSITING_MAX: usize = 200;
+pub(super) const DEPOSITING_MAX: usize = 200;
 
 impl Messenger {
     /// Asks the directory what became of kept messages whose time has come.
@@ -51,6 +52,10 @@ impl Messenger {
             return;
         }
         let Some(record) = self.book.of(&key).and_then(|contact| contact.prekey.clone()) else {
+            let retry_at_ms = self.now.mono_ms + PREKEY_RETRY_MS;
+            if let Some(message) = self.outbox.at(&key, seq) {
+                message.retry_at_ms = retry_at_ms;
+            }
             self.refresh(key);
             return;
         };
@@ -172,6 +177,7 @@ impl Messenger {
 
     pub(super) fn on_had(&mut self, fates: Vec<(Place, Fate)>) {
         let now_ms = self.now.mono_ms;
+        let mut touched = BTreeSet::new();
         for (place, fate) in fates {
             if place.epoch != self.meta.epoch.id {
                 continue;
@@ -197,19 +203,24 @@ impl Messenger {
                     self.set_state(key, place.seq, State::Queued, None, None);
                 }
             }
+            touched.insert(key);
+        }
+        for key in touched {
             self.tend(key);
         }
     }
 
     pub(super) fn on_not_opened_elsewhere(&mut self, not: wire::NotOpened) {
-        for place in not.places {
-            if let Some(record) = &not.prekey {
-                self.book.hear_prekey(&place.recipient, record);
+        let touched: BTreeSet<PublicKey> = not.places.iter().map(|place| place.recipient).collect();
+        let epoch = self.meta.epoch.id;
+        for place in not.places.iter().filter(|place| place.epoch == epoch) {
+            self.not_opened(place.recipient, place.seq);
+        }
+        for key in touched {
+            if not.prekey.as_ref().is_some_and(|record| self.book.hear_prekey(&key, record)) {
+                self.reseal(key);
             }
-            if place.epoch == self.meta.epoch.id {
-                self.not_opened(place.recipient, place.seq);
-                self.tend(place.recipient);
-            }
+            self.tend(key);
         }
     }
 
@@ -231,9 +242,10 @@ impl Messenger {
     /// A newer prekey of somebody: what waited for one may go.
     pub(super) fn reseal(&mut self, key: PublicKey) {
         for message in self.outbox.lane(&key) {
-            if message.row.reason == Some(Reason::NoPrekey) || message.row.reason == Some(Reason::CannotOpen) {
+            if message.deposit == Deposit::None {
                 message.retry_at_ms = 0;
             }
         }
+        self.timers.set_by(Timer::Peer(key), self.now.mono_ms + 1);
     }
 }

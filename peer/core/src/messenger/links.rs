@@ -187,6 +187,15 @@ impl Messenger {
                 self.slot_due.insert(key);
             }
         }
+        if was_open {
+            let way = self.way(key);
+            way.flight_bytes = 0;
+            way.flight_full = false;
+            if end == LinkEnd::Lost && self.received.get(&key).is_some_and(crate::lane::Received::holds_any) {
+                // What was acknowledged on it last may never have arrived.
+                self.ack_due.insert(key);
+            }
+        }
         for message in self.outbox.lane(&key) {
             if message.link == Some(link) {
                 message.link = None;

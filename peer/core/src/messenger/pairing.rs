@@ -20,6 +20,9 @@ pub(super) const GENERATION_MAX: u64 = 1 << 48;
 /// No honest peer or directory has heard of an epoch so far ahead of what this store has; a liar who is believed so
 /// far at a time needs longer than a lifetime to use the numbers up.
 const GENERATION_LEAP: u64 = 1 << 20;
+/// A step by more than this is a leap, and one leap is believed in so many milliseconds.
+const GENERATION_STEP: u64 = 1_000;
+const LEAP_PACE_MS: u64 = 60_000;
 /// Evidence begins at most one new epoch in so many milliseconds, lest a liar keeps this store busy with them.
 const EPOCH_PACE_MS: u64 = 10_000;
 /// Pair states being sealed for slots at once.
@@ -144,7 +147,7 @@ impl Messenger {
             return;
         }
         if echoes_newer_self(&state, self.meta.epoch, self.version) || self.lane_contradicted(key, &state) {
-            self.rolled_back(&state);
+            self.accused(key, &state);
             return;
         }
         self.way(key).applied = Some((state.epoch, state.version));
@@ -162,6 +165,21 @@ impl Messenger {
         let Some(held) = state.held.as_ref().filter(|held| held.epoch == self.meta.epoch) else { return false };
         let fresh = Sent::default();
         self.sent.get(&key).unwrap_or(&fresh).contradicts(held).is_some()
+    }
+
+    /// Somebody's state is evidence that this store was rolled back. The same accuser is heard ever more seldom, and who
+    /// was never accepted more seldom still: every new epoch makes all others do something.
+    fn accused(&mut self, key: PublicKey, state: &PairState) {
+        let known = self.book.of(&key).is_some_and(|contact| contact.accepted);
+        let now_ms = self.now.mono_ms;
+        let way = self.way(key);
+        if now_ms < way.accuse_again_ms {
+            return;
+        }
+        let first_ms = if known { EPOCH_PACE_MS } else { 60 * EPOCH_PACE_MS };
+        way.accuse_again_ms = now_ms + (first_ms << way.accusations.min(9));
+        way.accusations += 1;
+        self.rolled_back(state);
     }
 
     fn rolled_back(&mut self, state: &PairState) {
@@ -239,6 +257,13 @@ impl Messenger {
 
     pub(super) fn hear_generation(&mut self, generation: u64) {
         if generation > self.meta.highest_generation && self.is_credible(generation) {
+            if generation > self.meta.highest_generation + GENERATION_STEP {
+                // Honest ones come this far ahead once, when two meet that have not met for long.
+                if self.leap_ms.is_some_and(|at| self.now.mono_ms < at + LEAP_PACE_MS) {
+                    return;
+                }
+                self.leap_ms = Some(self.now.mono_ms);
+            }
             self.meta.highest_generation = generation;
             self.meta_changed = true;
         }

@@ -32,6 +32,15 @@ pub(super) struct Way {
     pub exchange_ms: Option<u64>,
     /// Looked up in this session with the directory, or being looked up.
     pub looked_up: bool,
+    /// Taken directly in this run while not accepted.
+    pub stranger_messages: u32,
+    pub stranger_bytes: usize,
+    /// Bytes of bodies on the link, unacknowledged; and whether something waits for room there.
+    pub flight_bytes: usize,
+    pub flight_full: bool,
+    /// How often they accused this store of having been rolled back, and when they may again.
+    pub accusations: u32,
+    pub accuse_again_ms: u64,
     /// The last pair state of theirs that was applied: epoch, version.
     pub applied: Option<(Epoch, u64)>,
     /// When an overtaken state of theirs was answered last.
@@ -95,6 +104,10 @@ impl Messenger {
                     self.way(rival).looked_up = false;
                     self.refresh(rival);
                 }
+            }
+            // The name is theirs again: what waited for the user's word goes on.
+            Belief::Known if rival.is_some() && self.book.of(key).is_some_and(|contact| contact.rival.is_none()) => {
+                self.tend(*key);
             }
             Belief::Rival { .. } | Belief::Known | Belief::Stale => {}
         }
@@ -265,6 +278,17 @@ impl Messenger {
     pub(super) fn accept_rival(&mut self, pinned: PublicKey) {
         let Some(new) = self.book.accept_rival(&pinned) else { return };
         self.talked_with(new, true);
+        self.successors.remove(&new);
+        self.successors.insert(pinned, new);
+        self.readdress(pinned, new);
+        self.way(new).looked_up = false;
+        self.refresh(new);
+        self.show_unnamed(new);
+        self.tend(new);
+    }
+
+    /// What waits for `pinned` and is committed goes to `new`, in order, under new seqs of that lane.
+    pub(super) fn readdress(&mut self, pinned: PublicKey, new: PublicKey) {
         let seqs: Vec<u64> =
             self.outbox.lane(&pinned).filter(|m| m.committed && !m.ending).map(|m| m.row.seq).collect();
         let mut moves = Vec::new();
@@ -292,10 +316,6 @@ impl Messenger {
         for seq in seqs {
             self.set_state(new, seq, State::Queued, None, None);
         }
-        self.way(new).looked_up = false;
-        self.refresh(new);
-        self.show_unnamed(new);
-        self.tend(new);
     }
 
     /// Looks after one's own prekeys: makes the first, replaces daily, destroys what is of no use.

@@ -1,17 +1,20 @@
 //! The way of others' messages: judged, committed, acknowledged, put in order, shown.
 
+use std::collections::BTreeSet;
+
 use common::identity::PublicKey;
 use common::limits::TEXT_MAX_BYTES;
 use common::message::{Conversation, Envelope, Epoch, MessageId, PairState};
 use common::wire::codec;
 use common::wire::directory::{Item, Slot, TakeSlot, Taking, ToDirectory};
-use common::wire::peer::Parcel;
+use common::wire::peer::{CloseReason, Parcel};
 
 use super::pairing::GENERATION_MAX;
 use super::{Messenger, Opening, Then};
 use crate::event::{Event, NotOpened, Output, SealedKind, Ticket};
 use crate::inbox::Showing;
 use crate::lane::{Arriving, Received, is_plausible};
+use crate::limits::{STRANGER_BYTES_MAX, STRANGER_MESSAGES_MAX};
 use crate::stored::{Arrival, Arrived, StoreOp, StoreResult, StoredMessage, Via};
 use crate::timers::Timer;
 
@@ -31,6 +34,9 @@ impl Messenger {
         let addressed = header.sender == sender && header.recipient == self.config.me && sender != self.config.me;
         if !addressed || header.epoch.generation > GENERATION_MAX || envelope.body.len() > BODY_MAX_BYTES {
             self.taken(item, Taking::Stored);
+            return;
+        }
+        if via == Via::Direct && self.is_too_much(sender, envelope.body.len()) {
             return;
         }
         self.hear_generation(header.epoch.generation);
@@ -72,6 +78,22 @@ impl Messenger {
             }
         };
         self.commit_arrival(sender, envelope, via, waited, held, item);
+    }
+
+    /// Somebody the user has not accepted may fill only so much of the disk; what is over it is not taken, and waits at
+    /// its sender.
+    fn is_too_much(&mut self, sender: PublicKey, bytes: usize) -> bool {
+        if self.book.of(&sender).is_some_and(|contact| contact.accepted) {
+            return false;
+        }
+        let way = self.way(sender);
+        way.stranger_messages += 1;
+        way.stranger_bytes += bytes;
+        let over = way.stranger_messages > STRANGER_MESSAGES_MAX || way.stranger_bytes > STRANGER_BYTES_MAX;
+        if over && let Some(link) = self.links.open_to(&sender) {
+            self.close_link(link, CloseReason::Busy);
+        }
+        over
     }
 
     fn judge(&self, sender: &PublicKey, envelope: &Envelope) -> Arriving {
@@ -120,7 +142,8 @@ impl Messenger {
             request: !accepted,
             urgent: header.urgent,
             waited,
-            ordered: header.ordered,
+            // Groups come with a later version; until then their order is nobody's.
+            ordered: header.ordered && header.conversation == Conversation::Pair,
             after: header.after,
             state: None,
             elapsed_ms: 0,
@@ -161,8 +184,10 @@ impl Messenger {
     }
 
     pub(super) fn on_followed(&mut self, sender: PublicKey, epoch: Epoch, floor: u64) {
-        self.received.entry(sender).or_insert_with(|| Received::new(epoch, floor)).follow(epoch, floor);
-        self.recheck(sender);
+        let lane = self.received.entry(sender).or_insert_with(|| Received::new(epoch, floor));
+        let settled = lane.settled_by(epoch, floor);
+        lane.follow(epoch, floor);
+        self.recheck(sender, &settled);
     }
 
     pub(super) fn on_arrived(
@@ -181,10 +206,13 @@ impl Messenger {
             Arrived::Double { .. } => None,
             Arrived::Conflict => return,
         };
+        let mut risen = false;
         if let (Some((epoch, seq)), Some(lane)) = (held, self.received.get_mut(&sender))
             && lane.epoch() == epoch
         {
+            let before = lane.water_mark();
             lane.hold(seq, id);
+            risen = lane.water_mark() > before;
         }
         if let Some(n) = new {
             message.n = n;
@@ -193,7 +221,9 @@ impl Messenger {
                 .is_some_and(|(epoch, seq)| lane.is_some_and(|lane| lane.epoch() == epoch && lane.is_whole_below(seq)));
             self.bring_in(message, whole);
         }
-        self.recheck(sender);
+        if risen {
+            self.recheck(sender, &BTreeSet::new());
+        }
     }
 
     /// A committed message goes on towards the screen, if its sender has a believed name.
@@ -225,12 +255,16 @@ impl Messenger {
         lane.seq_of(id).is_some_and(|seq| lane.is_whole_below(seq))
     }
 
-    fn recheck(&mut self, sender: PublicKey) {
+    /// `settled`: nothing is missing before these, though their seqs are forgotten.
+    fn recheck(&mut self, sender: PublicKey, settled: &BTreeSet<MessageId>) {
         if self.inbox.patience_ends_ms(sender).is_none() {
             return;
         }
         let Some(lane) = self.received.get(&sender) else { return };
-        let shown = self.inbox.recheck(sender, |id| lane.seq_of(id).is_some_and(|seq| lane.is_whole_below(seq)));
+        let is_whole = |id: &MessageId| {
+            settled.contains(id) || lane.seq_of(id).is_some_and(|seq| lane.is_whole_below(seq))
+        };
+        let shown = self.inbox.recheck(sender, is_whole);
         self.show(shown);
         if self.inbox.patience_ends_ms(sender).is_none() {
             self.timers.clear(Timer::Gap(sender));

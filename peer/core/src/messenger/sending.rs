@@ -6,9 +6,10 @@ use common::message::{Envelope, Header};
 use common::wire::directory::{Place, Standing};
 use common::wire::peer::PeerFrame;
 
+use super::depositing::DEPOSITING_MAX;
 use super::{Messenger, Then};
 use crate::event::{CommandId, LinkId, Output};
-use crate::limits::{DIRECT_TIMEOUT_MS, OFFER_AGAIN_MS, REDIAL_INTEREST_MS};
+use crate::limits::{DIRECT_TIMEOUT_MS, LINK_FLIGHT_MAX_BYTES, OFFER_AGAIN_MS, REDIAL_INTEREST_MS};
 use crate::outbox::{Deposit, Outgoing};
 use crate::route::{DepositWhen, Evidence, deposit_when};
 use crate::stored::{OutboxRow, Reason, State, StoreOp, StoreResult, Via};
@@ -68,10 +69,21 @@ impl Messenger {
                 let answer = crate::event::Answer::Sent { id: row.id, n, to, before: None };
                 self.reply(command, Ok(Box::new(answer)));
                 self.tell_state(&row, State::Queued, None, None, 0);
-                self.offer(recipient, seq);
+                match self.successors.get(&recipient).copied() {
+                    Some(successor) => self.readdress(recipient, successor),
+                    None => self.offer(recipient, seq),
+                }
             }
             StoreResult::QueuedBefore(message) => {
-                self.outbox.remove(&recipient, seq);
+                if let Some(unused) = self.outbox.remove(&recipient, seq) {
+                    let talk = (recipient, unused.row.conversation);
+                    if self.last_sent.get(&talk) == Some(&unused.row.id) {
+                        match unused.row.after {
+                            Some(before) => self.last_sent.insert(talk, before),
+                            None => self.last_sent.remove(&talk),
+                        };
+                    }
+                }
                 if let Some(lane) = self.sent.get_mut(&recipient) {
                     lane.settle(seq);
                 }
@@ -101,7 +113,14 @@ impl Messenger {
 
     fn send_on(&mut self, link: LinkId, recipient: PublicKey, seq: u64) {
         let now_ms = self.now.mono_ms;
-        self.way(recipient).exchange_ms = Some(now_ms);
+        let Some(bytes) = self.outbox.at(&recipient, seq).map(|message| message.row.body.len()) else { return };
+        let way = self.way(recipient);
+        way.exchange_ms = Some(now_ms);
+        if way.flight_bytes > 0 && way.flight_bytes + bytes > LINK_FLIGHT_MAX_BYTES {
+            way.flight_full = true;
+            return;
+        }
+        way.flight_bytes += bytes;
         let Some(message) = self.outbox.at(&recipient, seq) else { return };
         message.link = Some(link);
         message.tried_direct = true;
@@ -125,6 +144,7 @@ impl Messenger {
     pub(super) fn tend(&mut self, key: PublicKey) {
         self.timers.clear(Timer::Peer(key));
         if !self.may_talk() {
+            self.expire_held(key);
             return;
         }
         if self.book.of(&key).is_some_and(|contact| contact.rival.is_some()) {
@@ -228,11 +248,15 @@ impl Messenger {
                 break;
             }
             if message.committed && !message.ending {
-                if let (Some(wait_ms), None) = (look.deposit, message.direct_by_ms) {
+                if let (Some(wait_ms), None, None) = (look.deposit, message.direct_by_ms, look.link) {
                     message.direct_by_ms = Some(look.now_ms + wait_ms);
                 }
                 match need_of(message, look) {
                     Need::Nothing => {}
+                    Need::Send if look.deposit.is_none() && wants_deposit(message, look) => {
+                        // A link that failed lately may be dead: both ways at once.
+                        needs.extend([(message.row.seq, Need::Send), (message.row.seq, Need::Deposit)]);
+                    }
                     need => needs.push((message.row.seq, need)),
                 }
             }
@@ -245,6 +269,8 @@ impl Messenger {
         let linked = self.links.open_to(&key).is_some();
         let returned_ms = self.ways.get(&key).and_then(|way| way.returned_ms);
         let online = self.session.is_online();
+        // While no deposit has room, the answer to one of those that are out looks after the rest.
+        let full = self.depositing >= DEPOSITING_MAX;
         let mut next: Option<u64> = None;
         let mut by = |at_ms: u64| next = Some(next.map_or(at_ms, |next| next.min(at_ms)));
         for message in self.outbox.lane(&key).filter(|message| message.committed && !message.ending) {
@@ -253,13 +279,13 @@ impl Messenger {
             if message.row.reason.is_none() && age < UNDELIVERED_WARNING_MS {
                 by(now_ms + (UNDELIVERED_WARNING_MS - age));
             }
-            if message.deposit == Deposit::None && online {
+            if message.deposit == Deposit::None && online && !full {
                 by(message.retry_at_ms.max(message.direct_by_ms.unwrap_or(now_ms + HOUR_MS)));
             }
             if message.deposit == Deposit::Kept && linked && message.link.is_none() {
                 by(returned_ms.unwrap_or(now_ms) + OFFER_AGAIN_MS);
             }
-            if let Some(at_ms) = message.check_at_ms {
+            if let Some(at_ms) = message.check_at_ms.filter(|_| online && message.deposit == Deposit::Kept) {
                 by(at_ms);
             }
         }
@@ -313,6 +339,11 @@ impl Messenger {
     ) {
         let Some((key, seq)) = self.outbox.place(n) else { return };
         let Some(row) = self.outbox.at(&key, seq).map(|message| message.row.clone()) else { return };
+        if state == State::Cancelled
+            && let Some(command) = self.cancels.remove(&n)
+        {
+            self.reply(command, Ok(Box::new(crate::event::Answer::Cancelled { n })));
+        }
         self.tell_state(&row, state, via, reason, elapsed_ms);
         if !state.is_settled() {
             return;
@@ -322,8 +353,13 @@ impl Messenger {
             self.withdraw_due.push(self.place_of(&message.row));
         }
         let mut more_waits = false;
+        if message.link.is_some() {
+            let way = self.way(key);
+            way.flight_bytes = way.flight_bytes.saturating_sub(message.row.body.len());
+            more_waits = std::mem::take(&mut way.flight_full);
+        }
         if let Some(lane) = self.sent.get_mut(&key) {
-            more_waits = !lane.in_window(lane.last_seq());
+            more_waits |= !lane.in_window(lane.last_seq());
             lane.settle(seq);
         }
         if matches!(state, State::Expired | State::Cancelled) {
@@ -356,12 +392,13 @@ fn need_of(message: &Outgoing, look: &Look) -> Need {
     if look.link.is_some() && message.link != look.link && (message.deposit != Deposit::Kept || look.offer_kept) {
         return Need::Send;
     }
+    if wants_deposit(message, look) { Need::Deposit } else { Need::Nothing }
+}
+
+fn wants_deposit(message: &Outgoing, look: &Look) -> bool {
     let waited = match look.deposit {
         None => true,
         Some(_) => message.direct_by_ms.is_some_and(|by_ms| by_ms <= look.now_ms),
     };
-    if look.may_deposit && message.deposit == Deposit::None && waited && message.retry_at_ms <= look.now_ms {
-        return Need::Deposit;
-    }
-    Need::Nothing
+    look.may_deposit && message.deposit == Deposit::None && waited && message.retry_at_ms <= look.now_ms
 }

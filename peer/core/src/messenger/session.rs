@@ -11,10 +11,14 @@ use super::people::LookUp;
 use super::{Messenger, Then};
 use crate::command::{CommandError, ErrorCode};
 use crate::event::{DirectoryEnd, Event, Exit, Output};
+use crate::limits::PROBE_MS;
 use crate::outbox::Deposit;
 use crate::registration::Step;
 use crate::stored::{DirectoryRecord, StoreOp};
 use crate::timers::Timer;
+
+/// Withdrawals remembered while there is no session.
+const WITHDRAWN_MAX: usize = 10_000;
 
 impl Messenger {
     pub(super) fn connect(&mut self) {
@@ -110,7 +114,8 @@ impl Messenger {
         if self.session.step() == Step::Idle {
             return;
         }
-        let was_online = self.session.is_online();
+        let was_online = std::mem::take(&mut self.online_told);
+        self.probe_ms = None;
         let random = self.rng.next_u32();
         let delay_ms = self.session.down(random);
         self.timers.clear(Timer::KeepAlive);
@@ -144,7 +149,8 @@ impl Messenger {
         if self.session.step() == Step::Idle {
             return;
         }
-        if self.now.mono_ms >= self.session.heard_ms() + SESSION_DEAD_MS {
+        let silent = self.probe_ms.take().is_some_and(|probe_ms| self.session.heard_ms() < probe_ms);
+        if silent || self.now.mono_ms >= self.session.heard_ms() + SESSION_DEAD_MS {
             self.out.push_back(Output::DirectoryClose);
             self.directory_lost();
             return;
@@ -310,7 +316,8 @@ impl Messenger {
             self.online_request = None;
             self.session.go(Step::Online);
             self.prekey_confirmed();
-            if let Some(name) = self.my_name() {
+            if let Some(name) = self.my_name().filter(|_| !self.online_told) {
+                self.online_told = true;
                 self.tell(Event::Online(name));
             }
             self.watch_all();
@@ -342,8 +349,13 @@ impl Messenger {
     /// Takings and withdrawals of this turn. What cannot be said now is said by the mail coming again.
     pub(super) fn send_takes(&mut self) {
         if !self.session.is_logged_in() {
+            // What was taken comes again with the next login; what was withdrawn has to be said then.
             self.take_due.clear();
-            self.withdraw_due.clear();
+            self.withdraw_due.truncate(WITHDRAWN_MAX);
+            return;
+        }
+        if self.epoch_wanted.is_some() {
+            // Mail that is not taken stops coming, so that the store gets quiet enough for the new epoch.
             return;
         }
         while !self.take_due.is_empty() {
@@ -368,6 +380,8 @@ impl Messenger {
             self.session.go(Step::LoggedIn);
             self.come_online();
             self.send_directory(ToDirectory::Ping(wire::Ping {}));
+            self.probe_ms = Some(self.now.mono_ms);
+            self.timers.set(Timer::KeepAlive, self.now.mono_ms + PROBE_MS);
         }
         let keys: Vec<PublicKey> = self.ways.keys().copied().collect();
         for key in keys {
