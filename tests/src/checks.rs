@@ -77,7 +77,12 @@ pub fn assert_output(peer: &Peer, name: &str, wanted: &[String]) {
         let (id, words) = (text(&line.json, "id"), text(&line.json, "text"));
         let at = *place.get(&words).unwrap_or_else(|| panic!("nobody sent {words:?}"));
         if let Some((run, before)) = last {
-            assert!(run != line.run || before < at, "{words:?} came out twice or out of order in run {run}");
+            assert!(
+                run != line.run || before < at,
+                "{words:?} came out twice or out of order in run {run}, after {:?}: {}",
+                wanted[before],
+                line.text
+            );
         }
         last = Some((line.run, at));
         let known = of_id.entry(id).or_insert_with(|| (line.json["n"].clone(), words.clone()));
