@@ -6,10 +6,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use common::wire::Frame;
+use directory_core::limits::HANDED_OUT_MAX_BYTES;
 
 /// Most bytes that wait for one session behind those being written. Beyond it [`Link::push`] says so, and the loop
 /// closes the session: its messages stay kept.
 pub const SEND_QUEUE_MAX_BYTES: usize = 256 * 1024;
+
+const _: () = assert!(SEND_QUEUE_MAX_BYTES >= HANDED_OUT_MAX_BYTES);
 
 /// How a connection is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,11 +1,48 @@
 //! The limits that the directory alone decides by, with their units and defaults for a 2-core machine with a small
 //! disk. Not here: what both roles share (`common::limits`), and sockets, handshakes and queues, which are the program's.
 
-use common::limits::{DAY_MS, ITEM_LIFETIME_MS};
+use common::limits::{CANDIDATES_MAX, DAY_MS, ITEM_LIFETIME_MS, SEALED_MAX_BYTES, WATCH_MAX};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
+
+/// Items handed out in one session and not taken yet, by default.
+pub const WINDOW_ITEMS: usize = 128;
+/// Sealed bytes of these.
+pub const WINDOW_BYTES: usize = 72 * 1024;
+/// Slots handed out in one session and not taken yet, by default.
+pub const WINDOW_SLOTS: usize = 32;
+/// Sealed bytes of these.
+pub const WINDOW_SLOT_BYTES: usize = 24 * 1024;
+/// Store operations of one session in flight, by default.
+pub const IN_FLIGHT: usize = 256;
+
+/// Most bytes of an item's frame beside what is sealed.
+const ITEM_HEAD_MAX_BYTES: usize = 96;
+/// Most bytes of a slot's frame beside what is sealed.
+const SLOT_HEAD_MAX_BYTES: usize = 64;
+/// Most bytes of a presence frame: head, key, standing, time, addresses.
+const PRESENCE_MAX_BYTES: usize = 6 + 32 + 1 + 9 + 1 + CANDIDATES_MAX * 20;
+/// Most bytes of the answer to one deposit.
+const ANSWER_MAX_BYTES: usize = 68;
+
+/// Most bytes that one session may be given before it reads anything, all at once: what waits for its owner, the
+/// presence of everybody watched, the answers to its deposits, a few small frames. A send queue that holds them never
+/// cuts off a peer for being slow to read what it needs.
+pub const HANDED_OUT_MAX_BYTES: usize = WINDOW_ITEMS * ITEM_HEAD_MAX_BYTES
+    + WINDOW_BYTES
+    + WINDOW_SLOTS * SLOT_HEAD_MAX_BYTES
+    + WINDOW_SLOT_BYTES
+    + WATCH_MAX * PRESENCE_MAX_BYTES
+    + (IN_FLIGHT + 1) * ANSWER_MAX_BYTES
+    + 1024;
+
+const _: () = {
+    // A page is read when half of a window is free, and holds one item whatever its size.
+    assert!(WINDOW_BYTES / 2 >= SEALED_MAX_BYTES);
+    assert!(WINDOW_SLOT_BYTES >= SEALED_MAX_BYTES);
+};
 
 /// What one deposit may take, checked by the store in the transaction that keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,15 +170,15 @@ impl Default for Limits {
             backlog_frames: 4_096,
             requests: Rate { burst: 500, every_ms: 20 },
             abuse_ms: 30_000,
-            in_flight: 256,
+            in_flight: IN_FLIGHT,
             registrations: Rate { burst: 30, every_ms: 20_000 },
             registration_addresses: 10_000,
-            watches: 1_000,
+            watches: WATCH_MAX,
             notices: Rate { burst: 3, every_ms: 5_000 },
-            window_items: 256,
-            window_bytes: 192 * 1024,
-            window_slots: 64,
-            window_slot_bytes: 64 * 1024,
+            window_items: WINDOW_ITEMS,
+            window_bytes: WINDOW_BYTES,
+            window_slots: WINDOW_SLOTS,
+            window_slot_bytes: WINDOW_SLOT_BYTES,
             accepted: 10_000,
             mailbox: MailboxLimits::default(),
             slots: SlotLimits::default(),
