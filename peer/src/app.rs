@@ -85,6 +85,7 @@ fn setup(settings: &Settings, data_dir: &DataDir) -> Setup {
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     Setup {
         json: settings.json,
+        terminal: on_terminal,
         colour: on_terminal && !settings.json && !settings.no_color && !no_colour,
         prompt: prompts.then(|| history_in(data_dir.path())),
     }

@@ -14,7 +14,7 @@ pub mod words;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -22,10 +22,11 @@ use peer_core::event::Event;
 use tokio::sync::oneshot;
 
 use crate::driver::api::{Attached, FrontInput, Handle};
+use crate::terminal;
 use desk::Desk;
 use line::{Printer, Reader};
 use render::Render;
-use screen::{Form, Line};
+use screen::{Bell, Form, Line, NOTHING, RING};
 
 /// Events that are put out before the loop is told so.
 const BATCH_MAX: usize = 64;
@@ -37,6 +38,8 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub struct Setup {
     /// One JSON object a line.
     pub json: bool,
+    /// Standard output is a terminal.
+    pub terminal: bool,
     /// Colours, when not JSON.
     pub colour: bool,
     /// A prompt, with the history in this file; none: plain lines.
@@ -62,10 +65,9 @@ pub fn start(handle: Handle, attached: Attached, setup: Setup) -> io::Result<Fro
     let prompt = setup.prompt.clone();
     let writing = std::thread::Builder::new().name("front-out".to_owned());
     writing.spawn(move || {
-        let sink = printer.recv().ok().flatten().map_or_else(|| Sink::Stdout(io::stdout()), Sink::Prompt);
-        let form = Form { colour: setup.colour, columns: None };
+        let sink = printer.recv().ok().flatten().map_or(Sink::Stdout, Sink::Prompt);
         let render = (!setup.json).then(|| Render::new(TimeZone::system()));
-        let mut writer = Writer { desk, handle, sink, form, render, open: true };
+        let mut writer = Writer { desk, handle, sink, setup, bell: Bell::default(), render, open: true };
         writer.run(events);
         drop(put_out);
         // Nobody waits when the program is already leaving.
@@ -91,7 +93,7 @@ impl Front {
 }
 
 enum Sink {
-    Stdout(io::Stdout),
+    Stdout,
     Prompt(Printer),
 }
 
@@ -100,7 +102,8 @@ struct Writer {
     desk: Arc<Desk>,
     handle: Handle,
     sink: Sink,
-    form: Form,
+    setup: Setup,
+    bell: Bell,
     render: Option<Render>,
     open: bool,
 }
@@ -156,6 +159,9 @@ impl Writer {
             }
             (Some(render), event) => {
                 let lines = render.event(event, now_ms);
+                if matches!(event, Event::Message(view) if view.urgent) {
+                    self.ring();
+                }
                 self.lines(&lines);
             }
             (None, Event::Answer { answer, .. }) => {
@@ -178,19 +184,42 @@ impl Writer {
     }
 
     fn lines(&mut self, lines: &[Line]) {
-        let form = Form { columns: self.desk.columns(), ..self.form };
+        // Asked anew each time: the window may have another size by now.
+        let columns = if self.setup.terminal { terminal::columns() } else { None };
+        let form = Form { colour: self.setup.colour, columns };
         self.text(lines.iter().map(|line| line.written(form)).collect());
     }
 
-    fn text(&mut self, text: String) {
-        if text.is_empty() || !self.open {
-            return;
+    fn ring(&mut self) {
+        if self.setup.terminal && self.bell.may_ring(Instant::now()) {
+            self.raw(RING);
         }
-        let written = match &mut self.sink {
-            Sink::Stdout(out) => out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok(),
-            Sink::Prompt(printer) => printer.print(text).is_ok(),
-        };
-        if !written {
+    }
+
+    fn text(&mut self, text: String) {
+        if !text.is_empty() && self.open && !self.print(&text) {
+            self.raw(&text);
+        }
+    }
+
+    /// Above the line that is being typed. False when there is no prompt, or not any more: then it was not printed.
+    fn print(&mut self, text: &str) -> bool {
+        let Sink::Prompt(printer) = &mut self.sink else { return false };
+        // The printer only queues, one text at most: when it has room for another, this one stands on the screen. When
+        // the prompt ends first, it says so.
+        let printed = printer.print(text.to_owned()).and_then(|()| printer.print(NOTHING.to_owned())).is_ok();
+        if !printed {
+            self.sink = Sink::Stdout;
+        }
+        printed
+    }
+
+    /// As it is, whether or not there is a prompt.
+    fn raw(&mut self, text: &str) {
+        let mut out = io::stdout().lock();
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        drop(out);
+        if written.is_err() {
             self.close();
         }
     }

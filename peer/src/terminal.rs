@@ -1,8 +1,19 @@
-//! The terminal's settings: remembered at the start, put back at the end, also when the prompt is still reading.
+//! The terminal's width, and its settings: remembered at the start, put back at the end, also when the prompt is still
+//! reading. Not here: what is written on it.
 
 use std::io::{self, Write};
 
 use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
+
+/// Columns that are assumed of a terminal that does not know its size.
+const COLUMNS: usize = 80;
+
+/// Columns of the terminal on standard output, now; none when it is no terminal.
+#[must_use]
+pub fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(if size.ws_col == 0 { COLUMNS } else { usize::from(size.ws_col) })
+}
 
 /// How the terminal was set, if there is one.
 pub struct Terminal(Option<Termios>);

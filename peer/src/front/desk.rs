@@ -1,8 +1,7 @@
 //! What the two threads of a front end share: the grammar's state, the lines that wait for an answer, the names that are
-//! known for completion, the width of the screen. No input or output.
+//! known for completion. No input or output.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,7 +24,6 @@ pub struct Desk {
     asked: Mutex<BTreeMap<u64, Asked>>,
     answered: Condvar,
     names: Mutex<BTreeSet<String>>,
-    columns: AtomicUsize,
 }
 
 /// Names remembered for completion.
@@ -90,17 +88,6 @@ impl Desk {
     pub fn names(&self, beginning: &str) -> Vec<String> {
         let beginning = beginning.to_lowercase();
         held(&self.names).iter().filter(|name| name.to_lowercase().starts_with(&beginning)).cloned().collect()
-    }
-
-    /// Sets the width of the screen; 0: unknown.
-    pub fn set_columns(&self, columns: usize) {
-        self.columns.store(columns, Ordering::Relaxed);
-    }
-
-    /// The width of the screen, if it is known.
-    #[must_use]
-    pub fn columns(&self) -> Option<usize> {
-        Some(self.columns.load(Ordering::Relaxed)).filter(|columns| *columns > 0)
     }
 
     /// What stands before the cursor.

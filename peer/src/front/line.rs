@@ -61,7 +61,6 @@ impl Reader {
             let _ = printers.send(None);
             return self.pipe(io::stdin().lock());
         };
-        self.desk.set_columns(editor.dimensions().map_or(0, |(columns, _)| usize::from(columns)));
         let printer = editor.create_external_printer().ok().map(|printer| Box::new(printer) as Printer);
         let _ = printers.send(printer);
         self.edit(&mut editor, history);
@@ -70,7 +69,6 @@ impl Reader {
     fn edit(&mut self, editor: &mut Editor<Completion, FileHistory>, history: &Path) {
         let mut interrupted = false;
         loop {
-            self.desk.set_columns(editor.dimensions().map_or(0, |(columns, _)| usize::from(columns)));
             match editor.readline(&self.desk.prompt()) {
                 Ok(line) => {
                     interrupted = false;

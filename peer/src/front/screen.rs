@@ -2,6 +2,7 @@
 //! file that writes escape codes, and never around anything but its own choice of colour.
 
 use std::fmt::Write as _;
+use std::time::{Duration, Instant};
 
 use super::safe_text::SafeText;
 
@@ -44,8 +45,31 @@ pub struct Form {
     pub columns: Option<usize>,
 }
 
-/// A text needs so many columns beside its gutter to be broken into rows.
+/// A text needs so many columns beside its gutter; on a narrower screen the gutter gets a row of its own.
 const ROW_MIN: usize = 12;
+/// The gutter of the text's rows there.
+const BAR: &str = "| ";
+/// Rings, see [`Bell`].
+pub const RING: &str = "\u{7}";
+/// A row up, and down again: on the screen nothing happens.
+pub const NOTHING: &str = "\u{1b}[A\n";
+/// The bell rings at most once in this time.
+const BELL_EVERY: Duration = Duration::from_secs(5);
+
+/// When the bell rang last: nobody else can make it ring all the time.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Bell(Option<Instant>);
+
+impl Bell {
+    /// Whether it may ring at `now`; then it does.
+    pub fn may_ring(&mut self, now: Instant) -> bool {
+        let may = self.0.is_none_or(|last| now.saturating_duration_since(last) >= BELL_EVERY);
+        if may {
+            self.0 = Some(now);
+        }
+        may
+    }
+}
 
 impl Line {
     /// A line of the program's own.
@@ -63,23 +87,26 @@ impl Line {
     /// The line as it is written, with its line ends.
     #[must_use]
     pub fn written(&self, form: Form) -> String {
-        let rows = self.rows(form.columns);
-        let last = rows.len().saturating_sub(1);
         let mut out = String::new();
+        let gutter = self.head.width().max(self.again.width());
+        let (bar, nothing) = (SafeText::line(BAR), SafeText::default());
+        let (mut head, mut again) = (&self.head, &self.again);
+        let rows = match form.columns {
+            None => vec![self.text.clone()],
+            Some(columns) if columns >= gutter + ROW_MIN => self.text.rows(columns - gutter),
+            Some(columns) => {
+                self.write_row(&mut out, form, head, &nothing, &nothing);
+                (head, again) = (&bar, &bar);
+                self.text.rows(columns.saturating_sub(bar.width()).max(1))
+            }
+        };
+        let last = rows.len().saturating_sub(1);
         for (place, row) in rows.iter().enumerate() {
-            let head = if place == 0 { &self.head } else { &self.again };
-            let tail = if place == last { &self.tail } else { &SafeText::default() };
-            self.write_row(&mut out, form, head, row, tail);
+            let gutter = std::mem::replace(&mut head, again);
+            let tail = if place == last { &self.tail } else { &nothing };
+            self.write_row(&mut out, form, gutter, row, tail);
         }
         out
-    }
-
-    fn rows(&self, columns: Option<usize>) -> Vec<SafeText> {
-        let gutter = self.head.width().max(self.again.width());
-        match columns {
-            Some(columns) if columns >= gutter + ROW_MIN => self.text.rows(columns - gutter),
-            _ => vec![self.text.clone()],
-        }
     }
 
     fn write_row(&self, out: &mut String, form: Form, head: &SafeText, text: &SafeText, tail: &SafeText) {
@@ -120,6 +147,22 @@ mod tests {
             message("0123456789abcde[99] carol: hi").written(form),
             "[1] bob: 0123456789abcde\n    bob: [99] carol: hi\n"
         );
+    }
+
+    #[test]
+    fn on_a_screen_too_narrow_for_the_gutter_every_row_still_has_one() {
+        let form = Form { colour: false, columns: Some(12) };
+        assert_eq!(
+            message("0123456789[99] carol: hi").written(form),
+            "[1] bob: \n| 0123456789\n| [99] carol\n| : hi\n"
+        );
+    }
+
+    #[test]
+    fn the_bell_rings_at_most_once_in_its_time() {
+        let (mut bell, start) = (Bell::default(), Instant::now());
+        let rings = [0, 1_000, 4_999, 5_000, 9_999].map(|ms| bell.may_ring(start + Duration::from_millis(ms)));
+        assert_eq!(rings, [true, false, false, true, false]);
     }
 
     #[test]
