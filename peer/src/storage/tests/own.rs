@@ -35,7 +35,7 @@ fn the_same_idempotency_key_queues_once() {
     assert_eq!((before.n, before.id, before.sender), (n, id(1), ME));
     assert_eq!((before.state, before.via, before.elapsed_ms), (Some((State::Kept, None)), Some(Via::Directory), 500));
     assert_eq!(history(&mut store, BOB, None, 10).len(), 1);
-    assert_eq!(load(&mut store).last_seqs, [(BOB, 1)]);
+    assert_eq!(load(&mut store).last_seqs, [(BOB, 2)], "the seq is given to nothing, and never again");
 }
 
 #[test]
