@@ -297,6 +297,7 @@ impl Messenger {
         self.set_binding(None);
         self.config.name = None;
         self.session.go(Step::LoggedIn);
+        self.online_told = false;
         self.tell(Event::Deregistered(name.clone()));
         self.finish(source, Ok(Box::new(Answer::Deregistered(name))));
     }

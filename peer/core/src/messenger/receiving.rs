@@ -261,9 +261,8 @@ impl Messenger {
             return;
         }
         let Some(lane) = self.received.get(&sender) else { return };
-        let is_whole = |id: &MessageId| {
-            settled.contains(id) || lane.seq_of(id).is_some_and(|seq| lane.is_whole_below(seq))
-        };
+        let is_whole =
+            |id: &MessageId| settled.contains(id) || lane.seq_of(id).is_some_and(|seq| lane.is_whole_below(seq));
         let shown = self.inbox.recheck(sender, is_whole);
         self.show(shown);
         if self.inbox.patience_ends_ms(sender).is_none() {

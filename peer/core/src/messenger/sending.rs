@@ -69,7 +69,8 @@ impl Messenger {
                 let answer = crate::event::Answer::Sent { id: row.id, n, to, before: None };
                 self.reply(command, Ok(Box::new(answer)));
                 self.tell_state(&row, State::Queued, None, None, 0);
-                match self.successors.get(&recipient).copied() {
+                let nameless = self.book.name_of(&recipient).is_none();
+                match self.successors.get(&recipient).copied().filter(|_| nameless) {
                     Some(successor) => self.readdress(recipient, successor),
                     None => self.offer(recipient, seq),
                 }
