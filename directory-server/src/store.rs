@@ -18,6 +18,7 @@ use thiserror::Error;
 
 mod accounts;
 mod expiry;
+mod lanes;
 mod ledger;
 mod mail;
 mod pages;
@@ -238,7 +239,7 @@ impl Store {
             SCHEMA_VERSION => {}
             0 => {
                 transaction.execute_batch(include_str!("store/schema.sql"))?;
-                transaction.execute("INSERT INTO head VALUES (1, ?1, 0, 0, 0, 0, 0)", [store_id])?;
+                transaction.execute("INSERT INTO head VALUES (1, ?1, 0, 0, 0, 0, 0, 0, 0)", [store_id])?;
                 transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
                 transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
             }
@@ -297,7 +298,9 @@ fn require(
 fn answer(ledger: &mut Ledger<'_>, op: StoreOp) -> Result<StoreResult, StoreError> {
     match op {
         StoreOp::LoadAccount { key } => accounts::load(ledger, &key),
-        StoreOp::OfferToken { key, token, proven } => accounts::offer_token(ledger, &key, token, proven),
+        StoreOp::OfferToken { key, token, proven, now_ms } => {
+            accounts::offer_token(ledger, &key, token, proven, now_ms)
+        }
         StoreOp::ConfirmToken { key, token, epoch, now_ms } => {
             accounts::confirm_token(ledger, &key, token, epoch, now_ms)
         }
@@ -327,8 +330,6 @@ fn answer(ledger: &mut Ledger<'_>, op: StoreOp) -> Result<StoreResult, StoreErro
             slots::page(ledger, &recipient, after_serial, limit_slots, limit_bytes)
         }
         StoreOp::Accept { key, keys, limit } => slots::accept(ledger, &key, &keys, limit),
-        StoreOp::Expire { items_before_ms, tombstones_before_ms, now_ms, limit } => {
-            expiry::expire(ledger, items_before_ms, tombstones_before_ms, now_ms, limit)
-        }
+        StoreOp::Expire(op) => expiry::expire(ledger, &op),
     }
 }

@@ -12,7 +12,7 @@ use common::wire::directory::{
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
-use crate::event::{Input, Now, Output, SessionId, StoreHead, StoreOp, Ticket};
+use crate::event::{ExpireOp, Input, Now, Output, SessionId, StoreHead, StoreOp, Ticket};
 use crate::limits::Limits;
 use crate::mailbox::{Mailboxes, Want};
 use crate::presence::{Fanout, Presence};
@@ -223,7 +223,8 @@ impl Directory {
                 Step::End(session, farewell) => self.end(session, farewell, now),
                 Step::Load(session, key) => self.ask(Some(session), Asked::Load, StoreOp::LoadAccount { key }),
                 Step::Offer { session, key, token, proven } => {
-                    self.ask(Some(session), Asked::Offer, StoreOp::OfferToken { key, token, proven });
+                    let op = StoreOp::OfferToken { key, token, proven, now_ms: now.wall_ms };
+                    self.ask(Some(session), Asked::Offer, op);
                 }
                 Step::Confirm { session, key, token, epoch } => {
                     let op = StoreOp::ConfirmToken { key, token, epoch, now_ms: now.wall_ms };
@@ -260,13 +261,14 @@ impl Directory {
 
     fn expire(&mut self, now: Now) {
         let before = |age_ms: u64| now.wall_ms.saturating_sub_unsigned(age_ms);
-        let op = StoreOp::Expire {
+        let op = ExpireOp {
             items_before_ms: before(self.limits.item_lifetime_ms),
             tombstones_before_ms: before(self.limits.tombstone_lifetime_ms),
+            accounts_before_ms: before(self.limits.nameless_lifetime_ms),
             now_ms: now.wall_ms,
             limit: self.limits.expire_page,
         };
-        self.ask(None, Asked::Expire, op);
+        self.ask(None, Asked::Expire, StoreOp::Expire(op));
     }
 
     fn watch_deadline(&mut self, session: SessionId) {

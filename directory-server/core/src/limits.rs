@@ -84,11 +84,13 @@ pub struct SlotLimits {
     pub slots: u64,
     /// Of these, from submitters the recipient has not accepted.
     pub stranger_slots: u64,
+    /// Sealed bytes of all slots in the store.
+    pub slot_bytes_all: u64,
 }
 
 impl Default for SlotLimits {
     fn default() -> Self {
-        Self { slots: 10_000, stranger_slots: 1_000 }
+        Self { slots: 10_000, stranger_slots: 1_000, slot_bytes_all: GIB }
     }
 }
 
@@ -144,7 +146,10 @@ pub struct Limits {
     pub slots: SlotLimits,
     /// Items live so many milliseconds.
     pub item_lifetime_ms: u64,
-    /// What became of an item is remembered for so many milliseconds after it went unread.
+    /// A key without a name that has nothing here is forgotten so many milliseconds after its last login.
+    pub nameless_lifetime_ms: u64,
+    /// What became of an item is remembered for so many milliseconds after it went unread, and an empty lane after its
+    /// last deposit.
     pub tombstone_lifetime_ms: u64,
     /// Milliseconds between two looks for what has expired.
     pub expire_every_ms: u64,
@@ -183,6 +188,7 @@ impl Default for Limits {
             mailbox: MailboxLimits::default(),
             slots: SlotLimits::default(),
             item_lifetime_ms: ITEM_LIFETIME_MS,
+            nameless_lifetime_ms: ITEM_LIFETIME_MS,
             tombstone_lifetime_ms: 70 * DAY_MS,
             expire_every_ms: 60_000,
             expire_page: 500,

@@ -40,11 +40,18 @@ pub(super) fn load(ledger: &Ledger<'_>, key: &PublicKey) -> Answer {
     Ok(StoreResult::Account(Box::new(Account { binding, epoch, confirmed, offered })))
 }
 
-pub(super) fn offer_token(ledger: &mut Ledger<'_>, key: &PublicKey, token: Token, proven: Option<Token>) -> Answer {
+pub(super) fn offer_token(
+    ledger: &mut Ledger<'_>,
+    key: &PublicKey,
+    token: Token,
+    proven: Option<Token>,
+    now_ms: i64,
+) -> Answer {
+    let touched_ms = ledger.stamp(now_ms);
     let known = ledger.known_or_new(key)?;
-    let sql = "UPDATE accounts SET confirmed = CASE WHEN offered = ?3 THEN offered ELSE confirmed END, offered = ?2
-               WHERE account = ?1";
-    ledger.db().prepare_cached(sql)?.execute(params![known.account, token, proven])?;
+    let sql = "UPDATE accounts SET confirmed = CASE WHEN offered = ?3 THEN offered ELSE confirmed END, offered = ?2,
+               touched_ms = ?4 WHERE account = ?1";
+    ledger.db().prepare_cached(sql)?.execute(params![known.account, token, proven, touched_ms])?;
     Ok(StoreResult::Done)
 }
 
@@ -91,9 +98,9 @@ pub(super) fn register(
 }
 
 pub(super) fn deregister(ledger: &mut Ledger<'_>, key: &PublicKey) -> Answer {
-    let sql = "UPDATE accounts SET folded = NULL, name = NULL, binding = NULL, candidates = NULL
+    let sql = "UPDATE accounts SET folded = NULL, name = NULL, binding = NULL, candidates = NULL, touched_ms = ?2
                WHERE key = ?1 AND folded IS NOT NULL";
-    let changed = ledger.db().prepare_cached(sql)?.execute([&key.0[..]])?;
+    let changed = ledger.db().prepare_cached(sql)?.execute(params![&key.0[..], ledger.head().newest_ms])?;
     ledger.forget(key);
     Ok(if changed == 0 { StoreResult::Refused(Refusal::NotRegistered) } else { StoreResult::Done })
 }
@@ -122,7 +129,9 @@ pub(super) fn went_offline(ledger: &Ledger<'_>, key: &PublicKey, now_ms: i64) ->
 }
 
 pub(super) fn put_prekey(ledger: &mut Ledger<'_>, key: &PublicKey, prekey: &CheckedPrekey) -> Answer {
-    let known = ledger.known_or_new(key)?;
+    let Some(known) = ledger.known(key)?.filter(|known| known.registered) else {
+        return Ok(StoreResult::Refused(Refusal::NotRegistered));
+    };
     keep_prekey(ledger, key, known.account, prekey)?;
     Ok(StoreResult::Done)
 }

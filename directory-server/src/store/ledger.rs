@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use common::identity::PublicKey;
+use common::limits::DAY_MS;
 use common::message::EpochId;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -32,6 +33,8 @@ pub(super) struct Tally {
     pub slots: u64,
     pub stranger_slots: u64,
     pub accepted: u64,
+    pub accepted_by: u64,
+    pub sent_slots: u64,
 }
 
 /// Counts of what one submitter has in one mailbox.
@@ -47,6 +50,7 @@ pub(super) struct Pair {
 pub(super) struct Lane {
     pub lane: i64,
     pub top: i64,
+    pub used_ms: i64,
 }
 
 /// The row of the store itself.
@@ -58,6 +62,8 @@ pub(super) struct Head {
     pub binding_serial: u64,
     pub slot_serial: i64,
     pub stranger_bytes: u64,
+    pub slot_bytes: u64,
+    pub newest_ms: i64,
 }
 
 /// Whose item it is, and what it counts for.
@@ -115,6 +121,15 @@ impl<'db> Ledger<'db> {
         self.head.change()
     }
 
+    /// The time to write now, when the clock says `now_ms`: never before a time that was written already. So what is
+    /// kept while the clock of a machine stands at its beginning is not taken for old once the clock is set.
+    pub fn stamp(&mut self, now_ms: i64) -> i64 {
+        if now_ms > self.head.value.newest_ms {
+            self.change_head().newest_ms = now_ms;
+        }
+        self.head.value.newest_ms
+    }
+
     /// The account of a key, if there is one.
     pub fn known(&mut self, key: &PublicKey) -> Result<Option<Known>> {
         if let Some(known) = self.known.get(key) {
@@ -138,7 +153,8 @@ impl<'db> Ledger<'db> {
         if let Some(known) = self.known(key)? {
             return Ok(known);
         }
-        self.db.prepare_cached("INSERT INTO accounts (key) VALUES (?1)")?.execute([&key.0[..]])?;
+        let sql = "INSERT INTO accounts (key, touched_ms) VALUES (?1, ?2)";
+        self.db.prepare_cached(sql)?.execute(params![&key.0[..], self.head.value.newest_ms])?;
         let known = Known { account: self.db.last_insert_rowid(), registered: false, prekey: false };
         self.known.insert(*key, Some(known));
         Ok(known)
@@ -147,6 +163,17 @@ impl<'db> Ledger<'db> {
     /// To be called after an account's name or prekey was written.
     pub fn forget(&mut self, key: &PublicKey) {
         self.known.remove(key);
+    }
+
+    /// To be called after an account was deleted.
+    pub fn forget_account(&mut self, key: &PublicKey, account: i64) {
+        self.known.remove(key);
+        self.tallies.remove(&account);
+    }
+
+    /// To be called after lanes were deleted.
+    pub fn forget_lanes(&mut self, gone: &[i64]) {
+        self.lanes.retain(|_, lane| !lane.as_ref().is_some_and(|lane| gone.contains(&lane.value.lane)));
     }
 
     fn tally_cached(&mut self, account: i64) -> Result<&mut Cached<Tally>> {
@@ -183,12 +210,12 @@ impl<'db> Ledger<'db> {
     pub fn lane(&mut self, submitter: i64, recipient: i64, epoch: &EpochId) -> Result<Option<Lane>> {
         let at = (submitter, recipient, *epoch);
         if let Entry::Vacant(entry) = self.lanes.entry(at) {
-            let sql = "SELECT lane, top FROM lanes WHERE submitter = ?1 AND recipient = ?2 AND epoch = ?3";
+            let sql = "SELECT lane, top, used_ms FROM lanes WHERE submitter = ?1 AND recipient = ?2 AND epoch = ?3";
             let lane = self
                 .db
                 .prepare_cached(sql)?
                 .query_row(params![submitter, recipient, &epoch.0[..]], |row| {
-                    Ok(Lane { lane: row.get(0)?, top: row.get(1)? })
+                    Ok(Lane { lane: row.get(0)?, top: row.get(1)?, used_ms: row.get(2)? })
                 })
                 .optional()?;
             entry.insert(lane.map(Cached::clean));
@@ -197,17 +224,26 @@ impl<'db> Ledger<'db> {
     }
 
     /// Raises a lane's highest seq to `seq` at least, and makes the lane if there is none. Its number.
-    pub fn raise_lane(&mut self, submitter: i64, recipient: i64, epoch: &EpochId, seq: i64) -> Result<i64> {
+    pub fn raise_lane(
+        &mut self,
+        submitter: i64,
+        recipient: i64,
+        epoch: &EpochId,
+        seq: i64,
+        now_ms: i64,
+    ) -> Result<i64> {
+        // Days are fine enough to tell what is forgotten, and spare an index entry for each deposit.
+        let used_ms = now_ms - now_ms.rem_euclid(DAY_MS as i64);
         let at = (submitter, recipient, *epoch);
         let Some(lane) = self.lane(submitter, recipient, epoch)? else {
-            let sql = "INSERT INTO lanes (submitter, recipient, epoch, top) VALUES (?1, ?2, ?3, ?4)";
-            self.db.prepare_cached(sql)?.execute(params![submitter, recipient, &epoch.0[..], seq])?;
-            let lane = Lane { lane: self.db.last_insert_rowid(), top: seq };
+            let sql = "INSERT INTO lanes (submitter, recipient, epoch, top, used_ms) VALUES (?1, ?2, ?3, ?4, ?5)";
+            self.db.prepare_cached(sql)?.execute(params![submitter, recipient, &epoch.0[..], seq, used_ms])?;
+            let lane = Lane { lane: self.db.last_insert_rowid(), top: seq, used_ms };
             self.lanes.insert(at, Some(Cached::clean(lane)));
             return Ok(lane.lane);
         };
         if seq > lane.top {
-            self.lanes.insert(at, Some(Cached { value: Lane { top: seq, ..lane }, dirty: true }));
+            self.lanes.insert(at, Some(Cached { value: Lane { top: seq, used_ms, ..lane }, dirty: true }));
         }
         Ok(lane.lane)
     }
@@ -270,9 +306,9 @@ impl<'db> Ledger<'db> {
         for ((recipient, submitter), pair) in self.pairs.iter().filter(|(_, pair)| pair.dirty) {
             pair.value.save(self.db, *recipient, *submitter)?;
         }
-        let mut raise = self.db.prepare_cached("UPDATE lanes SET top = ?2 WHERE lane = ?1")?;
+        let mut raise = self.db.prepare_cached("UPDATE lanes SET top = ?2, used_ms = ?3 WHERE lane = ?1")?;
         for lane in self.lanes.values().flatten().filter(|lane| lane.dirty) {
-            raise.execute([lane.value.lane, lane.value.top])?;
+            raise.execute([lane.value.lane, lane.value.top, lane.value.used_ms])?;
         }
         if self.head.dirty { self.head.value.save(self.db) } else { Ok(()) }
     }
@@ -286,7 +322,8 @@ pub(super) fn less(count: &mut u64, by: u64) -> Result<()> {
 
 impl Head {
     pub fn load(db: &Connection) -> Result<Self> {
-        let sql = "SELECT store_id, commits, item, binding_serial, slot_serial, stranger_bytes FROM head";
+        let sql = "SELECT store_id, commits, item, binding_serial, slot_serial, stranger_bytes, slot_bytes, newest_ms
+                   FROM head";
         Ok(db.prepare_cached(sql)?.query_row([], |row| {
             Ok(Self {
                 store_id: row.get(0)?,
@@ -295,18 +332,23 @@ impl Head {
                 binding_serial: count(row, 3)?,
                 slot_serial: row.get(4)?,
                 stranger_bytes: count(row, 5)?,
+                slot_bytes: count(row, 6)?,
+                newest_ms: row.get(7)?,
             })
         })?)
     }
 
     fn save(&self, db: &Connection) -> Result<()> {
-        let sql = "UPDATE head SET commits = ?1, item = ?2, binding_serial = ?3, slot_serial = ?4, stranger_bytes = ?5";
+        let sql = "UPDATE head SET commits = ?1, item = ?2, binding_serial = ?3, slot_serial = ?4, stranger_bytes = ?5,
+                   slot_bytes = ?6, newest_ms = ?7";
         db.prepare_cached(sql)?.execute(params![
             self.commits as i64,
             self.item,
             self.binding_serial as i64,
             self.slot_serial,
-            self.stranger_bytes as i64
+            self.stranger_bytes as i64,
+            self.slot_bytes as i64,
+            self.newest_ms
         ])?;
         Ok(())
     }
@@ -314,8 +356,8 @@ impl Head {
 
 impl Tally {
     pub fn load(db: &Connection, account: i64) -> Result<Self> {
-        let sql = "SELECT items, bytes, human, stranger_items, sent_items, sent_bytes, slots, stranger_slots, accepted
-                   FROM tallies WHERE account = ?1";
+        let sql = "SELECT items, bytes, human, stranger_items, sent_items, sent_bytes, slots, stranger_slots, accepted,
+                   accepted_by, sent_slots FROM tallies WHERE account = ?1";
         let read = |row: &Row<'_>| {
             Ok(Self {
                 items: count(row, 0)?,
@@ -327,6 +369,8 @@ impl Tally {
                 slots: count(row, 6)?,
                 stranger_slots: count(row, 7)?,
                 accepted: count(row, 8)?,
+                accepted_by: count(row, 9)?,
+                sent_slots: count(row, 10)?,
             })
         };
         Ok(db.prepare_cached(sql)?.query_row([account], read).optional()?.unwrap_or_default())
@@ -343,9 +387,11 @@ impl Tally {
             self.slots,
             self.stranger_slots,
             self.accepted,
+            self.accepted_by,
+            self.sent_slots,
         ];
         let row = std::iter::once(account).chain(counts.into_iter().map(|count| count as i64));
-        db.prepare_cached("REPLACE INTO tallies VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?
+        db.prepare_cached("REPLACE INTO tallies VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")?
             .execute(rusqlite::params_from_iter(row))?;
         Ok(())
     }

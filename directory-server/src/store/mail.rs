@@ -1,6 +1,7 @@
 //! Items: keeping, withdrawing, taking, and what became of them. The order in which they are handed out is elsewhere.
 
 use common::identity::PublicKey;
+use common::limits::LANE_WINDOW;
 use common::message::EpochId;
 use common::record::PrekeyRecord;
 use common::wire::codec;
@@ -9,8 +10,8 @@ use directory_core::StoreResult;
 use directory_core::event::{DepositOp, Origin};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::StoreError;
 use super::ledger::{Known, Lane, Ledger, Weight};
+use super::{StoreError, lanes};
 
 type Answer = Result<StoreResult, StoreError>;
 
@@ -64,15 +65,24 @@ impl Kept {
         ledger.count_out(&self.weight)
     }
 
-    /// Leaves word of what became of the item.
+    /// Leaves word of what became of the item. No more of it is kept than the newest seqs of a lane that may be on
+    /// their way at once: who is below them has settled it, or asks and deposits again.
     pub fn bury(&self, db: &Connection, fate: i64, now_ms: i64) -> Result<(), StoreError> {
-        let row = params![self.lane, self.seq, fate, now_ms];
-        db.prepare_cached("REPLACE INTO tombstones VALUES (?1, ?2, ?3, ?4)")?.execute(row)?;
+        let below = "SELECT max(top) - ?2 FROM lanes WHERE lane = ?1";
+        let below: Option<i64> =
+            db.prepare_cached(below)?.query_row([self.lane, LANE_WINDOW as i64], |row| row.get(0))?;
+        let below = below.unwrap_or(0);
+        db.prepare_cached("DELETE FROM tombstones WHERE lane = ?1 AND seq <= ?2")?.execute([self.lane, below])?;
+        if self.seq > below {
+            let row = params![self.lane, self.seq, fate, now_ms];
+            db.prepare_cached("REPLACE INTO tombstones VALUES (?1, ?2, ?3, ?4)")?.execute(row)?;
+        }
         Ok(())
     }
 }
 
-pub(super) fn deposit(ledger: &mut Ledger<'_>, op: Box<DepositOp>) -> Answer {
+pub(super) fn deposit(ledger: &mut Ledger<'_>, mut op: Box<DepositOp>) -> Answer {
+    op.now_ms = ledger.stamp(op.now_ms);
     let kept = keep(ledger, &op)?;
     Ok(StoreResult::Deposited { op, kept })
 }
@@ -86,7 +96,11 @@ fn keep(ledger: &mut Ledger<'_>, op: &DepositOp) -> Result<Result<u64, Refusal>,
         return Ok(Err(Refusal::NoPrekey));
     }
     let Ok(seq) = i64::try_from(deposit.place.seq) else { return Ok(Err(Refusal::Invalid)) };
-    let submitter = ledger.known_or_new(&op.submitter)?.account;
+    // Keys cost nothing, names are rationed: what is kept is kept for somebody who took the trouble.
+    let Some(submitter) = ledger.known(&op.submitter)?.filter(|known| known.registered) else {
+        return Ok(Err(Refusal::NotRegistered));
+    };
+    let submitter = submitter.account;
     let lane = ledger.lane(submitter, recipient.account, &deposit.place.epoch)?;
     let mut buried = None;
     let mut old = None;
@@ -108,7 +122,10 @@ fn keep(ledger: &mut Ledger<'_>, op: &DepositOp) -> Result<Result<u64, Refusal>,
     if let Some(old) = old {
         old.remove(ledger)?;
     }
-    let lane = ledger.raise_lane(submitter, recipient.account, &deposit.place.epoch, seq)?;
+    if lane.is_none() {
+        lanes::make_room(ledger, submitter, recipient.account)?;
+    }
+    let lane = ledger.raise_lane(submitter, recipient.account, &deposit.place.epoch, seq, op.now_ms)?;
     ledger.count_in(&weight)?;
     insert(ledger, op, &weight, lane, seq).map(Ok)
 }
@@ -231,7 +248,8 @@ pub(super) fn take(ledger: &mut Ledger<'_>, recipient: &PublicKey, items: &[(u64
         match taking {
             Taking::Stored => {}
             Taking::NotOpened => {
-                row.bury(ledger.db(), NOT_OPENED, now_ms)?;
+                let made_ms = ledger.stamp(now_ms);
+                row.bury(ledger.db(), NOT_OPENED, made_ms)?;
                 not_opened.push(origin(ledger.db(), &row)?);
             }
         }

@@ -143,7 +143,8 @@ impl People {
     /// # Errors
     /// [`StoreError`] when the store cannot be written.
     pub fn release(&self, name: &Name) -> Result<bool, StoreError> {
-        let sql = "UPDATE accounts SET folded = NULL, name = NULL, binding = NULL, candidates = NULL WHERE folded = ?1";
+        let sql = "UPDATE accounts SET folded = NULL, name = NULL, binding = NULL, candidates = NULL,
+                   touched_ms = (SELECT newest_ms FROM head) WHERE folded = ?1";
         Ok(self.db.execute(sql, [name.folded()])? > 0)
     }
 

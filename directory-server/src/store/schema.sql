@@ -1,5 +1,5 @@
 -- The directory's store, version 1. Numbers of accounts, lanes and items stand for longer keys, so that what grows is
--- appended to. All times are milliseconds since 1970. Counts are kept, never recounted.
+-- appended to; such a number is never given twice. All times are milliseconds since 1970. Counts are kept, never recounted.
 
 CREATE TABLE head (
     one            INTEGER PRIMARY KEY CHECK (one = 1),
@@ -8,12 +8,15 @@ CREATE TABLE head (
     item           INTEGER NOT NULL,  -- highest item number given
     binding_serial INTEGER NOT NULL,  -- highest serial of any binding kept
     slot_serial    INTEGER NOT NULL,  -- highest serial given to a slot
-    stranger_bytes INTEGER NOT NULL   -- sealed bytes of items whose submitter the recipient has not accepted
+    stranger_bytes INTEGER NOT NULL,  -- sealed bytes of items whose submitter the recipient has not accepted
+    slot_bytes     INTEGER NOT NULL,  -- sealed bytes of all slots
+    newest_ms      INTEGER NOT NULL   -- the newest time anything was stamped with; no stamp is older than one before it
 ) STRICT;
 
 CREATE TABLE accounts (
-    account    INTEGER PRIMARY KEY,
+    account    INTEGER PRIMARY KEY AUTOINCREMENT,
     key        BLOB NOT NULL UNIQUE,
+    touched_ms INTEGER NOT NULL,      -- of the last login, or of the name's release if that was later
     folded     TEXT UNIQUE,           -- the name in lower case; none: not registered
     name       TEXT,
     binding    BLOB,
@@ -25,6 +28,7 @@ CREATE TABLE accounts (
     seen_ms    INTEGER,
     candidates BLOB
 ) STRICT;
+CREATE INDEX accounts_without_name ON accounts (touched_ms) WHERE folded IS NULL;
 
 CREATE TABLE prekeys (
     account INTEGER PRIMARY KEY,
@@ -42,7 +46,9 @@ CREATE TABLE tallies (
     sent_bytes     INTEGER NOT NULL,
     slots          INTEGER NOT NULL,  -- filled, for this account
     stranger_slots INTEGER NOT NULL,
-    accepted       INTEGER NOT NULL   -- senders this account has accepted
+    accepted       INTEGER NOT NULL,  -- senders this account has accepted
+    accepted_by    INTEGER NOT NULL,  -- accounts that have accepted this one
+    sent_slots     INTEGER NOT NULL   -- filled by this account, for anybody
 ) STRICT;
 
 CREATE TABLE pairs (
@@ -55,13 +61,15 @@ CREATE TABLE pairs (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE lanes (
-    lane      INTEGER PRIMARY KEY,
+    lane      INTEGER PRIMARY KEY AUTOINCREMENT,
     submitter INTEGER NOT NULL,
     recipient INTEGER NOT NULL,
     epoch     BLOB NOT NULL,
     top       INTEGER NOT NULL,       -- highest seq ever deposited
+    used_ms   INTEGER NOT NULL,       -- the day on which top was last raised: its beginning
     UNIQUE (submitter, recipient, epoch)
 ) STRICT;
+CREATE INDEX lanes_by_age ON lanes (used_ms);
 
 CREATE TABLE items (
     item         INTEGER PRIMARY KEY,
@@ -95,6 +103,7 @@ CREATE TABLE slots (
     recipient INTEGER NOT NULL,
     submitter INTEGER NOT NULL,
     prekey    INTEGER NOT NULL,
+    made_ms   INTEGER NOT NULL,       -- grows with serial
     sealed    BLOB NOT NULL,
     UNIQUE (recipient, submitter)
 ) STRICT;

@@ -6,12 +6,13 @@ use common::message::EpochId;
 use common::name::Name;
 use common::record::{Binding, Bound, Prekey, PrekeyRecord};
 use common::wire::directory::{Deposit, Place, Refusal, Taking};
-use directory_core::event::{CheckedPrekey, DepositOp, DrainPosition, PageFrom, PageItem};
+use directory_core::event::{CheckedPrekey, DepositOp, DrainPosition, ExpireOp, PageFrom, PageItem};
 use directory_core::limits::MailboxLimits;
 
 use super::*;
 
 mod counts;
+mod growth;
 mod items;
 mod layout;
 mod names;
@@ -101,6 +102,11 @@ fn register(who: u8, name: &str, serial: u64) -> StoreOp {
     let bound = Bound { directory: directory.public(), name: name.clone(), key: key(who), serial };
     let binding = Binding::sign(&directory, &bound);
     StoreOp::Register { key: key(who), name, binding, serial, prekey: prekey(who, 1), now_ms: 1_000 }
+}
+
+/// A page of two.
+fn expire(items_before_ms: i64, tombstones_before_ms: i64) -> ExpireOp {
+    ExpireOp { items_before_ms, tombstones_before_ms, accounts_before_ms: 0, now_ms: 9_000, limit: 2 }
 }
 
 fn place(to: u8, seq: u64) -> Place {

@@ -188,9 +188,11 @@ impl Request {
         if slot.sealed.len() > SEALED_MAX_BYTES || slot.prekey > NUMBER_MAX {
             return self.break_off(to);
         }
-        // Not answered, so a full disk only drops it: the next one repairs that.
+        // Not answered, so a full disk only drops it: the next one repairs that. Where mail is refused already,
+        // acknowledgements still go on as long as they take no more room.
         if to.room != Room::Floor {
-            let op = PutSlotOp { from: self.key, slot, limits: to.limits.slots };
+            let (may_grow, limits) = (to.room == Room::Ample, to.limits.slots);
+            let op = PutSlotOp { from: self.key, slot, now_ms: self.now.wall_ms, may_grow, limits };
             self.ask(to, Asked::PutSlot, StoreOp::PutSlot(Box::new(op)));
         }
     }

@@ -5,13 +5,17 @@ use std::net::IpAddr;
 use common::identity::PublicKey;
 use common::record::PrekeyRecord;
 use common::wire::directory::{
-    DepositAnswer, Done, Had, Listed, NotOpened, People, Person, Place, Profile, Refusal, Registered, RequestId,
-    Standing,
+    DepositAnswer, Done, Had, Listed, NotOpened, People, Person, Place, Profile, Refusal, Registered, Rejection,
+    RequestId, Standing,
 };
 
 use super::{Asked, Directory};
-use crate::event::{DepositOp, Now, Origin, PutSlotOp, SessionId, StoreResult, StoredListed, StoredProfile, Ticket};
+use crate::event::{
+    Account, DepositOp, Now, Origin, PutSlotOp, SessionId, StoreResult, StoredListed, StoredProfile, Ticket,
+};
 use crate::presence::visible;
+use crate::quota::Room;
+use crate::session::rejected;
 
 /// Places in one `NotOpened` frame: well within the frame limit.
 const NOT_OPENED_MAX: usize = 500;
@@ -52,6 +56,13 @@ impl Directory {
             return self.stored_refused(session, asked, reason, now);
         }
         match (asked, result) {
+            // At the floor a known key still logs in, or nobody could take what is kept and make room: its rows are
+            // there and are overwritten. A new key would add one, and has nothing to take.
+            (Asked::Load, StoreResult::Account(account))
+                if self.room == Room::Floor && *account == Account::default() =>
+            {
+                self.end(session, rejected(Rejection::Full(self.limits.full_retry_ms)), now);
+            }
             (Asked::Load, StoreResult::Account(account)) => {
                 let token = self.random_token();
                 let steps = self.sessions.loaded(session, *account, token);

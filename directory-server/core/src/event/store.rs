@@ -45,8 +45,27 @@ pub struct PutSlotOp {
     pub from: PublicKey,
     /// The frame.
     pub slot: PutSlot,
+    /// When it came, milliseconds since 1970.
+    pub now_ms: i64,
+    /// It may take more bytes than the content it overwrites, if there is any.
+    pub may_grow: bool,
     /// What the slots of its recipient may take.
     pub limits: SlotLimits,
+}
+
+/// What is too old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExpireOp {
+    /// Items deposited and slots filled before go, milliseconds since 1970; each item leaves a tombstone.
+    pub items_before_ms: i64,
+    /// Tombstones made and empty lanes last used before go, milliseconds since 1970.
+    pub tombstones_before_ms: i64,
+    /// Keys without a name that have nothing here and logged in last before go, milliseconds since 1970.
+    pub accounts_before_ms: i64,
+    /// The time to write into the new tombstones, milliseconds since 1970.
+    pub now_ms: i64,
+    /// At most so many rows of each sort.
+    pub limit: u32,
 }
 
 /// A place in the order of a drain: urgent items first, then lane by lane, each in order of seq.
@@ -94,6 +113,8 @@ pub enum StoreOp {
         token: Token,
         /// The hello carried the token offered before: it is confirmed by that.
         proven: Option<Token>,
+        /// When, milliseconds since 1970.
+        now_ms: i64,
     },
     /// Makes the offered token the confirmed one and empties the offer; records `epoch`. Result: `Done`, or
     /// `NotOffered` when another token is on offer (then nothing is changed).
@@ -148,7 +169,7 @@ pub enum StoreOp {
         /// When, milliseconds since 1970.
         now_ms: i64,
     },
-    /// Replaces the prekey unless the one kept has a higher counter. Result: `Done`.
+    /// Replaces the prekey unless the one kept has a higher counter. Result: `Done` or `Refused(NotRegistered)`.
     PutPrekey {
         /// Whose.
         key: PublicKey,
@@ -176,8 +197,9 @@ pub enum StoreOp {
     },
     /// Keeps an item. Above the lane's highest deposited seq it is new; at or below it the row is looked up: replaced,
     /// under a new item number, if its tag is the same, `Conflict` if not, kept if there is none (a tombstone of the
-    /// place is dropped). Bytes of the row replaced do not count against the limits. Result: `Deposited`; refusals:
-    /// `NoSuchUser`, `NoPrekey`, `Conflict`, `MailboxFull`, `QuotaExceeded`, `StrangersFull`.
+    /// place is dropped). Bytes of the row replaced do not count against the limits. It is stamped with the newest time
+    /// of the store if its own lies before that. Result: `Deposited`; refusals: `NoSuchUser`, `NoPrekey`,
+    /// `NotRegistered` (the submitter), `Conflict`, `MailboxFull`, `QuotaExceeded`, `StrangersFull`.
     Deposit(Box<DepositOp>),
     /// Deletes own items; unknown places are passed over. Result: `Done`.
     Withdraw {
@@ -215,8 +237,8 @@ pub enum StoreOp {
         /// At most so many sealed bytes, but always one item if there is any.
         limit_bytes: usize,
     },
-    /// Overwrites a slot and gives it a new serial. Result: `SlotKept`, or `SlotRefused` when the recipient is not
-    /// registered or has no room (for strangers).
+    /// Overwrites a slot and gives it a new serial. Result: `SlotKept`, or `SlotRefused` when one of the two is not
+    /// registered, or there is no room (for strangers, or at all).
     PutSlot(Box<PutSlotOp>),
     /// Empties a slot if it has still this serial. Result: `Done`.
     TakeSlot {
@@ -238,7 +260,8 @@ pub enum StoreOp {
         /// At most so many sealed bytes, but always one slot if there is any.
         limit_bytes: usize,
     },
-    /// Adds to the senders that a user has accepted; above the limit the rest is passed over. Result: `Done`.
+    /// Adds to the senders that a user has accepted; above the limit the rest is passed over, as is who is not
+    /// registered, on either side. Result: `Done`.
     Accept {
         /// Whose word it is.
         key: PublicKey,
@@ -247,18 +270,8 @@ pub enum StoreOp {
         /// Most that may be accepted in all.
         limit: u64,
     },
-    /// Removes items deposited before `items_before_ms`, each leaving a tombstone, and tombstones made before
-    /// `tombstones_before_ms`; at most `limit` rows of each. Result: `Expired`.
-    Expire {
-        /// Milliseconds since 1970.
-        items_before_ms: i64,
-        /// Milliseconds since 1970.
-        tombstones_before_ms: i64,
-        /// The time to write into the new tombstones, milliseconds since 1970.
-        now_ms: i64,
-        /// Rows of each sort.
-        limit: u32,
-    },
+    /// Removes what is too old. Result: `Expired`.
+    Expire(ExpireOp),
 }
 
 /// What is known of a key.

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const RECOUNTS: [&str; 5] = [
+const RECOUNTS: [&str; 7] = [
     "SELECT account FROM tallies t WHERE (items, bytes, human, sent_items, sent_bytes) IS NOT
      (SELECT count(*), ifnull(sum(length(sealed)), 0), ifnull(sum(human), 0),
       (SELECT count(*) FROM items WHERE submitter = t.account),
@@ -28,6 +28,10 @@ const RECOUNTS: [&str; 5] = [
     "SELECT 0 FROM head WHERE stranger_bytes IS NOT
      (SELECT ifnull(sum(length(sealed)), 0) FROM items i WHERE NOT EXISTS
       (SELECT 1 FROM pairs p WHERE p.recipient = i.recipient AND p.submitter = i.submitter AND p.accepted))",
+    "SELECT 0 FROM head WHERE slot_bytes IS NOT (SELECT ifnull(sum(length(sealed)), 0) FROM slots)",
+    "SELECT account FROM tallies t WHERE (sent_slots, accepted_by) IS NOT
+     ((SELECT count(*) FROM slots s WHERE s.submitter = t.account),
+      (SELECT count(*) FROM pairs p WHERE p.submitter = t.account AND p.accepted))",
 ];
 
 fn recount(store: &Store) {
@@ -47,11 +51,11 @@ fn op((sort, from, to, seq, extra): (u8, u8, u8, u64, u8)) -> StoreOp {
         0 => StoreOp::Withdraw { submitter, places: vec![place(to, seq), place(to, seq + 1)] },
         1 => StoreOp::Take { recipient, items: (seq..seq + 3).map(|item| (item, taking)).collect(), now_ms: 5 },
         2 => StoreOp::Accept { key: recipient, keys: vec![submitter], limit: 2 },
-        3 => StoreOp::Expire { items_before_ms: seq as i64, tombstones_before_ms: 5, now_ms: 5, limit: 2 },
+        3 => StoreOp::Expire(expire(seq as i64, 5)),
         4 => {
-            let slot = PutSlot { recipient, prekey: 1, sealed: vec![extra; 10] };
-            let limits = SlotLimits { slots: 3, stranger_slots: 2 };
-            StoreOp::PutSlot(Box::new(PutSlotOp { from: submitter, slot, limits }))
+            let slot = PutSlot { recipient, prekey: 1, sealed: vec![extra; 10 + usize::from(extra)] };
+            let limits = SlotLimits { slots: 3, stranger_slots: 2, slot_bytes_all: 60 };
+            StoreOp::PutSlot(Box::new(PutSlotOp { from: submitter, slot, now_ms: 5, may_grow: true, limits }))
         }
         5 => StoreOp::TakeSlot { recipient, from: submitter, serial: seq },
         6 => StoreOp::Deregister { key: recipient },

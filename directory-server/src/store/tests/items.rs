@@ -146,26 +146,25 @@ fn what_became_of_an_item_is_known() {
 fn what_is_too_old_goes_in_pages_and_leaves_word_for_a_while() {
     let mut bench = Bench::with_people();
     (1..=5).for_each(|seq| assert!(bench.deposit(bench.item(1, 2, seq)).is_ok()));
-    let mut expire = |items_before_ms, tombstones_before_ms| {
-        let op = StoreOp::Expire { items_before_ms, tombstones_before_ms, now_ms: 9_000, limit: 2 };
-        bench.ask(op)
+    let mut clear = |items_before_ms, tombstones_before_ms| {
+        bench.ask(StoreOp::Expire(expire(items_before_ms, tombstones_before_ms)))
     };
-    assert_eq!(expire(1_004, 0), StoreResult::Expired { more: true });
-    assert_eq!(expire(1_004, 0), StoreResult::Expired { more: false });
+    assert_eq!(clear(1_004, 0), StoreResult::Expired { more: true });
+    assert_eq!(clear(1_004, 0), StoreResult::Expired { more: false });
     let expected = [Fate::Expired, Fate::Expired, Fate::Expired, Fate::Held, Fate::Held];
     assert_eq!(fates(&mut bench, 1, 2, &[1, 2, 3, 4, 5]), expected);
-    let forget = StoreOp::Expire { items_before_ms: 0, tombstones_before_ms: 9_001, now_ms: 9_001, limit: 10 };
-    assert_eq!(bench.ask(forget), StoreResult::Expired { more: false });
+    let forget = ExpireOp { limit: 10, ..expire(0, 9_001) };
+    assert_eq!(bench.ask(StoreOp::Expire(forget)), StoreResult::Expired { more: false });
     assert_eq!(fates(&mut bench, 1, 2, &[1]), [Fate::Taken]);
 }
 
 #[test]
 fn a_slot_holds_the_newest_and_is_emptied_by_its_serial_only() {
     let mut bench = Bench::with_people();
-    let limits = SlotLimits { slots: 2, stranger_slots: 1 };
+    let limits = SlotLimits { slots: 2, stranger_slots: 1, ..SlotLimits::default() };
     let slot = |from, to, content| {
         let slot = PutSlot { recipient: key(to), prekey: 1, sealed: vec![content; 10] };
-        StoreOp::PutSlot(Box::new(PutSlotOp { from: key(from), slot, limits }))
+        StoreOp::PutSlot(Box::new(PutSlotOp { from: key(from), slot, now_ms: 5, may_grow: true, limits }))
     };
     let serial = |result| if let StoreResult::SlotKept { serial, .. } = result { Some(serial) } else { None };
     assert_eq!(serial(bench.ask(slot(1, 2, 1))), Some(1));

@@ -96,8 +96,8 @@ fn many_operations_share_one_commit_and_each_sees_those_before_it() {
     let ops = vec![
         (Ticket(1), register(2, "Bob", 1)),
         (Ticket(2), register(3, "BOB", 2)),
-        (Ticket(3), bench.item(1, 2, 1)),
-        (Ticket(4), StoreOp::Have { submitter: key(1), places: vec![place(2, 1)] }),
+        (Ticket(3), bench.item(2, 2, 1)),
+        (Ticket(4), StoreOp::Have { submitter: key(2), places: vec![place(2, 1)] }),
     ];
     let applied = bench.store.apply(ops).unwrap();
     assert_eq!(applied.commits, 1);

@@ -33,7 +33,7 @@ fn a_name_belongs_to_the_first_key_in_any_letter_case() {
 fn a_token_counts_once_it_is_confirmed_and_only_the_one_on_offer() {
     let mut bench = Bench::new();
     let epoch = Epoch { generation: u64::MAX, id: EpochId([5; 16]) };
-    let offer = |token, proven| StoreOp::OfferToken { key: key(1), token: [token; 16], proven };
+    let offer = |token, proven| StoreOp::OfferToken { key: key(1), token: [token; 16], proven, now_ms: 8 };
     let confirm = |token| StoreOp::ConfirmToken { key: key(1), token: [token; 16], epoch, now_ms: 9 };
     assert_eq!(account(&mut bench, 1), Default::default());
     bench.ask(offer(1, None));

@@ -246,6 +246,20 @@ fn an_unknown_kind_is_answered_and_changes_nothing() {
 }
 
 #[test]
+fn with_hardly_any_disk_left_a_known_key_logs_in_and_takes_and_a_new_one_does_not() {
+    let mut world = World::new();
+    world.absent(2, "bob");
+    world.input(Input::DiskFree { free_bytes: 100 << 20, total_bytes: 1 << 40 });
+    world.back(2);
+    let fresh = world.connect(3);
+    world.hello(fresh, 3, epoch(1, 3), None);
+    assert_eq!(world.hear(fresh), [rejected(Rejection::Full(30_000))]);
+    assert!(world.closed.contains(&fresh));
+    world.input(Input::DiskFree { free_bytes: 1 << 40, total_bytes: 1 << 40 });
+    world.log_in_from(3, LOOPBACK);
+}
+
+#[test]
 fn at_shutdown_everybody_is_told_and_nobody_comes_in() {
     let mut world = World::new();
     let session = world.log_in_from(1, LOOPBACK);

@@ -304,6 +304,27 @@ fn of_a_slot_only_the_newest_content_waits() {
 }
 
 #[test]
+fn a_full_disk_takes_acknowledgements_that_need_no_more_room() {
+    let mut world = World::new();
+    let alice = world.come(1, "alice");
+    let bob = world.come(2, "bob");
+    put_slot(&mut world, alice, 2, 1);
+    world.send(bob, TakeSlot { from: key(1), serial: 1 });
+    world.input(Input::DiskFree { free_bytes: 400 << 20, total_bytes: 1 << 40 });
+    put_slot(&mut world, alice, 2, 2);
+    put_slot(&mut world, bob, 1, 3);
+    put_slot(&mut world, bob, 1, 4);
+    assert_eq!((slots(world.hear(bob)), slots(world.hear(alice))), (vec![(1, 1)], vec![]));
+    world.input(Input::DiskFree { free_bytes: 1 << 40, total_bytes: 1 << 40 });
+    put_slot(&mut world, alice, 2, 5);
+    world.hear(bob);
+    world.input(Input::DiskFree { free_bytes: 400 << 20, total_bytes: 1 << 40 });
+    put_slot(&mut world, alice, 2, 6);
+    world.send(bob, TakeSlot { from: key(1), serial: 2 });
+    assert_eq!(slots(world.hear(bob)), [(3, 6)]);
+}
+
+#[test]
 fn a_slot_is_pushed_at_once_and_overwritten_ones_after_the_take() {
     let mut world = World::new();
     let (alice, bob) = (world.come(1, "alice"), world.come(2, "bob"));

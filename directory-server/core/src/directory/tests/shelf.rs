@@ -71,7 +71,7 @@ impl Shelf {
             StoreOp::LoadAccount { key } => StoreResult::Account(Box::new(
                 self.users.get(&key).map(|user| user.account.clone()).unwrap_or_default(),
             )),
-            StoreOp::OfferToken { key, token, proven } => {
+            StoreOp::OfferToken { key, token, proven, now_ms: _ } => {
                 let account = &mut self.user(key).account;
                 account.confirmed = proven.or(account.confirmed);
                 account.offered = Some(token);
@@ -197,6 +197,9 @@ impl Shelf {
                 if self.users.get(&op.slot.recipient).is_none_or(|user| user.name.is_none()) {
                     return StoreResult::SlotRefused;
                 }
+                if !op.may_grow && !self.slots.contains_key(&(op.slot.recipient, op.from)) {
+                    return StoreResult::SlotRefused;
+                }
                 self.last_serial += 1;
                 self.slots.insert((op.slot.recipient, op.from), (self.last_serial, (*op).clone()));
                 StoreResult::SlotKept { op, serial: self.last_serial }
@@ -222,7 +225,7 @@ impl Shelf {
                 slots.truncate(limit_slots);
                 StoreResult::Slots { slots, more }
             }
-            StoreOp::Expire { items_before_ms, now_ms, limit, .. } => {
+            StoreOp::Expire(ExpireOp { items_before_ms, now_ms, limit, .. }) => {
                 let old = self.rows.iter().filter(|(_, row)| row.op.now_ms < items_before_ms);
                 let old: Vec<u64> = old.map(|(number, _)| *number).collect();
                 for number in old.iter().take(limit as usize) {
