@@ -42,6 +42,7 @@ use crate::timers::{Timer, Timers};
 
 use commands::{Asked, Pending};
 use leaving::Leaving;
+use pairing::Epochs;
 use people::{LookUp, Way};
 
 /// How often the age clock is written, milliseconds: well under what a start trusts of the wall clock.
@@ -73,6 +74,38 @@ enum Sealing {
 enum Opening {
     Item { item: u64, from: PublicKey, waited: bool, prekey: u64 },
     Slot { from: PublicKey, serial: u64, prekey: u64 },
+}
+
+/// What is under way at the directory and with the sealer, in this session.
+#[derive(Debug, Default)]
+struct Errands {
+    lookups: BTreeMap<u32, LookUp>,
+    /// The request that asks for a name or for presence.
+    online: Option<u32>,
+    prekey: Option<u32>,
+    /// Deposits being sealed or not answered.
+    depositing: usize,
+    sealing: BTreeMap<Ticket, Sealing>,
+    opening: BTreeMap<Ticket, Opening>,
+    draining: bool,
+    /// The directory is asked for a sign of life since then.
+    probe_ms: Option<u64>,
+    /// The user was told `online`.
+    online_told: bool,
+}
+
+/// What is to be said at the end of the turn, or as soon as there is a way.
+#[derive(Debug, Default)]
+struct Owed {
+    /// Pair states, by whatever way is there.
+    acks: BTreeSet<PublicKey>,
+    /// Pair states through the directory.
+    slots: BTreeSet<PublicKey>,
+    slots_sealing: BTreeSet<PublicKey>,
+    takes: Vec<(u64, common::wire::directory::Taking)>,
+    withdrawals: Vec<common::wire::directory::Place>,
+    /// Whether the acknowledgements of an earlier run were repeated after the first login of this one.
+    repeated: bool,
 }
 
 /// One peer's messenger. See the module's head.
@@ -108,39 +141,14 @@ pub struct Messenger {
     answers: Answers,
     pending: BTreeMap<Source, Pending>,
     asked: BTreeMap<Ticket, Asked>,
-    lookups: BTreeMap<u32, LookUp>,
-    online_request: Option<u32>,
-    prekey_request: Option<u32>,
-    /// Deposits being sealed or not answered.
-    depositing: usize,
-    sealing: BTreeMap<Ticket, Sealing>,
-    opening: BTreeMap<Ticket, Opening>,
-    draining: bool,
-    /// Whether the acknowledgements of an earlier run were repeated after the first login of this one.
-    acks_repeated: bool,
-    /// Pair states owed, by whatever way is there at the end of the turn.
-    ack_due: BTreeSet<PublicKey>,
-    /// Pair states owed through the directory.
-    slot_due: BTreeSet<PublicKey>,
-    slot_sealing: BTreeSet<PublicKey>,
-    take_due: Vec<(u64, common::wire::directory::Taking)>,
-    withdraw_due: Vec<common::wire::directory::Place>,
+    epochs: Epochs,
+    errands: Errands,
+    owed: Owed,
     timers: Timers,
-    epoch_wanted: Option<u64>,
-    epoch_changing: bool,
-    epoch_last_ms: Option<u64>,
-    /// When a generation far ahead was believed last.
-    leap_ms: Option<u64>,
-    /// The directory is asked for a sign of life since then.
-    probe_ms: Option<u64>,
-    /// The user was told `online`.
-    online_told: bool,
     /// `!cancel` commands whose commit is awaited, by number.
     cancels: BTreeMap<u64, crate::event::CommandId>,
     /// Keys that the user has replaced in this run, with the new ones.
     successors: BTreeMap<PublicKey, PublicKey>,
-    /// A generation heard of by evidence that came too soon.
-    epoch_later: Option<u64>,
     leaving: Option<Leaving>,
     exited: bool,
     failed: bool,
@@ -184,29 +192,12 @@ impl Messenger {
             answers: Answers::default(),
             pending: BTreeMap::new(),
             asked: BTreeMap::new(),
-            lookups: BTreeMap::new(),
-            online_request: None,
-            prekey_request: None,
-            depositing: 0,
-            sealing: BTreeMap::new(),
-            opening: BTreeMap::new(),
-            draining: false,
-            acks_repeated: false,
-            ack_due: BTreeSet::new(),
-            slot_due: BTreeSet::new(),
-            slot_sealing: BTreeSet::new(),
-            take_due: Vec::new(),
-            withdraw_due: Vec::new(),
+            epochs: Epochs::default(),
+            errands: Errands::default(),
+            owed: Owed::default(),
             timers: Timers::default(),
-            epoch_wanted: None,
-            epoch_changing: false,
-            epoch_last_ms: None,
-            leap_ms: None,
-            probe_ms: None,
-            online_told: false,
             cancels: BTreeMap::new(),
             successors: BTreeMap::new(),
-            epoch_later: None,
             leaving: None,
             exited: false,
             failed: false,
@@ -272,7 +263,9 @@ impl Messenger {
         }
     }
 
-    fn begin(&mut self, shown: Vec<(PublicKey, Conversation, MessageId)>, unshown: Vec<StoredMessage>) {
+    fn begin(&mut self, shown: Vec<(PublicKey, Conversation, MessageId)>, mut unshown: Vec<StoredMessage>) {
+        // They came in any order and may have been held back for each other: numbers tell nothing of their places.
+        unshown.sort_by_key(|message| message.id);
         for (sender, conversation, id) in shown {
             self.inbox.restore(sender, conversation, id);
         }
@@ -448,7 +441,7 @@ impl Messenger {
 
     /// Whether anything may be sent: not suspended, not logged out, not leaving for good, epoch settled.
     fn may_talk(&self) -> bool {
-        self.meta.wants_online && !self.meta.suspended && !self.epoch_changing && self.epoch_wanted.is_none()
+        self.meta.wants_online && !self.meta.suspended && !self.epochs.changing && self.epochs.wanted.is_none()
     }
 }
 

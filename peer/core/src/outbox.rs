@@ -8,7 +8,7 @@ use common::limits::HOUR_MS;
 
 use crate::event::LinkId;
 use crate::limits::{OUTBOX_MAX, OUTBOX_MAX_BYTES};
-use crate::stored::OutboxRow;
+use crate::stored::{OutboxRow, Reason};
 
 /// How far a message's deposit at the directory is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +77,26 @@ impl Outgoing {
         let hours = [1, 5, 18, 24][(self.checks as usize).min(3)];
         self.checks += 1;
         self.check_at_ms = Some(now_ms + hours * HOUR_MS);
+    }
+
+    /// Refused because the directory had no room or no time, so that what follows would fare no better: why, and when
+    /// it is tried again (monotonic).
+    #[must_use]
+    pub fn wants_room(&self) -> Option<(Reason, u64)> {
+        let no_room = |reason: &Reason| {
+            matches!(
+                reason,
+                Reason::MailboxFull
+                    | Reason::Quota
+                    | Reason::StrangersFull
+                    | Reason::DiskFull
+                    | Reason::RateLimited
+                    | Reason::DirectoryStore
+            )
+        };
+        let reason =
+            self.row.reason.filter(|reason| self.deposit == Deposit::None && !self.ending && no_room(reason))?;
+        Some((reason, self.retry_at_ms))
     }
 
     /// The deposit was refused: the next try comes later each time, at most after ten minutes.

@@ -30,6 +30,21 @@ const SLOTS_SEALING_MAX: usize = 32;
 /// Acknowledgements repeated after a start; the rest is repeated when a sender asks or writes.
 const ACKS_REPEATED_MAX: usize = 512;
 
+/// The way from evidence of a roll-back to a new epoch.
+#[derive(Debug, Default)]
+pub(super) struct Epochs {
+    /// A new epoch above this generation is to begin as soon as nothing is being committed.
+    pub wanted: Option<u64>,
+    /// It is being committed.
+    pub changing: bool,
+    /// When one began last.
+    pub last_ms: Option<u64>,
+    /// A generation heard of by evidence that came too soon.
+    pub later: Option<u64>,
+    /// When a generation far ahead was believed last.
+    pub leap_ms: Option<u64>,
+}
+
 impl Messenger {
     pub(super) fn pair_state(&mut self, to: PublicKey, with_prekey: bool) -> PairState {
         self.version += 1;
@@ -57,12 +72,12 @@ impl Messenger {
         if !self.may_talk() {
             return;
         }
-        for key in std::mem::take(&mut self.ack_due) {
+        for key in std::mem::take(&mut self.owed.acks) {
             if let Some(link) = self.links.open_to(&key) {
                 let state = self.pair_state(key, false);
                 self.out.push_back(Output::LinkSend { link, frame: Box::new(PeerFrame::State(state)) });
             } else {
-                self.slot_due.insert(key);
+                self.owed.slots.insert(key);
             }
         }
         self.fill_slots();
@@ -71,10 +86,10 @@ impl Messenger {
     /// What an earlier run stored may not have been acknowledged before it ended: after the first login of this run the
     /// senders are told again.
     pub(super) fn repeat_acks(&mut self) {
-        if !std::mem::replace(&mut self.acks_repeated, true) {
+        if !std::mem::replace(&mut self.owed.repeated, true) {
             let unsure = self.received.iter().filter(|(_, lane)| lane.holds_any()).map(|(key, _)| *key);
             let unsure: Vec<PublicKey> = unsure.take(ACKS_REPEATED_MAX).collect();
-            self.slot_due.extend(unsure);
+            self.owed.slots.extend(unsure);
         }
     }
 
@@ -83,9 +98,9 @@ impl Messenger {
             return;
         }
         let ready: Vec<PublicKey> =
-            self.slot_due.iter().filter(|key| !self.slot_sealing.contains(*key)).copied().collect();
+            self.owed.slots.iter().filter(|key| !self.owed.slots_sealing.contains(*key)).copied().collect();
         for key in ready {
-            if self.slot_sealing.len() >= SLOTS_SEALING_MAX {
+            if self.owed.slots_sealing.len() >= SLOTS_SEALING_MAX {
                 break;
             }
             let Some(prekey) = self.book.of(&key).and_then(|contact| contact.prekey.as_ref()) else {
@@ -93,11 +108,11 @@ impl Messenger {
                 continue;
             };
             let Ok(prekey) = prekey.verify(&key) else { continue };
-            self.slot_due.remove(&key);
-            self.slot_sealing.insert(key);
+            self.owed.slots.remove(&key);
+            self.owed.slots_sealing.insert(key);
             let plain = codec::encode(&self.pair_state(key, true));
             let ticket = self.ticket();
-            self.sealing.insert(ticket, Sealing::State { to: key, prekey: prekey.counter });
+            self.errands.sealing.insert(ticket, Sealing::State { to: key, prekey: prekey.counter });
             let kind = SealedKind::State;
             self.out.push_back(Output::Seal { ticket, kind, to: key, prekey: Box::new(prekey), plain });
         }
@@ -105,19 +120,20 @@ impl Messenger {
 
     /// Whether acknowledgements still have to go through the directory, and can.
     pub(super) fn owes_slots(&self) -> bool {
-        let asked = |key: &PublicKey| self.lookups.values().any(|why| matches!(why, LookUp::Refresh(of) if of == key));
+        let asked =
+            |key: &PublicKey| self.errands.lookups.values().any(|why| matches!(why, LookUp::Refresh(of) if of == key));
         let can_go = |key: &PublicKey| self.book.of(key).is_some_and(|contact| contact.prekey.is_some()) || asked(key);
-        let busy = !self.slot_sealing.is_empty() || !self.opening.is_empty();
-        self.session.is_online() && (busy || self.slot_due.iter().any(can_go))
+        let busy = !self.owed.slots_sealing.is_empty() || !self.errands.opening.is_empty();
+        self.session.is_online() && (busy || self.owed.slots.iter().any(can_go))
     }
 
     pub(super) fn on_state_sealed(&mut self, to: PublicKey, prekey: u64, sealed: Option<Vec<u8>>) {
-        self.slot_sealing.remove(&to);
+        self.owed.slots_sealing.remove(&to);
         let Some(sealed) = sealed else { return };
         if self.session.is_online() {
             self.send_directory(ToDirectory::PutSlot(PutSlot { recipient: to, prekey, sealed }));
         } else {
-            self.slot_due.insert(to);
+            self.owed.slots.insert(to);
         }
     }
 
@@ -135,7 +151,7 @@ impl Messenger {
         {
             self.reseal(key);
             if self.received.contains_key(&key) && self.links.open_to(&key).is_none() {
-                self.slot_due.insert(key);
+                self.owed.slots.insert(key);
             }
         }
         let newest = self.ways.get(&key).and_then(|way| way.applied);
@@ -187,17 +203,17 @@ impl Messenger {
         let held = state.held.as_ref().map_or(0, |held| held.epoch.generation);
         let generation = echoed.max(held);
         if !self.want_epoch(generation)
-            && let Some(last_ms) = self.epoch_last_ms
+            && let Some(last_ms) = self.epochs.last_ms
         {
             // Nobody may say it again, so it is not forgotten while it comes too soon.
-            self.epoch_later = self.epoch_later.max(Some(generation));
+            self.epochs.later = self.epochs.later.max(Some(generation));
             self.timers.set_by(Timer::Epoch, last_ms + EPOCH_PACE_MS);
         }
     }
 
     /// Evidence that came too soon is taken up, unless the epoch begun meanwhile has answered it.
     pub(super) fn epoch_due(&mut self) {
-        if let Some(generation) = self.epoch_later.take().filter(|later| *later >= self.meta.epoch.generation) {
+        if let Some(generation) = self.epochs.later.take().filter(|later| *later >= self.meta.epoch.generation) {
             self.want_epoch(generation);
         }
     }
@@ -208,13 +224,17 @@ impl Messenger {
         let way = self.way(key);
         if way.corrected_ms.is_none_or(|at| now_ms >= at + EPOCH_PACE_MS) {
             way.corrected_ms = Some(now_ms);
-            self.ack_due.insert(key);
+            self.owed.acks.insert(key);
         }
     }
 
     fn settle_covered(&mut self, key: PublicKey, held: &common::message::Held, via: Via) {
         let Some(lane) = self.sent.get(&key) else { return };
-        for seq in lane.covered(held) {
+        let covered = lane.covered(held);
+        if !covered.is_empty() {
+            self.room_again(key);
+        }
+        for seq in covered {
             if let Some(message) = self.outbox.at(&key, seq) {
                 // What was kept and never sent on a link went through the directory, whichever way the word came.
                 let kept = message.deposit == Deposit::Kept && !message.tried_direct;
@@ -242,6 +262,20 @@ impl Messenger {
         }
     }
 
+    /// What `key` has taken left room at the directory: what waited for it is tried again at once.
+    fn room_again(&mut self, key: PublicKey) {
+        let mut waited = false;
+        for message in self.outbox.lane(&key) {
+            if message.wants_room().is_some() {
+                message.retry_at_ms = 0;
+                waited = true;
+            }
+        }
+        if waited {
+            self.timers.set_by(Timer::Peer(key), self.now.mono_ms + 2);
+        }
+    }
+
     /// A sender's epoch or floor has risen.
     pub(super) fn follow_lane(&mut self, sender: PublicKey, epoch: Epoch, floor: u64) {
         let known = self.following.get(&sender).copied();
@@ -259,10 +293,10 @@ impl Messenger {
         if generation > self.meta.highest_generation && self.is_credible(generation) {
             if generation > self.meta.highest_generation + GENERATION_STEP {
                 // Honest ones come this far ahead once, when two meet that have not met for long.
-                if self.leap_ms.is_some_and(|at| self.now.mono_ms < at + LEAP_PACE_MS) {
+                if self.epochs.leap_ms.is_some_and(|at| self.now.mono_ms < at + LEAP_PACE_MS) {
                     return;
                 }
-                self.leap_ms = Some(self.now.mono_ms);
+                self.epochs.leap_ms = Some(self.now.mono_ms);
             }
             self.meta.highest_generation = generation;
             self.meta_changed = true;
@@ -276,12 +310,12 @@ impl Messenger {
     /// This store was rolled back or copied: a new epoch above `generation` first, then talk. False when the evidence
     /// is not believed, or comes faster than anything but a liar makes it.
     pub(super) fn want_epoch(&mut self, generation: u64) -> bool {
-        let recently = self.epoch_last_ms.is_some_and(|at| self.now.mono_ms < at + EPOCH_PACE_MS);
-        if recently || self.epoch_changing || self.epoch_wanted.is_some() || !self.is_credible(generation) {
+        let recently = self.epochs.last_ms.is_some_and(|at| self.now.mono_ms < at + EPOCH_PACE_MS);
+        if recently || self.epochs.changing || self.epochs.wanted.is_some() || !self.is_credible(generation) {
             return false;
         }
         self.hear_generation(generation);
-        self.epoch_wanted = Some(generation);
+        self.epochs.wanted = Some(generation);
         for link in self.links.all() {
             self.close_link(link, CloseReason::Leaving);
         }
@@ -290,13 +324,13 @@ impl Messenger {
 
     /// Begins the wanted epoch once nothing is being committed, so that every row has its number and place.
     pub(super) fn change_epoch_if_quiet(&mut self) {
-        let Some(at_least) = self.epoch_wanted else { return };
+        let Some(at_least) = self.epochs.wanted else { return };
         if !self.commits.is_empty() || !self.ops.is_empty() {
             return;
         }
-        self.epoch_wanted = None;
-        self.epoch_changing = true;
-        self.epoch_last_ms = Some(self.now.mono_ms);
+        self.epochs.wanted = None;
+        self.epochs.changing = true;
+        self.epochs.last_ms = Some(self.now.mono_ms);
         let generation = at_least.max(self.meta.highest_generation).max(self.meta.epoch.generation) + 1;
         let epoch = Epoch { generation, id: EpochId(self.random()) };
         // The places to be withdrawn are named by the old epoch, so the rows move before it changes.
@@ -317,7 +351,7 @@ impl Messenger {
             for mut message in messages {
                 let seq = self.sent.entry(recipient).or_default().give(message.row.id);
                 if message.deposit != Deposit::None {
-                    self.withdraw_due.push(self.place_of(&message.row));
+                    self.owed.withdrawals.push(self.place_of(&message.row));
                 }
                 message.row.seq = seq;
                 message.link = None;
@@ -327,14 +361,14 @@ impl Messenger {
                 self.outbox.put(message);
             }
         }
-        self.depositing = 0;
-        self.sealing.clear();
-        self.slot_sealing.clear();
+        self.errands.depositing = 0;
+        self.errands.sealing.clear();
+        self.owed.slots_sealing.clear();
         moves
     }
 
     pub(super) fn on_epoch_committed(&mut self) {
-        self.epoch_changing = false;
+        self.epochs.changing = false;
         // Others may hold a prekey of this store that it has forgotten, or will make one of the same counter.
         self.prekeys.renew();
         self.tend_prekeys();
@@ -343,7 +377,7 @@ impl Messenger {
             self.tend(key);
         }
         let known: Vec<PublicKey> = self.received.keys().copied().collect();
-        self.slot_due.extend(known);
+        self.owed.slots.extend(known);
         for source in self.answers.sources() {
             self.start_commands(source);
         }

@@ -20,6 +20,7 @@ enum Need {
     Nothing,
     Expire,
     Warn,
+    Hold(Reason),
     Send,
     Deposit,
 }
@@ -165,6 +166,7 @@ impl Messenger {
                     let state = self.outbox.at(&key, seq).map_or(State::Queued, |message| message.row.state);
                     self.set_state(key, seq, state, None, Some(Reason::Undelivered24h));
                 }
+                Need::Hold(reason) => self.set_state(key, seq, State::Held, None, Some(reason)),
                 Need::Send => {
                     if let Some(link) = look.link {
                         self.send_on(link, key, seq);
@@ -244,21 +246,28 @@ impl Messenger {
         let Some(lane) = self.sent.get(&key) else { return Vec::new() };
         let (floor, mut needs) = (lane.floor(), Vec::new());
         let window_end = floor.saturating_add(common::limits::LANE_WINDOW);
+        // Refused for want of room: what follows it must not overtake it.
+        let mut refused: Option<(Reason, u64)> = None;
         for message in self.outbox.lane(&key) {
             if message.row.seq >= window_end {
                 break;
             }
+            refused = refused.or(message.wants_room().filter(|(_, retry_at_ms)| *retry_at_ms > look.now_ms));
             if message.committed && !message.ending {
                 if let (Some(wait_ms), None, None) = (look.deposit, message.direct_by_ms, look.link) {
                     message.direct_by_ms = Some(look.now_ms + wait_ms);
                 }
-                match need_of(message, look) {
-                    Need::Nothing => {}
-                    Need::Send if look.deposit.is_none() && wants_deposit(message, look) => {
+                match (need_of(message, look), refused) {
+                    (Need::Nothing, _) => {}
+                    (Need::Deposit, Some((reason, retry_at_ms))) if !message.row.urgent => {
+                        message.retry_at_ms = retry_at_ms;
+                        needs.push((message.row.seq, Need::Hold(reason)));
+                    }
+                    (Need::Send, None) if look.deposit.is_none() && wants_deposit(message, look) => {
                         // A link that failed lately may be dead: both ways at once.
                         needs.extend([(message.row.seq, Need::Send), (message.row.seq, Need::Deposit)]);
                     }
-                    need => needs.push((message.row.seq, need)),
+                    (need, _) => needs.push((message.row.seq, need)),
                 }
             }
         }
@@ -271,7 +280,7 @@ impl Messenger {
         let returned_ms = self.ways.get(&key).and_then(|way| way.returned_ms);
         let online = self.session.is_online();
         // While no deposit has room, the answer to one of those that are out looks after the rest.
-        let full = self.depositing >= DEPOSITING_MAX;
+        let full = self.errands.depositing >= DEPOSITING_MAX;
         let mut next: Option<u64> = None;
         let mut by = |at_ms: u64| next = Some(next.map_or(at_ms, |next| next.min(at_ms)));
         for message in self.outbox.lane(&key).filter(|message| message.committed && !message.ending) {
@@ -351,7 +360,7 @@ impl Messenger {
         }
         let Some(message) = self.outbox.remove(&key, seq) else { return };
         if message.deposit == Deposit::Sent || (message.deposit == Deposit::Kept && via != Some(Via::Directory)) {
-            self.withdraw_due.push(self.place_of(&message.row));
+            self.owed.withdrawals.push(self.place_of(&message.row));
         }
         let mut more_waits = false;
         if message.link.is_some() {
@@ -366,9 +375,9 @@ impl Messenger {
         if matches!(state, State::Expired | State::Cancelled) {
             self.ended.insert((key, seq), message.row);
             // The hole it leaves must not hold up what follows it at the recipient.
-            self.ack_due.insert(key);
+            self.owed.acks.insert(key);
         } else if self.floor_passed_holes(key) {
-            self.ack_due.insert(key);
+            self.owed.acks.insert(key);
         }
         if more_waits {
             self.timers.set_by(Timer::Peer(key), self.now.mono_ms + 2);
