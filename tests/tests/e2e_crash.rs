@@ -69,6 +69,10 @@ fn a_recipient_killed_at_random_moments_loses_nothing_and_doubles_nothing() {
     let hello = alice.send("bob", "m0");
     alice.wait_state(&hello.id, "delivered");
 
+    // Of somebody not accepted the directory would keep 200 at a time; whom one writes to is accepted.
+    let accepting = bob.send("alice", "write to me");
+    bob.wait_state(&accepting.id, "delivered");
+
     let mut rng = ChaCha8Rng::seed_from_u64(8);
     let mut sent = vec![hello];
     let share = COUNT / (KILLS + 1);

@@ -114,6 +114,22 @@ impl Log {
         self.printed().lines.iter().skip(from).filter(|line| wanted(line)).cloned().collect()
     }
 
+    /// Writes everything to `DIR/<name>-<this process>.log` if `HOMING_LOG_DIR` names a folder: what the ends of a
+    /// failed test's logs do not show. Times are seconds before now.
+    pub fn keep(&self, name: &str) {
+        let Some(dir) = std::env::var_os("HOMING_LOG_DIR") else { return };
+        let printed = self.printed();
+        let lines = printed
+            .lines
+            .iter()
+            .map(|line| format!("[{}] -{:.3} {}\n", line.run, line.at.elapsed().as_secs_f64(), line.text));
+        let all: String = lines.chain([String::from_utf8_lossy(&printed.stderr).into_owned()]).collect();
+        let path = std::path::Path::new(&dir).join(format!("{name}-{}.log", std::process::id()));
+        if let Err(error) = std::fs::write(&path, all) {
+            eprintln!("cannot write {}: {error}", path.display());
+        }
+    }
+
     /// Everything on standard error, all runs.
     #[must_use]
     pub fn stderr(&self) -> String {

@@ -427,6 +427,7 @@ impl Drop for Peer {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("{} at {}:\n{}", self.setup.name, self.setup.bind, self.log.tail(25));
+            self.log.keep(&self.setup.name);
         }
     }
 }
