@@ -70,7 +70,7 @@ impl Messenger {
     }
 
     pub(super) fn start_commands(&mut self, source: Source) {
-        while !self.epoch_changing && self.epoch_wanted.is_none() && self.takes_commands() {
+        while !self.epochs.changing && self.epochs.wanted.is_none() && self.takes_commands() {
             let Some((id, command)) = self.answers.start(source) else { return };
             match command {
                 Ok(command) => self.run(id, command),
@@ -297,7 +297,7 @@ impl Messenger {
         self.set_binding(None);
         self.config.name = None;
         self.session.go(Step::LoggedIn);
-        self.online_told = false;
+        self.errands.online_told = false;
         self.tell(Event::Deregistered(name.clone()));
         self.finish(source, Ok(Box::new(Answer::Deregistered(name))));
     }

@@ -48,7 +48,7 @@ impl Messenger {
     }
 
     pub(super) fn deposit(&mut self, key: PublicKey, seq: u64) {
-        if self.depositing >= DEPOSITING_MAX {
+        if self.errands.depositing >= DEPOSITING_MAX {
             return;
         }
         let Some(record) = self.book.of(&key).and_then(|contact| contact.prekey.clone()) else {
@@ -63,17 +63,17 @@ impl Messenger {
         let Some(message) = self.outbox.at(&key, seq) else { return };
         message.deposit = Deposit::Sealing;
         let row = message.row.clone();
-        self.depositing += 1;
+        self.errands.depositing += 1;
         let parcel = Parcel { envelope: self.envelope(&row), binding: self.meta.binding.clone() };
         let ticket = self.ticket();
         let sealing = Sealing::Parcel { recipient: key, seq, id: row.id, prekey: prekey.counter };
-        self.sealing.insert(ticket, sealing);
+        self.errands.sealing.insert(ticket, sealing);
         let (kind, prekey, plain) = (SealedKind::Parcel, Box::new(prekey), codec::encode(&parcel));
         self.out.push_back(Output::Seal { ticket, kind, to: key, prekey, plain });
     }
 
     pub(super) fn on_sealed(&mut self, ticket: Ticket, sealed: Option<Vec<u8>>) {
-        let (recipient, seq, id, prekey) = match self.sealing.remove(&ticket) {
+        let (recipient, seq, id, prekey) = match self.errands.sealing.remove(&ticket) {
             Some(Sealing::Parcel { recipient, seq, id, prekey }) => (recipient, seq, id, prekey),
             Some(Sealing::State { to, prekey }) => {
                 self.on_state_sealed(to, prekey, sealed);
@@ -85,7 +85,7 @@ impl Messenger {
         let epoch = self.meta.epoch.id;
         let waiting = self.outbox.at(&recipient, seq).filter(|m| m.deposit == Deposit::Sealing && !m.ending);
         let (Some(message), Some(sealed), true) = (waiting, sealed, online) else {
-            self.depositing = self.depositing.saturating_sub(1);
+            self.errands.depositing = self.errands.depositing.saturating_sub(1);
             if let Some(message) = self.outbox.at(&recipient, seq) {
                 message.deposit = Deposit::None;
             }
@@ -107,7 +107,7 @@ impl Messenger {
         let mut touched = BTreeSet::new();
         for answer in answers {
             let place = answer.place;
-            self.depositing = self.depositing.saturating_sub(1);
+            self.errands.depositing = self.errands.depositing.saturating_sub(1);
             if place.epoch != self.meta.epoch.id {
                 continue;
             }
@@ -115,7 +115,7 @@ impl Messenger {
             let now_ms = self.now.mono_ms;
             let Some(message) = self.outbox.at(&place.recipient, place.seq).filter(|message| !message.ending) else {
                 // Settled meanwhile: what was just kept is stale.
-                self.withdraw_due.push(place);
+                self.owed.withdrawals.push(place);
                 continue;
             };
             match answer.refusal {
@@ -137,7 +137,7 @@ impl Messenger {
 
     /// Deposits that had to wait for room go on.
     fn tend_others_after_deposits(&mut self) {
-        if self.depositing > 0 {
+        if self.errands.depositing > 0 {
             return;
         }
         for key in self.outbox.recipients() {

@@ -184,7 +184,7 @@ impl Messenger {
             }
             if was_open && end == LinkEnd::Lost && self.received.contains_key(&key) {
                 // The last acknowledgements on it may be lost with it, and nothing else would repeat them.
-                self.slot_due.insert(key);
+                self.owed.slots.insert(key);
             }
         }
         if was_open {
@@ -193,7 +193,7 @@ impl Messenger {
             way.flight_full = false;
             if end == LinkEnd::Lost && self.received.get(&key).is_some_and(crate::lane::Received::holds_any) {
                 // What was acknowledged on it last may never have arrived.
-                self.ack_due.insert(key);
+                self.owed.acks.insert(key);
             }
         }
         for message in self.outbox.lane(&key) {

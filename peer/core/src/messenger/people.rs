@@ -132,13 +132,13 @@ impl Messenger {
 
     pub(super) fn look_up(&mut self, whom: Whom, why: LookUp) {
         let request = self.session.request();
-        self.lookups.insert(request, why);
+        self.errands.lookups.insert(request, why);
         self.send_directory(ToDirectory::LookUp(wire::LookUp { request, whom }));
     }
 
     pub(super) fn on_person(&mut self, request: u32, profile: wire::Profile) {
         let key = profile.key;
-        let Some(why) = self.lookups.remove(&request) else { return };
+        let Some(why) = self.errands.lookups.remove(&request) else { return };
         let believed = self.hear_binding(&key, &profile.binding);
         if believed {
             self.note_profile(&profile);
@@ -148,7 +148,7 @@ impl Messenger {
             LookUp::Refresh(_) | LookUp::Successor(_) => {}
         }
         if std::mem::take(&mut self.way(key).state_after_look_up) {
-            self.slot_due.insert(key);
+            self.owed.slots.insert(key);
         }
         self.tend(key);
         if profile.prekey.is_none() {
@@ -170,7 +170,7 @@ impl Messenger {
 
     /// The directory knows nobody of that name or key.
     pub(super) fn on_nobody(&mut self, request: u32, reason: &wire::Refusal) {
-        match self.lookups.remove(&request) {
+        match self.errands.lookups.remove(&request) {
             Some(LookUp::Command(id)) => {
                 let error = match reason {
                     wire::Refusal::NoSuchUser => {
@@ -295,7 +295,7 @@ impl Messenger {
         for old_seq in seqs {
             let Some(mut message) = self.outbox.remove(&pinned, old_seq) else { continue };
             if message.deposit != crate::outbox::Deposit::None {
-                self.withdraw_due.push(self.place_of(&message.row));
+                self.owed.withdrawals.push(self.place_of(&message.row));
             }
             if let Some(lane) = self.sent.get_mut(&pinned) {
                 lane.settle(old_seq);
@@ -324,7 +324,7 @@ impl Messenger {
         if let Some(counter) = self.prekeys.wants(age_ms, self.now.wall_ms) {
             self.out.push_back(Output::MakePrekey { counter, created_ms: self.now.wall_ms });
         }
-        let mail_waits = !self.session.is_online() || self.draining || !self.opening.is_empty();
+        let mail_waits = !self.session.is_online() || self.errands.draining || !self.errands.opening.is_empty();
         let gone = self.prekeys.expire(age_ms, mail_waits);
         if !gone.is_empty() {
             self.store(StoreOp::DropPrekeys(gone), Then::Nothing);
@@ -345,7 +345,7 @@ impl Messenger {
         self.prekeys.add(key);
         if self.session.is_online() {
             let request = self.session.request();
-            self.prekey_request = Some(request);
+            self.errands.prekey = Some(request);
             self.send_directory(ToDirectory::PublishPrekey(wire::PublishPrekey { request, prekey: record }));
             let linked: Vec<PublicKey> = self.links.opened().map(|(key, _)| *key).collect();
             for key in linked {

@@ -52,7 +52,7 @@ impl Messenger {
                 Some((epoch, seq))
             }
             Arriving::StoreUnacknowledged => {
-                self.ack_due.insert(sender);
+                self.owed.acks.insert(sender);
                 None
             }
             Arriving::Double => {
@@ -62,13 +62,13 @@ impl Messenger {
                 return;
             }
             Arriving::Conflict => {
-                self.ack_due.insert(sender);
+                self.owed.acks.insert(sender);
                 self.taken(item, Taking::Stored);
                 return;
             }
             Arriving::Withdrawn => {
                 // A sender that was rolled back learns from the answer that its seqs were used before.
-                self.ack_due.insert(sender);
+                self.owed.acks.insert(sender);
                 self.taken(item, Taking::Stored);
                 return;
             }
@@ -171,15 +171,15 @@ impl Messenger {
     /// What comes through the directory although a link stands is a sign that nothing gets through on the link, so
     /// the acknowledgement takes the directory's way as well.
     fn owe_ack(&mut self, sender: PublicKey, via: Via, waited: bool) {
-        self.ack_due.insert(sender);
+        self.owed.acks.insert(sender);
         if via == Via::Directory && !waited {
-            self.slot_due.insert(sender);
+            self.owed.slots.insert(sender);
         }
     }
 
     fn taken(&mut self, item: Option<u64>, how: Taking) {
         if let Some(item) = item {
-            self.take_due.push((item, how));
+            self.owed.takes.push((item, how));
         }
     }
 
@@ -318,7 +318,9 @@ impl Messenger {
         };
         let secret = key.secret.clone();
         let ticket = self.ticket();
-        self.opening.insert(ticket, Opening::Item { item: item.item, from, waited: item.waited, prekey: item.prekey });
+        self.errands
+            .opening
+            .insert(ticket, Opening::Item { item: item.item, from, waited: item.waited, prekey: item.prekey });
         let (kind, counter, sealed) = (SealedKind::Parcel, item.prekey, item.sealed);
         self.out.push_back(Output::Open { ticket, kind, from, counter, secret, sealed });
     }
@@ -332,7 +334,7 @@ impl Messenger {
         };
         let secret = key.secret.clone();
         let ticket = self.ticket();
-        self.opening.insert(ticket, Opening::Slot { from, serial, prekey: slot.prekey });
+        self.errands.opening.insert(ticket, Opening::Slot { from, serial, prekey: slot.prekey });
         let (kind, counter, sealed) = (SealedKind::State, slot.prekey, slot.sealed);
         self.out.push_back(Output::Open { ticket, kind, from, counter, secret, sealed });
     }
@@ -362,7 +364,7 @@ impl Messenger {
     }
 
     pub(super) fn on_opened(&mut self, ticket: Ticket, plain: Result<Vec<u8>, NotOpened>) {
-        let opening = self.opening.remove(&ticket);
+        let opening = self.errands.opening.remove(&ticket);
         if let (Err(NotOpened::WrongPrekey), Some(Opening::Item { prekey, .. } | Opening::Slot { prekey, .. })) =
             (&plain, &opening)
         {

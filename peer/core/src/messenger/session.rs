@@ -114,19 +114,19 @@ impl Messenger {
         if self.session.step() == Step::Idle {
             return;
         }
-        let was_online = std::mem::take(&mut self.online_told);
-        self.probe_ms = None;
+        let was_online = std::mem::take(&mut self.errands.online_told);
+        self.errands.probe_ms = None;
         let random = self.rng.next_u32();
         let delay_ms = self.session.down(random);
         self.timers.clear(Timer::KeepAlive);
         if was_online && let Some(name) = self.my_name() {
             self.tell(Event::Offline(name));
         }
-        self.online_request = None;
-        self.prekey_request = None;
-        self.depositing = 0;
-        self.draining = false;
-        self.lookups.retain(|_, why| matches!(why, LookUp::Command(_)));
+        self.errands.online = None;
+        self.errands.prekey = None;
+        self.errands.depositing = 0;
+        self.errands.draining = false;
+        self.errands.lookups.retain(|_, why| matches!(why, LookUp::Command(_)));
         for way in self.ways.values_mut() {
             way.looked_up = false;
             way.standing = None;
@@ -149,7 +149,7 @@ impl Messenger {
         if self.session.step() == Step::Idle {
             return;
         }
-        let silent = self.probe_ms.take().is_some_and(|probe_ms| self.session.heard_ms() < probe_ms);
+        let silent = self.errands.probe_ms.take().is_some_and(|probe_ms| self.session.heard_ms() < probe_ms);
         if silent || self.now.mono_ms >= self.session.heard_ms() + SESSION_DEAD_MS {
             self.out.push_back(Output::DirectoryClose);
             self.directory_lost();
@@ -180,12 +180,12 @@ impl Messenger {
             FromDirectory::Had(had) => self.on_had(had.fates),
             FromDirectory::Item(item) => self.on_item(item),
             FromDirectory::DrainBegin(begin) => {
-                self.draining = true;
+                self.errands.draining = true;
                 if begin.human > 0 && self.config.shows {
                     self.tell(Event::Pending(begin.human));
                 }
             }
-            FromDirectory::DrainEnd(_) => self.draining = false,
+            FromDirectory::DrainEnd(_) => self.errands.draining = false,
             FromDirectory::Slot(slot) => self.on_slot(slot),
             FromDirectory::NotOpened(not) => self.on_not_opened_elsewhere(not),
             FromDirectory::Pong(_) | FromDirectory::Unsupported(_) => {}
@@ -193,7 +193,7 @@ impl Messenger {
     }
 
     fn on_behind(&mut self, highest_generation: u64) {
-        if !self.want_epoch(highest_generation) && self.epoch_wanted.is_none() && !self.epoch_changing {
+        if !self.want_epoch(highest_generation) && self.epochs.wanted.is_none() && !self.epochs.changing {
             // A directory that goes on saying so is not believed; the next try comes after the usual pause.
             self.out.push_back(Output::DirectoryClose);
             self.directory_lost();
@@ -275,13 +275,13 @@ impl Messenger {
 
     /// Publishes presence if there is a name; asks for one if one is wanted.
     pub(super) fn come_online(&mut self) {
-        if self.session.step() != Step::LoggedIn || self.online_request.is_some() {
+        if self.session.step() != Step::LoggedIn || self.errands.online.is_some() {
             return;
         }
         let Some(prekey) = self.prekeys.current().map(|key| key.record.clone()) else { return };
         let request = self.session.request();
         if self.meta.binding.is_some() {
-            self.online_request = Some(request);
+            self.errands.online = Some(request);
             let candidates = self.config.candidates.clone();
             self.send_directory(ToDirectory::Online(wire::Online { request, candidates, prekey }));
             return;
@@ -291,16 +291,16 @@ impl Messenger {
             _ => None,
         });
         if let Some(name) = wanted.or_else(|| self.config.name.clone()) {
-            self.online_request = Some(request);
+            self.errands.online = Some(request);
             self.send_directory(ToDirectory::Register(wire::Register { request, name, prekey }));
         }
     }
 
     fn on_registered(&mut self, registered: wire::Registered) {
-        if self.online_request != Some(registered.request) {
+        if self.errands.online != Some(registered.request) {
             return;
         }
-        self.online_request = None;
+        self.errands.online = None;
         let Some(directory) = self.directory.as_ref().map(|directory| directory.key) else { return };
         let Ok(bound) = registered.binding.verify(&directory) else { return };
         if bound.key != self.config.me {
@@ -312,12 +312,12 @@ impl Messenger {
     }
 
     fn on_done(&mut self, request: u32) {
-        if self.online_request == Some(request) {
-            self.online_request = None;
+        if self.errands.online == Some(request) {
+            self.errands.online = None;
             self.session.go(Step::Online);
             self.prekey_confirmed();
-            if let Some(name) = self.my_name().filter(|_| !self.online_told) {
-                self.online_told = true;
+            if let Some(name) = self.my_name().filter(|_| !self.errands.online_told) {
+                self.errands.online_told = true;
                 self.tell(Event::Online(name));
             }
             self.watch_all();
@@ -327,8 +327,8 @@ impl Messenger {
             for key in self.outbox.recipients() {
                 self.tend(key);
             }
-        } else if self.prekey_request == Some(request) {
-            self.prekey_request = None;
+        } else if self.errands.prekey == Some(request) {
+            self.errands.prekey = None;
             self.prekey_confirmed();
         } else {
             self.command_done(request);
@@ -336,10 +336,10 @@ impl Messenger {
     }
 
     fn on_refused(&mut self, request: u32, reason: &Refusal) {
-        if self.lookups.contains_key(&request) {
+        if self.errands.lookups.contains_key(&request) {
             self.on_nobody(request, reason);
-        } else if self.online_request == Some(request) {
-            self.online_request = None;
+        } else if self.errands.online == Some(request) {
+            self.errands.online = None;
             self.registration_refused(reason);
         } else {
             self.command_refused(request, reason);
@@ -350,22 +350,22 @@ impl Messenger {
     pub(super) fn send_takes(&mut self) {
         if !self.session.is_logged_in() {
             // What was taken comes again with the next login; what was withdrawn has to be said then.
-            self.take_due.clear();
-            self.withdraw_due.truncate(WITHDRAWN_MAX);
+            self.owed.takes.clear();
+            self.owed.withdrawals.truncate(WITHDRAWN_MAX);
             return;
         }
-        if self.epoch_wanted.is_some() {
+        if self.epochs.wanted.is_some() {
             // Mail that is not taken stops coming, so that the store gets quiet enough for the new epoch.
             return;
         }
-        while !self.take_due.is_empty() {
-            let count = self.take_due.len().min(TAKE_MAX);
-            let items = self.take_due.drain(..count).collect();
+        while !self.owed.takes.is_empty() {
+            let count = self.owed.takes.len().min(TAKE_MAX);
+            let items = self.owed.takes.drain(..count).collect();
             self.send_directory(ToDirectory::Take(wire::Take { items }));
         }
-        while !self.withdraw_due.is_empty() {
-            let count = self.withdraw_due.len().min(HAVE_MAX);
-            let places = self.withdraw_due.drain(..count).collect();
+        while !self.owed.withdrawals.is_empty() {
+            let count = self.owed.withdrawals.len().min(HAVE_MAX);
+            let places = self.owed.withdrawals.drain(..count).collect();
             self.send_directory(ToDirectory::Withdraw(wire::Withdraw { places }));
         }
     }
@@ -380,7 +380,7 @@ impl Messenger {
             self.session.go(Step::LoggedIn);
             self.come_online();
             self.send_directory(ToDirectory::Ping(wire::Ping {}));
-            self.probe_ms = Some(self.now.mono_ms);
+            self.errands.probe_ms = Some(self.now.mono_ms);
             self.timers.set(Timer::KeepAlive, self.now.mono_ms + PROBE_MS);
         }
         let keys: Vec<PublicKey> = self.ways.keys().copied().collect();
