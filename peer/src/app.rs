@@ -7,6 +7,7 @@ use std::time::Duration;
 use peer_core::event::Exit;
 use peer_core::limits::FLUSH_MS;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::cli::{Cli, IdentityTask, Task};
@@ -53,23 +54,22 @@ async fn talk(settings: &Settings) -> Result<u8, Failure> {
     let data_dir = DataDir::open(&settings.data_dir)?;
     let parts = open(settings, &data_dir, true)?;
     let signals = Signals::new()?;
-    let listener = control::listen(&data_dir)?;
+    let listener = control::listen(&data_dir);
     let (handle, side) = driver::api::fronts();
     let terminal = Terminal::remember();
     let front = front::start(handle.clone(), handle.attach(Patience::Wait), setup(settings, &data_dir))?;
+    let (talks, left) = oneshot::channel();
     let talking = async {
         let ended = driver::run(parts, side).await;
+        drop::<oneshot::Sender<()>>(talks);
         front.finished().await;
         ended
     };
     let ended = tokio::select! {
-        ended = talking => ended,
-        () = control::serve(listener, handle.clone()) => Ok(Exit::Done),
+        ended = control::beside(talking, control::serve(listener, handle.clone(), left)) => ended,
         () = signals.forward(&handle) => Ok(Exit::Done),
     };
-    // A terminal that takes nothing, not even this, holds nobody up.
-    let restoring = tokio::task::spawn_blocking(move || terminal.restore());
-    let _ = timeout(RESTORE_PATIENCE, restoring).await;
+    restore(terminal).await;
     // The next owner would remove it too; until then it would look alive. It may be gone already.
     let _ = data_dir.remove_stale_socket();
     match ended? {
@@ -77,6 +77,17 @@ async fn talk(settings: &Settings) -> Result<u8, Failure> {
         Exit::WrongDirectoryKey => Err(Failure::WrongDirectoryKey),
         Exit::StoreFailed(why) => Err(Failure::StoreFailed(why)),
     }
+}
+
+/// A terminal that takes nothing, not even this, holds nobody up.
+async fn restore(terminal: Terminal) {
+    let (done, restored) = oneshot::channel();
+    std::thread::spawn(move || {
+        terminal.restore();
+        // Nobody waits for it any more when it took too long.
+        let _ = done.send(());
+    });
+    let _ = timeout(RESTORE_PATIENCE, restored).await;
 }
 
 fn setup(settings: &Settings, data_dir: &DataDir) -> Setup {

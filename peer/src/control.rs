@@ -1,11 +1,13 @@
 //! The control socket: lets another process of the same user hand a message to the one that owns the data directory.
 //! One JSON request a connection, answered with the JSON lines that tell of it. Its size and its time are bounded.
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::{Duration, Instant};
 
 use common::limits::TEXT_MAX_BYTES;
 use peer_core::command::{Command, CommandError, ErrorCode, To};
@@ -14,13 +16,14 @@ use serde_json::Value;
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::driver::api::{Handle, Patience};
 use crate::follow::{ANSWER_PATIENCE, Follow};
 use crate::front::json;
-use crate::keystore::{DataDir, DataDirError};
+use crate::keystore::DataDir;
 use crate::progress::{Progress, Wanted};
 
 /// Most bytes of a request: a text in which every byte is escaped, and its surroundings.
@@ -35,6 +38,12 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(5);
 const TIMEOUT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Connections at a time; more wait.
 const CONNECTIONS_MAX: usize = 32;
+/// The program leaves: the last answers get so long to be written.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+/// Longest path of a socket that every system takes, in bytes.
+const SOCKET_PATH_MAX_BYTES: usize = 100;
+/// How an answer ends when a command was not carried out since the program leaves.
+const LEAVING: &str = "the program is leaving";
 
 /// What may be asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,28 +83,82 @@ pub enum ControlError {
     Timeout,
 }
 
-/// Creates the socket in a data directory that this process owns: mode 0600, in place of a stale one.
-///
-/// # Errors
-/// [`DataDirError`] when it cannot be created.
-pub fn listen(data_dir: &DataDir) -> Result<UnixListener, DataDirError> {
-    data_dir.remove_stale_socket()?;
-    let path = data_dir.control_socket();
-    let failed = |error| DataDirError::File { path: path.clone(), error };
-    let listener = UnixListener::bind(&path).map_err(failed)?;
+impl ControlError {
+    /// Whether the owner only comes or goes: without a socket yet, or not any more.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotFound, UnexpectedEof};
+        let Self::Io(error) = self else { return false };
+        matches!(error.kind(), NotFound | ConnectionRefused | ConnectionReset | BrokenPipe | UnexpectedEof)
+    }
+}
+
+/// How far a message came that was handed to the owner of the data directory.
+#[derive(Debug, Clone)]
+pub struct Handed {
+    /// What is known of it.
+    pub progress: Progress,
+    /// The owner left before it was done: under the same idempotency key it may be handed over again.
+    pub broke_off: bool,
+}
+
+/// Creates the socket in a data directory that this process owns: mode 0600, in place of a stale one. None, and a
+/// warning, when that cannot be: nothing else depends on it.
+#[must_use]
+pub fn listen(data_dir: &DataDir) -> Option<UnixListener> {
+    let bound = data_dir.remove_stale_socket().map_err(io::Error::other).and_then(|()| bind(data_dir));
+    bound
+        .inspect_err(|error| tracing::warn!(%error, "no control socket: other processes cannot hand messages over"))
+        .ok()
+}
+
+fn bind(data_dir: &DataDir) -> io::Result<UnixListener> {
+    let (_folder, path) = reachable(data_dir.path())?;
+    let listener = UnixListener::bind(path)?;
     // The directory itself is closed to others, so nobody can come in before this.
-    std::fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(failed)?;
+    std::fs::set_permissions(data_dir.control_socket(), Permissions::from_mode(0o600))?;
     Ok(listener)
 }
 
-/// Answers requests for ever. Dropping it breaks off what is being answered.
-pub async fn serve(listener: UnixListener, handle: Handle) {
+/// A path to the control socket in `folder` that is short enough for a socket, while the file is held open.
+fn reachable(folder: &Path) -> io::Result<(Option<File>, PathBuf)> {
+    let path = DataDir::control_socket_in(folder);
+    if path.as_os_str().len() <= SOCKET_PATH_MAX_BYTES {
+        return Ok((None, path));
+    }
+    let folder = File::open(folder)?;
+    let short = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string());
+    Ok((Some(folder), DataDir::control_socket_in(&short)))
+}
+
+/// Does `work` and serves beside it; what is being answered when the work is done gets a moment to end.
+pub async fn beside<T>(work: impl Future<Output = T>, serving: impl Future<Output = ()>) -> T {
+    let (mut work, mut serving) = (pin!(work), pin!(serving));
+    tokio::select! {
+        done = &mut work => {
+            // Broken off or not, everything that was said is on disk.
+            let _ = timeout(LAST_ANSWERS, serving).await;
+            done
+        }
+        () = &mut serving => work.await,
+    }
+}
+
+/// Answers requests until the other end of `stop` is dropped, and those that came before that to their end. Dropping it
+/// breaks off what is being answered.
+pub async fn serve(listener: Option<UnixListener>, handle: Handle, mut stop: oneshot::Receiver<()>) {
+    let Some(listener) = listener else { return };
     let mut connections = JoinSet::new();
     loop {
         while connections.len() >= CONNECTIONS_MAX {
             connections.join_next().await;
         }
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            biased;
+            accepted = listener.accept() => accepted,
+            _ = &mut stop => break,
+        };
+        match accepted {
             Ok((stream, _)) => {
                 let handle = handle.clone();
                 connections.spawn(async move {
@@ -111,6 +174,8 @@ pub async fn serve(listener: UnixListener, handle: Handle) {
         }
         while connections.try_join_next().is_some() {}
     }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
 }
 
 async fn answer(stream: UnixStream, handle: Handle) -> io::Result<()> {
@@ -118,29 +183,32 @@ async fn answer(stream: UnixStream, handle: Handle) -> io::Result<()> {
     let mut request = String::new();
     let mut read = BufReader::new(read.take(REQUEST_MAX_BYTES));
     timeout(REQUEST_PATIENCE, read.read_line(&mut request)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+    let mut byte = [0; 1];
+    // Nothing more is to be said here: the asker has gone, and what it asked for is not begun.
+    let mut hung_up = pin!(read.read(&mut byte));
     let follow = match serde_json::from_str(&request) {
-        Ok(request) => begin(request, &handle).await,
+        Ok(request) => tokio::select! {
+            biased;
+            _ = &mut hung_up => return Ok(()),
+            follow = begin(request, &handle) => follow,
+        },
         Err(error) => Err(CommandError::new(ErrorCode::BadArgument, format!("not a request: {error}"))),
     };
     match follow {
         Err(refused) => put(&mut write, &json::error(&refused, Some("send"))).await,
-        Ok(mut follow) => {
-            let mut hung_up = [0; 1];
-            loop {
-                let next = tokio::select! {
-                    next = follow.next() => next,
-                    // Nothing more is to be said here: the asker has gone.
-                    _ = read.read(&mut hung_up) => None,
-                };
-                let Some(value) = next else { return Ok(()) };
-                put(&mut write, &value).await?;
-            }
-        }
+        Ok(mut follow) => loop {
+            let next = tokio::select! {
+                next = follow.next() => next,
+                _ = &mut hung_up => None,
+            };
+            let Some(value) = next else { return Ok(()) };
+            put(&mut write, &value).await?;
+        },
     }
 }
 
 async fn begin(request: Request, handle: &Handle) -> Result<Follow, CommandError> {
-    let leaving = |_| CommandError::new(ErrorCode::StoreFailed, "the program is leaving; nothing was sent");
+    let leaving = |_| CommandError::new(ErrorCode::StoreFailed, format!("nothing was sent: {LEAVING}"));
     let attached = handle.attach(Patience::CutOff);
     match request {
         Request::WhoAmI {} => Follow::answer(handle, attached, "whoami", Command::WhoAmI).await.map_err(leaving),
@@ -161,21 +229,30 @@ async fn put(write: &mut (impl AsyncWriteExt + Unpin), value: &Value) -> io::Res
 ///
 /// # Errors
 /// [`ControlError`] when it does not answer at all.
-pub async fn send(data_dir: &Path, request: SendRequest) -> Result<Progress, ControlError> {
+pub async fn send(data_dir: &Path, request: SendRequest) -> Result<Handed, ControlError> {
     let mut progress = Progress::new(request.wait);
+    let due = Instant::now() + Duration::from_millis(request.timeout_ms);
     // The other side ends it; this is for one that hangs.
     let patience = Duration::from_millis(request.timeout_ms).saturating_add(2 * ANSWER_PATIENCE);
     let mut lines = ask(data_dir, &Request::Send(request)).await?;
     let all = async {
         while let Some(value) = next_line(&mut lines).await? {
+            if value["message"].as_str().is_some_and(|message| message.ends_with(LEAVING)) {
+                return Ok(());
+            }
             progress.take(&value);
         }
         Ok(())
     };
-    match timeout(patience, all).await {
+    let ended = timeout(patience, all).await;
+    match ended {
         Ok(Err(error)) if !progress.is_answered() => Err(error),
         Err(_) if !progress.is_answered() => Err(ControlError::Timeout),
-        Ok(_) | Err(_) => Ok(progress),
+        Ok(_) | Err(_) => {
+            let timely = !progress.is_answered() || Instant::now() < due;
+            let broke_off = ended.is_ok() && !progress.is_done() && timely;
+            Ok(Handed { progress, broke_off })
+        }
     }
 }
 
@@ -196,7 +273,8 @@ struct Lines(
 );
 
 async fn ask(data_dir: &Path, request: &Request) -> Result<Lines, ControlError> {
-    let stream = UnixStream::connect(DataDir::control_socket_in(data_dir)).await?;
+    let (_folder, path) = reachable(data_dir)?;
+    let stream = UnixStream::connect(path).await?;
     let (read, mut write) = stream.into_split();
     let line = serde_json::to_string(request).map_err(io::Error::from)? + "\n";
     timeout(WRITE_PATIENCE, write.write_all(line.as_bytes())).await.map_err(|_| ControlError::Timeout)??;

@@ -2,12 +2,13 @@
 //! directory. Prints results; what came of a message is an exit code.
 
 use std::io::{self, Read, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::limits::TEXT_MAX_BYTES;
 use peer_core::command::{Command, CommandError, ErrorCode};
 use peer_core::event::{Event, Exit};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use crate::cli::{SendOptions, Wait};
 use crate::config::Settings;
@@ -29,6 +30,18 @@ const LEAVE_PATIENCE: Duration = Duration::from_secs(7);
 /// It was not reached in time: leaving may take so long.
 const LEAVE_QUICKLY: Duration = Duration::from_millis(500);
 
+/// An owner of the data directory that comes or goes is asked again after so long.
+const RETRY_EVERY: Duration = Duration::from_millis(50);
+
+/// What is to be sent.
+struct Message {
+    text: String,
+    /// Idempotency key.
+    key: Option<String>,
+    /// How long the wanted state is waited for.
+    timeout: Duration,
+}
+
 /// `peer send`.
 ///
 /// # Errors
@@ -41,16 +54,42 @@ pub async fn send(settings: &Settings, options: &SendOptions) -> Result<u8, Fail
             return Ok(exit::USAGE);
         }
     };
-    let progress = match DataDir::open(&settings.data_dir) {
-        Ok(data_dir) => alone(settings, data_dir, options, text).await?,
-        Err(DataDirError::InUse(path)) => {
-            let asked = control::send(&path, request(options, text)).await;
-            asked.map_err(|error| Failure::NoAnswer { path, error })?
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let progress = deliver(settings, options, text).await?;
     say(settings, &progress);
     Ok(progress.exit_code())
+}
+
+/// Sends, alone or through the process that owns the data directory; owners that come or go are waited for.
+async fn deliver(settings: &Settings, options: &SendOptions, text: String) -> Result<Progress, Failure> {
+    let begun = Instant::now();
+    // A message handed to an owner that leaves is handed on, and must not be sent twice.
+    let key = options.id.clone().map_or_else(fresh_key, Ok)?;
+    let mut message = Message { text, key: options.id.clone(), timeout: options.timeout };
+    let mut known = None;
+    loop {
+        let path = match DataDir::open(&settings.data_dir) {
+            Ok(data_dir) => return alone(settings, data_dir, options, message).await,
+            Err(DataDirError::InUse(path)) => path,
+            Err(error) => return Err(error.into()),
+        };
+        message.key = Some(key.clone());
+        message.timeout = options.timeout.saturating_sub(begun.elapsed());
+        let over = message.timeout.is_zero();
+        match control::send(&path, request(options, &message)).await {
+            Ok(handed) if over || !handed.broke_off => return Ok(handed.progress),
+            Ok(handed) => known = Some(handed.progress).filter(Progress::is_answered).or(known),
+            Err(error) if over || !error.is_passing() => return known.ok_or(Failure::NoAnswer { path, error }),
+            Err(_) => {}
+        }
+        tokio::time::sleep(RETRY_EVERY).await;
+    }
+}
+
+/// An idempotency key that nobody else has.
+fn fresh_key() -> Result<String, getrandom::Error> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)?;
+    Ok(format!("handed-{:032x}", u128::from_be_bytes(bytes)))
 }
 
 /// `peer identity show`.
@@ -122,35 +161,57 @@ fn to_text(options: &SendOptions) -> String {
     }
 }
 
-fn request(options: &SendOptions, text: String) -> SendRequest {
-    let timeout_ms = u64::try_from(options.timeout.as_millis()).unwrap_or(u64::MAX);
-    SendRequest { to: to_text(options), text, id: options.id.clone(), wait: wanted(options.wait), timeout_ms }
+fn request(options: &SendOptions, message: &Message) -> SendRequest {
+    let timeout_ms = u64::try_from(message.timeout.as_millis()).unwrap_or(u64::MAX);
+    let (text, id) = (message.text.clone(), message.key.clone());
+    SendRequest { to: to_text(options), text, id, wait: wanted(options.wait), timeout_ms }
 }
 
-/// Runs the whole peer for as long as this message takes.
+/// Runs the whole peer for as long as this message takes. Others may hand theirs over meanwhile.
 async fn alone(
     settings: &Settings,
     data_dir: DataDir,
     options: &SendOptions,
-    text: String,
+    message: Message,
 ) -> Result<Progress, Failure> {
     let (handle, side) = crate::driver::api::fronts();
     let attached = handle.attach(Patience::Wait);
     let parts = open(settings, &data_dir, false)?;
-    let running = crate::driver::run(parts, side);
-    let sending = submit_and_follow(&handle, attached, settings, options, text);
-    let (mut running, mut sending) = (Box::pin(running), Box::pin(sending));
-    let (progress, exit) = tokio::select! {
-        // The loop has left: what it said last is read to its end.
-        exit = &mut running => (sending.await.0, Some(exit?)),
-        (progress, gone) = &mut sending => {
-            let patience = if gone || progress.is_reached() { LEAVE_PATIENCE } else { LEAVE_QUICKLY };
-            let exit = leave(&handle, running, patience).await?;
-            (progress, exit)
-        }
+    let listener = control::listen(&data_dir);
+    let (serves, stop) = oneshot::channel::<()>();
+    let working = async {
+        let running = crate::driver::run(parts, side);
+        let sending = submit_and_follow(&handle, attached, settings, options, message);
+        let (mut running, mut sending) = (Box::pin(running), Box::pin(sending));
+        let ended = tokio::select! {
+            // The loop has left: what it said last is read to its end.
+            exit = &mut running => (sending.await.0, Some(exit?)),
+            (progress, gone) = &mut sending => {
+                // Nobody else begins here; what has come is served as long as the loop runs.
+                data_dir.remove_stale_socket()?;
+                drop(serves);
+                let patience = if gone || progress.is_reached() { LEAVE_PATIENCE } else { LEAVE_QUICKLY };
+                let exit = leave(&handle, running, patience).await?;
+                (progress, exit)
+            }
+        };
+        Ok::<_, Failure>(ended)
     };
+    let (progress, exit) = control::beside(working, control::serve(listener, handle.clone(), stop)).await?;
+    data_dir.remove_stale_socket()?;
+    outcome(progress, exit)
+}
+
+/// What is told of a message whose loop ended like this: what the message reached counts, whatever came after.
+fn outcome(progress: Progress, exit: Option<Exit>) -> Result<Progress, Failure> {
     match exit {
+        _ if progress.is_reached() => Ok(progress),
+        Some(Exit::WrongDirectoryKey) if progress.is_stored() => Err(Failure::WrongDirectoryKeyQueued),
         Some(Exit::WrongDirectoryKey) => Err(Failure::WrongDirectoryKey),
+        Some(Exit::StoreFailed(why)) if progress.is_stored() => {
+            complain(&Failure::StoreFailed(why).to_string());
+            Ok(progress)
+        }
         Some(Exit::StoreFailed(why)) => Err(Failure::StoreFailed(why)),
         Some(Exit::Done) | None => Ok(progress),
     }
@@ -183,15 +244,16 @@ async fn submit_and_follow(
     mut attached: Attached,
     settings: &Settings,
     options: &SendOptions,
-    text: String,
+    message: Message,
 ) -> (Progress, bool) {
     if settings.name.is_some() {
         // Without an answer of the directory the message is tried all the same: its error says what is wrong.
         let _ = tokio::time::timeout(REGISTER_PATIENCE, registered(&mut attached)).await;
     }
     let wanted = wanted(options.wait);
-    let command = Command::Send { to: options.to.clone(), text, key: options.id.clone(), urgent: false };
-    match Follow::message(handle, attached, command, wanted, options.timeout).await {
+    let Message { text, key, timeout } = message;
+    let command = Command::Send { to: options.to.clone(), text, key, urgent: false };
+    match Follow::message(handle, attached, command, wanted, timeout).await {
         Ok(mut follow) => {
             while follow.next().await.is_some() {}
             if let (true, Some(aside)) = (follow.is_gone(), follow.aside()) {
@@ -280,5 +342,26 @@ mod tests {
         assert_eq!(of_input(format!("{most}y").as_bytes()), Err(ErrorCode::TooLarge));
         assert_eq!(text(&[most, "x".to_owned()], io::empty()).unwrap_err().code, ErrorCode::TooLarge);
         assert_eq!(text(&["a".to_owned(), "b".to_owned()], io::empty()), Ok("a b".to_owned()));
+    }
+
+    #[test]
+    fn what_was_reached_counts_however_the_loop_ended() {
+        let after = |state: Option<&str>| {
+            let mut progress = Progress::new(Wanted::Kept);
+            progress.take(&json!({"event": "result", "command": "send", "n": 1}));
+            state.map(|state| progress.take(&json!({"event": "state", "n": 1, "state": state})));
+            progress
+        };
+        let failed = || Some(Exit::StoreFailed("the disk".to_owned()));
+        let code = |ended: Result<Progress, Failure>| {
+            ended.map_or_else(|failure| failure.exit_code(), |progress| progress.exit_code())
+        };
+        assert_eq!(code(outcome(after(Some("kept")), Some(Exit::WrongDirectoryKey))), exit::DONE);
+        assert_eq!(code(outcome(after(Some("delivered")), failed())), exit::DONE);
+        assert_eq!(code(outcome(after(Some("queued")), failed())), exit::WAITS);
+        assert_eq!(code(outcome(Progress::new(Wanted::Kept), failed())), exit::FAILED);
+        let queued = outcome(after(None), Some(Exit::WrongDirectoryKey)).unwrap_err();
+        assert!(queued.to_string().contains("queued here"), "{queued}");
+        assert_eq!(queued.exit_code(), exit::WRONG_KEY);
     }
 }

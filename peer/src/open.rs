@@ -50,6 +50,9 @@ pub enum Failure {
     /// The directory has another key than the pinned one.
     #[error("the directory's key is not the pinned one; nothing was sent")]
     WrongDirectoryKey,
+    /// The same, and the message waits here for the right one.
+    #[error("the directory's key is not the pinned one; the message is queued here")]
+    WrongDirectoryKeyQueued,
     /// The store failed while running.
     #[error("the message store failed, so nothing more can be promised: {0}")]
     StoreFailed(String),
@@ -62,7 +65,7 @@ impl Failure {
         match self {
             Self::Config(_) => exit::USAGE,
             Self::DataDir(_) | Self::Store(_) | Self::NoAnswer { .. } => exit::DATA_DIR,
-            Self::WrongDirectoryKey => exit::WRONG_KEY,
+            Self::WrongDirectoryKey | Self::WrongDirectoryKeyQueued => exit::WRONG_KEY,
             Self::Bind(_) | Self::Start(_) | Self::System(_) | Self::Entropy(_) | Self::StoreFailed(_) => exit::FAILED,
         }
     }

@@ -78,6 +78,12 @@ impl Progress {
         self.result.is_some() || self.error.is_some()
     }
 
+    /// Whether the message is on this disk, whatever else became of it.
+    #[must_use]
+    pub fn is_stored(&self) -> bool {
+        self.result.is_some()
+    }
+
     /// Whether waiting longer changes nothing.
     #[must_use]
     pub fn is_done(&self) -> bool {

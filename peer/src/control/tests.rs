@@ -1,7 +1,7 @@
 //! The two ends of the control socket against a loop that is played by the test.
 
 use super::*;
-use crate::driver::api::fronts;
+use crate::driver::api::{COMMANDS_MAX, FrontInput, fronts};
 
 #[test]
 fn a_request_reads_back_and_unknown_ones_are_refused() {
@@ -16,11 +16,12 @@ fn a_request_reads_back_and_unknown_ones_are_refused() {
 async fn with_socket<T>(test: impl AsyncFnOnce(&Path) -> T) -> T {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = DataDir::open(folder.path().join("peer").as_path()).unwrap();
-    let listener = listen(&data_dir).unwrap();
+    let listener = listen(&data_dir);
     let (handle, _side) = fronts();
+    let (_serves, stop) = oneshot::channel();
     tokio::select! {
         done = test(data_dir.path()) => done,
-        () = serve(listener, handle) => panic!("it serves for ever"),
+        () = serve(listener, handle, stop) => panic!("it serves for ever"),
     }
 }
 
@@ -52,10 +53,10 @@ async fn a_bad_recipient_is_refused_and_an_endless_request_is_cut() {
     with_socket(async |path| {
         let request =
             |text: String| SendRequest { to: "b".to_owned(), text, id: None, wait: Wanted::Kept, timeout_ms: 1 };
-        let progress = send(path, request("hi".to_owned())).await.unwrap();
-        assert_eq!(progress.last().unwrap()["code"], "bad-name");
+        let handed = send(path, request("hi".to_owned())).await.unwrap();
+        assert_eq!(handed.progress.last().unwrap()["code"], "bad-name");
         let refused = send(path, request("x".repeat(2 * usize::try_from(REQUEST_MAX_BYTES).unwrap()))).await;
-        assert!(refused.is_err() || refused.unwrap().last().unwrap()["code"] == "bad-argument");
+        assert!(refused.is_err() || refused.unwrap().progress.last().unwrap()["code"] == "bad-argument");
     })
     .await;
 }
@@ -64,4 +65,70 @@ async fn a_bad_recipient_is_refused_and_an_endless_request_is_cut() {
 async fn nobody_listening_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     assert!(matches!(whoami(folder.path()).await, Err(ControlError::Io(_))));
+}
+
+#[tokio::test]
+async fn a_data_directory_with_a_long_path_has_its_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let deep = folder.path().join("d".repeat(120)).join("e".repeat(120));
+    let data_dir = DataDir::open(&deep).unwrap();
+    let (handle, _side) = fronts();
+    let (_serves, stop) = oneshot::channel();
+    let listener = listen(&data_dir);
+    assert!(listener.is_some() && data_dir.control_socket().exists());
+    let asking = async {
+        let (_folder, path) = reachable(&deep).unwrap();
+        let mut stream = UnixStream::connect(path).await.unwrap();
+        stream.write_all(b"hello\n").await.unwrap();
+        stream.read_to_end(&mut Vec::new()).await.unwrap()
+    };
+    let answered = tokio::select! {
+        answered = asking => answered,
+        () = serve(listener, handle, stop) => panic!("it serves for ever"),
+    };
+    assert!(answered > 0);
+}
+
+fn hello(wait: Wanted) -> SendRequest {
+    let (to, text) = ("bob".to_owned(), "hi".to_owned());
+    SendRequest { to, text, id: Some("k".to_owned()), wait, timeout_ms: 20_000 }
+}
+
+#[tokio::test]
+async fn an_owner_that_leaves_is_told_from_one_that_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = DataDir::open(folder.path().join("peer").as_path()).unwrap();
+    let missing = send(data_dir.path(), hello(Wanted::Kept)).await.unwrap_err();
+    assert!(missing.is_passing(), "{missing}");
+    let (handle, side) = fronts();
+    let (serves, stop) = oneshot::channel::<()>();
+    drop(side);
+    let asking = async {
+        let handed = send(data_dir.path(), hello(Wanted::Kept)).await.unwrap();
+        drop(serves);
+        handed
+    };
+    let (handed, ()) = tokio::join!(asking, serve(listen(&data_dir), handle, stop));
+    assert!(handed.broke_off && !handed.progress.is_answered());
+}
+
+#[tokio::test]
+async fn what_waits_for_room_is_not_begun_when_its_asker_has_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = DataDir::open(folder.path().join("peer").as_path()).unwrap();
+    let listener = listen(&data_dir);
+    let (handle, side) = fronts();
+    let (serves, stop) = oneshot::channel::<()>();
+    for _ in 0..COMMANDS_MAX {
+        handle.submit(FrontInput::EndOfInput).await.unwrap();
+    }
+    let stream = UnixStream::connect(data_dir.control_socket()).await.unwrap();
+    let (_, mut write) = stream.into_split();
+    let request = serde_json::to_string(&Request::Send(hello(Wanted::Kept))).unwrap() + "\n";
+    write.write_all(request.as_bytes()).await.unwrap();
+    drop(write);
+    drop(serves);
+    let served = timeout(Duration::from_secs(20), serve(listener, handle, stop)).await;
+    assert!(served.is_ok(), "the command still waits for room");
+    assert_eq!(side.waiting(), COMMANDS_MAX);
 }

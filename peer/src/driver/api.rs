@@ -149,6 +149,12 @@ impl Handle {
 }
 
 impl FrontSide {
+    /// How many commands wait.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.commands.len()
+    }
+
     /// Fronts attached since the last call.
     pub(super) fn fresh(&self) -> Vec<Subscriber> {
         std::mem::take(&mut *lock(&self.fresh))
