@@ -15,7 +15,7 @@ use crate::connection::{Arrival, Incoming};
 use crate::data_dir::DataDir;
 use crate::link::{Ending, Link};
 use crate::store::StoreError;
-use crate::store::writer::{Answer, BATCH_MAX, Writer};
+use crate::store::writer::{Answer, BATCH_MAX, Writer, batch};
 
 #[cfg(test)]
 mod tests;
@@ -237,9 +237,9 @@ impl Driver {
     fn submit(&mut self) {
         while !self.backlog.is_empty() && self.in_flight < IN_FLIGHT_MAX {
             let Ok(permit) = self.writer.batches.try_reserve() else { return };
-            let count = self.backlog.len().min(BATCH_MAX);
-            self.in_flight += count;
-            permit.send(self.backlog.drain(..count).collect());
+            let batch = batch(&mut self.backlog);
+            self.in_flight += batch.len();
+            permit.send(batch);
         }
     }
 

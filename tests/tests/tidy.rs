@@ -32,7 +32,7 @@ const IMPURE_CRATES: [&str; 8] =
 
 /// Each core: its sources, its composer, and the modules of shared words that its parts may import.
 const CORES: [(&str, &str, &[&str]); 2] = [
-    ("directory-server/core/src", "directory", &["event", "limits", "bucket", "address"]),
+    ("directory-server/core/src", "directory", &["event", "limits", "bucket", "address", "weight"]),
     ("peer/core/src", "messenger", &["event", "limits", "stored", "command"]),
 ];
 

@@ -23,16 +23,27 @@ impl Bucket {
 
     /// Lets one pass if one may.
     pub fn take(&mut self, rate: Rate, now_ms: u64) -> bool {
-        let free = self.level(rate, now_ms) > 0;
+        self.take_many(1, rate, now_ms)
+    }
+
+    /// Lets one pass that weighs as much as `weight` of them, if it may. Nothing weighs more than a full bucket.
+    pub fn take_many(&mut self, weight: u32, rate: Rate, now_ms: u64) -> bool {
+        let weight = weight.min(rate.burst);
+        let free = self.level(rate, now_ms) >= weight;
         if free {
-            self.full_at_ms = self.full_at_ms.max(now_ms) + rate.every_ms;
+            self.full_at_ms = self.full_at_ms.max(now_ms) + rate.every_ms * u64::from(weight);
         }
         free
     }
 
     /// When one may pass, at the earliest now.
     pub fn next_ms(&self, rate: Rate, now_ms: u64) -> u64 {
-        let span = rate.every_ms * u64::from(rate.burst.saturating_sub(1));
+        self.next_many_ms(1, rate, now_ms)
+    }
+
+    /// When one that weighs as much as `weight` may pass, at the earliest now.
+    pub fn next_many_ms(&self, weight: u32, rate: Rate, now_ms: u64) -> u64 {
+        let span = rate.every_ms * u64::from(rate.burst.saturating_sub(weight));
         self.full_at_ms.saturating_sub(span).max(now_ms)
     }
 
@@ -57,6 +68,17 @@ mod tests {
         assert!(!bucket.take(RATE, 1_099));
         assert!(bucket.take(RATE, 1_100));
         assert!(!bucket.take(RATE, 1_100));
+    }
+
+    #[test]
+    fn what_weighs_more_takes_more_and_never_more_than_there_can_be() {
+        let mut bucket = Bucket::full();
+        assert!(bucket.take_many(2, RATE, 0));
+        assert!(!bucket.take_many(2, RATE, 0));
+        assert_eq!(bucket.next_many_ms(2, RATE, 0), 100);
+        assert!(bucket.take_many(2, RATE, 100));
+        assert!(bucket.take_many(9, RATE, 1_000_000));
+        assert!(!bucket.take(RATE, 1_000_000));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::quota::{Flows, Next, Reading, Room};
 use crate::registry::Registry;
 use crate::session::{Facts, Sessions, Step, rejected};
 use crate::timers::{Timer, Timers};
+use crate::weight;
 
 mod requests;
 mod results;
@@ -50,6 +51,16 @@ enum Asked {
     Expire,
 }
 
+/// An operation that the store has not answered.
+#[derive(Debug)]
+struct Pending {
+    /// Who waits for it.
+    session: Option<SessionId>,
+    asked: Asked,
+    /// What it counts among the session's operations in flight.
+    rows: usize,
+}
+
 /// A directory.
 pub struct Directory {
     limits: Limits,
@@ -62,7 +73,7 @@ pub struct Directory {
     mailboxes: Mailboxes,
     room: Room,
     timers: Timers,
-    pending: BTreeMap<Ticket, (Option<SessionId>, Asked)>,
+    pending: BTreeMap<Ticket, Pending>,
     last_ticket: u64,
     outputs: VecDeque<Output>,
     stage: Stage,
@@ -296,10 +307,12 @@ impl Directory {
     fn ask(&mut self, session: Option<SessionId>, asked: Asked, op: StoreOp) {
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
+        // A page is asked for by the core itself, for the room that its window has.
+        let rows = if matches!(asked, Asked::Page | Asked::SlotPage) { 1 } else { weight::rows(&op) };
         if let Some(session) = session {
-            self.flows.asked(session);
+            self.flows.asked(session, rows);
         }
-        self.pending.insert(ticket, (session, asked));
+        self.pending.insert(ticket, Pending { session, asked, rows });
         self.outputs.push_back(Output::Store { ticket, op });
     }
 

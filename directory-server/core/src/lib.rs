@@ -18,6 +18,7 @@ mod quota;
 mod registry;
 mod session;
 mod timers;
+pub mod weight;
 
 pub use directory::Directory;
 pub use event::{Input, Now, Output, SessionId, StoreHead, StoreOp, StoreResult, Ticket};

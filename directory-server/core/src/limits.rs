@@ -15,7 +15,7 @@ pub const WINDOW_BYTES: usize = 72 * 1024;
 pub const WINDOW_SLOTS: usize = 32;
 /// Sealed bytes of these.
 pub const WINDOW_SLOT_BYTES: usize = 24 * 1024;
-/// Store operations of one session in flight, by default.
+/// Rows of store operations of one session in flight, by default; a deposit is one.
 pub const IN_FLIGHT: usize = 256;
 
 /// Most bytes of an item's frame beside what is sealed.
@@ -120,7 +120,7 @@ pub struct Limits {
     pub requests: Rate,
     /// A session whose requests were delayed for so many milliseconds without a pause is closed.
     pub abuse_ms: u64,
-    /// Store operations of one session in flight; above it, reading is paused until half of them are answered.
+    /// Rows of store operations of one session in flight; above it, reading is paused until half of them are answered.
     pub in_flight: usize,
     /// New names from one IPv4 address or IPv6 network of 64 bits; loopback is exempt.
     pub registrations: Rate,
@@ -191,7 +191,7 @@ impl Default for Limits {
             nameless_lifetime_ms: ITEM_LIFETIME_MS,
             tombstone_lifetime_ms: 70 * DAY_MS,
             expire_every_ms: 60_000,
-            expire_page: 500,
+            expire_page: 400,
             disk_floor_bytes: 128 * MIB,
             disk_mail_min_bytes: 512 * MIB,
             disk_mail_share: 20,

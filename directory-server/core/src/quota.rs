@@ -8,6 +8,7 @@ use common::wire::directory::ToDirectory;
 use crate::bucket::Bucket;
 use crate::event::SessionId;
 use crate::limits::Limits;
+use crate::weight::requests;
 
 /// What comes next of a session's frames.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,30 +49,6 @@ pub struct Flows {
     all: BTreeMap<SessionId, Flow>,
 }
 
-/// Does this frame count against the request rate? Deposits, takes and acknowledgements do not.
-fn is_request(frame: &ToDirectory) -> bool {
-    match frame {
-        ToDirectory::Deposit(_)
-        | ToDirectory::Withdraw(_)
-        | ToDirectory::Take(_)
-        | ToDirectory::PutSlot(_)
-        | ToDirectory::TakeSlot(_)
-        | ToDirectory::ConfirmToken(_) => false,
-        ToDirectory::Hello(_)
-        | ToDirectory::Register(_)
-        | ToDirectory::Deregister(_)
-        | ToDirectory::Online(_)
-        | ToDirectory::Offline(_)
-        | ToDirectory::LookUp(_)
-        | ToDirectory::Who(_)
-        | ToDirectory::Watch(_)
-        | ToDirectory::Have(_)
-        | ToDirectory::Accept(_)
-        | ToDirectory::PublishPrekey(_)
-        | ToDirectory::Ping(_) => true,
-    }
-}
-
 impl Flows {
     /// A new session.
     pub fn open(&mut self, session: SessionId) {
@@ -97,32 +74,36 @@ impl Flows {
         let Some(flow) = self.all.get_mut(&session) else { return Next::Empty };
         flow.delayed = false;
         let Some(front) = flow.backlog.front() else { return Next::Empty };
-        if is_request(front) {
+        if let Some(weight) = requests(front) {
             // Only a pause that gives a tenth of the burst back ends the abuse.
             if flow.bucket.level(limits.requests, now_ms) > limits.requests.burst / 10 {
                 flow.delayed_since_ms = None;
             }
-            if !flow.bucket.take(limits.requests, now_ms) {
+            if !flow.bucket.take_many(weight, limits.requests, now_ms) {
                 flow.delayed = true;
                 let since_ms = *flow.delayed_since_ms.get_or_insert(now_ms);
                 let over = now_ms.saturating_sub(since_ms) >= limits.abuse_ms;
-                return if over { Next::Abuse } else { Next::Delayed(flow.bucket.next_ms(limits.requests, now_ms)) };
+                return if over {
+                    Next::Abuse
+                } else {
+                    Next::Delayed(flow.bucket.next_many_ms(weight, limits.requests, now_ms))
+                };
             }
         }
         flow.backlog.pop_front().map_or(Next::Empty, |frame| Next::Take(Box::new(frame)))
     }
 
-    /// An operation of this session went to the store.
-    pub fn asked(&mut self, session: SessionId) {
+    /// An operation of this session on so many rows went to the store.
+    pub fn asked(&mut self, session: SessionId, rows: usize) {
         if let Some(flow) = self.all.get_mut(&session) {
-            flow.in_flight += 1;
+            flow.in_flight += rows;
         }
     }
 
-    /// One came back.
-    pub fn answered(&mut self, session: SessionId) {
+    /// It came back.
+    pub fn answered(&mut self, session: SessionId, rows: usize) {
         if let Some(flow) = self.all.get_mut(&session) {
-            flow.in_flight = flow.in_flight.saturating_sub(1);
+            flow.in_flight = flow.in_flight.saturating_sub(rows);
         }
     }
 

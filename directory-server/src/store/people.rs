@@ -9,7 +9,8 @@ use common::wire::codec;
 use common::wire::directory::Whom;
 use directory_core::StoreResult;
 use directory_core::event::{StoredListed, StoredProfile};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use directory_core::weight::WHO_ROWS_MAX;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use super::ledger::{Tally, count};
 use super::{BUSY_TIMEOUT, SCHEMA_VERSION, StoreError, layout};
@@ -39,14 +40,24 @@ pub(super) fn look_up(db: &Connection, whom: &Whom) -> Answer {
 }
 
 pub(super) fn who(db: &Connection, after: Option<&Name>, text: Option<&str>, limit: usize) -> Answer {
-    let sql = "SELECT name, key, seen_ms FROM accounts
-               WHERE folded > ?1 AND (?2 IS NULL OR instr(folded, ?2) > 0) ORDER BY folded LIMIT ?3";
+    let sql = "SELECT name, key, seen_ms, folded FROM accounts WHERE folded > ?1 ORDER BY folded";
     let after = after.map(Name::folded).unwrap_or_default();
-    let text = text.map(str::to_ascii_lowercase);
+    let text = text.map(str::to_ascii_lowercase).unwrap_or_default();
     let mut statement = db.prepare_cached(sql)?;
-    let mut rows = statement.query(params![after, text, limit as i64 + 1])?;
+    let mut rows = statement.query([after])?;
     let mut people = Vec::new();
+    let mut looked_at = 0;
     while let Some(row) = rows.next()? {
+        if looked_at == WHO_ROWS_MAX {
+            // Whoever asks goes on after the last name given. Where there is none, going on would look at the same
+            // names again: then this is all.
+            let more = !people.is_empty();
+            return Ok(StoreResult::People { people, more });
+        }
+        looked_at += 1;
+        if !row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?.contains(&text) {
+            continue;
+        }
         if people.len() >= limit {
             return Ok(StoreResult::People { people, more: true });
         }

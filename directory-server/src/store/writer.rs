@@ -2,8 +2,10 @@
 //!
 //! Both ways are bounded channels. The loop never waits for them: it holds back what does not fit.
 
+use std::collections::VecDeque;
 use std::thread::JoinHandle;
 
+use directory_core::weight::rows;
 use directory_core::{StoreOp, Ticket};
 use tokio::sync::mpsc;
 
@@ -11,7 +13,11 @@ use super::{Applied, Store, StoreError};
 
 /// Most operations of one batch, and about as many in one transaction.
 pub const BATCH_MAX: usize = 512;
-/// Batches that wait for the thread; it takes all of them, up to [`BATCH_MAX`] operations, into one transaction.
+/// Most rows that the operations of one batch may touch, but for a single operation. Whoever asks for many rows holds
+/// up all others no longer than this takes.
+pub const BATCH_ROWS_MAX: usize = 2_048;
+/// Batches that wait for the thread; it takes all of them into one transaction, up to [`BATCH_MAX`] operations and
+/// about [`BATCH_ROWS_MAX`] rows, of each twice as many at most.
 const BATCHES: usize = 64;
 /// The log is moved into the database file after so many commits ...
 const CHECKPOINT_COMMITS: usize = 256;
@@ -66,10 +72,22 @@ impl Writer {
     }
 }
 
+/// The head of `backlog` that makes a batch: one operation at least, if there is one.
+pub fn batch(backlog: &mut VecDeque<(Ticket, StoreOp)>) -> Batch {
+    let mut sum = 0;
+    let fits = |(_, op): &&(Ticket, StoreOp)| {
+        sum += rows(op);
+        sum <= BATCH_ROWS_MAX
+    };
+    let count = backlog.iter().take(BATCH_MAX).take_while(fits).count();
+    backlog.drain(..count.max(1).min(backlog.len())).collect()
+}
+
 fn serve(mut store: Store, mut inbox: mpsc::Receiver<Batch>, outbox: &mpsc::Sender<Answer>) -> Result<(), StoreError> {
     let (mut commits, mut ops) = (0, 0);
     while let Some(mut batch) = inbox.blocking_recv() {
         while batch.len() < BATCH_MAX
+            && batch.iter().map(|(_, op)| rows(op)).sum::<usize>() < BATCH_ROWS_MAX
             && let Ok(more) = inbox.try_recv()
         {
             batch.extend(more);
@@ -91,4 +109,21 @@ fn serve(mut store: Store, mut inbox: mpsc::Receiver<Batch>, outbox: &mpsc::Send
         }
     }
     store.close()
+}
+
+#[cfg(test)]
+mod tests {
+    use common::identity::PublicKey;
+
+    use super::*;
+
+    #[test]
+    fn a_batch_is_bounded_by_rows_and_has_one_operation_at_least() {
+        let seen = |keys| (Ticket(1), StoreOp::LastSeen { keys: vec![PublicKey([1; 32]); keys] });
+        let mut backlog = VecDeque::from([seen(1_000), seen(1_000), seen(48), seen(1), seen(5_000), seen(0)]);
+        let sizes = std::iter::from_fn(|| Some(batch(&mut backlog).len()).filter(|size| *size > 0));
+        assert_eq!(sizes.collect::<Vec<_>>(), [3, 1, 1, 1]);
+        backlog.extend((0..BATCH_MAX + 1).map(|_| seen(1)));
+        assert_eq!(batch(&mut backlog).len(), BATCH_MAX);
+    }
 }

@@ -9,7 +9,7 @@ use common::wire::directory::{
     RequestId, Standing,
 };
 
-use super::{Asked, Directory};
+use super::{Asked, Directory, Pending};
 use crate::event::{
     Account, DepositOp, Now, Origin, PutSlotOp, SessionId, StoreResult, StoredListed, StoredProfile, Ticket,
 };
@@ -22,9 +22,9 @@ const NOT_OPENED_MAX: usize = 500;
 
 impl Directory {
     pub(super) fn stored(&mut self, ticket: Ticket, result: StoreResult, now: Now) {
-        let Some((session, asked)) = self.pending.remove(&ticket) else { return };
+        let Some(Pending { session, asked, rows }) = self.pending.remove(&ticket) else { return };
         let Some(session) = session else { return self.stored_for_all(&asked, &result, now) };
-        self.flows.answered(session);
+        self.flows.answered(session, rows);
         if self.sessions.knows(session) {
             self.stored_for(session, asked, result, now);
             self.settle_reading(session);

@@ -73,6 +73,26 @@ fn people_are_listed_in_folded_order_page_by_page() {
 }
 
 #[test]
+fn a_page_of_people_looks_through_so_many_names_and_goes_on_from_the_last_one_found() {
+    let mut bench = Bench::with_people();
+    let many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+                INSERT INTO accounts (key, touched_ms, folded, name)
+                SELECT randomblob(32), 0, printf('b%06d', i), printf('b%06d', i) FROM n";
+    bench.store.db.execute(many, []).unwrap();
+    let mut who = |after: Option<&str>, text: &str| {
+        let (after, text) = (after.map(|name| name.parse().unwrap()), Some(text.to_owned()));
+        let StoreResult::People { people, more } = bench.ask(StoreOp::Who { after, text, limit: 200 }) else {
+            panic!("not a page of people")
+        };
+        (people.iter().map(|listed| listed.name.to_string()).collect::<Vec<_>>(), more)
+    };
+    let (alice, carol) = (vec!["Alice".to_owned()], vec!["Carol".to_owned()]);
+    assert_eq!(who(None, "c"), (alice, true));
+    assert_eq!(who(Some("Alice"), "c"), (vec![], false), "Carol stands behind 20,000 others");
+    assert_eq!(who(Some("b000002"), "c"), (carol, false));
+}
+
+#[test]
 fn coming_online_needs_a_name_and_tells_what_waits() {
     let mut bench = Bench::with_people();
     bench.deposit(bench.item(1, 2, 1)).unwrap();

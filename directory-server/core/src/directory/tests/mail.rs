@@ -268,6 +268,20 @@ fn reading_pauses_while_too_many_deposits_are_unanswered() {
 }
 
 #[test]
+fn reading_pauses_while_a_few_frames_with_many_entries_are_unanswered() {
+    let mut world = World::new();
+    let alice = world.come(1, "alice");
+    world.stalled = true;
+    take(&mut world, alice, 1..=200);
+    assert!(!world.paused.contains(&alice));
+    world.send(alice, Withdraw { places: (1..=57).map(|seq| place(2, seq)).collect() });
+    assert!(world.paused.contains(&alice));
+    world.stalled = false;
+    world.settle();
+    assert!(!world.paused.contains(&alice));
+}
+
+#[test]
 fn a_deposit_of_a_submitter_gone_meanwhile_is_pushed_all_the_same() {
     let mut world = World::new();
     let (alice, bob) = (world.come(1, "alice"), world.come(2, "bob"));

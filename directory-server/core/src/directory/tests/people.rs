@@ -227,6 +227,20 @@ fn requests_above_the_rate_are_delayed_in_order_and_reading_pauses() {
 }
 
 #[test]
+fn a_request_with_many_entries_counts_as_many() {
+    let mut world = World::new();
+    let session = world.log_in_from(1, LOOPBACK);
+    world.pass(60_000);
+    for _ in 0..46 {
+        world.send(session, Have { request: 1, places: (1..=500).map(|seq| place(2, seq)).collect() });
+    }
+    assert_eq!(world.hear(session).len(), 45, "500 requests' worth, at 11 each");
+    assert!(world.paused.contains(&session));
+    world.pass(1_000);
+    assert_eq!(world.hear(session).len(), 1);
+}
+
+#[test]
 fn asking_too_fast_for_half_a_minute_ends_the_session() {
     let mut world = World::new();
     let session = world.log_in_from(1, LOOPBACK);

@@ -1,0 +1,68 @@
+//! What asking costs: rows that a question may read or write in the store, and its share of the request rate. What is
+//! allowed is a matter of limits, and not here.
+
+use common::wire::directory::ToDirectory;
+
+use crate::event::StoreOp;
+
+/// Rows of names that one page of people may look through, by which it weighs as below.
+pub const WHO_ROWS_MAX: usize = 20_000;
+/// A row only read in order costs about so much less than one that is looked up or written.
+const READ_SHARE: usize = 40;
+/// Keys or places of one frame that count as one more request.
+const ENTRIES_PER_REQUEST: usize = 50;
+/// Sorts of rows that expiry looks for.
+const EXPIRY_SORTS: usize = 5;
+
+/// Rows that an operation may touch, at least one.
+#[must_use]
+pub fn rows(op: &StoreOp) -> usize {
+    let rows = match op {
+        StoreOp::LastSeen { keys } | StoreOp::Accept { keys, .. } => keys.len(),
+        StoreOp::Withdraw { places, .. } | StoreOp::Have { places, .. } => places.len(),
+        StoreOp::Take { items, .. } => items.len(),
+        StoreOp::Page { limit_items, .. } => *limit_items,
+        StoreOp::SlotPage { limit_slots, .. } => *limit_slots,
+        StoreOp::Who { .. } => WHO_ROWS_MAX / READ_SHARE,
+        StoreOp::Expire(op) => op.limit as usize * EXPIRY_SORTS,
+        StoreOp::LoadAccount { .. }
+        | StoreOp::OfferToken { .. }
+        | StoreOp::ConfirmToken { .. }
+        | StoreOp::Register { .. }
+        | StoreOp::Deregister { .. }
+        | StoreOp::Online { .. }
+        | StoreOp::WentOffline { .. }
+        | StoreOp::PutPrekey { .. }
+        | StoreOp::LookUp { .. }
+        | StoreOp::Deposit(_)
+        | StoreOp::PutSlot(_)
+        | StoreOp::TakeSlot { .. } => 1,
+    };
+    rows.max(1)
+}
+
+/// How many requests a frame counts as; none: deposits, takes and acknowledgements are not rationed.
+#[must_use]
+pub fn requests(frame: &ToDirectory) -> Option<u32> {
+    let entries = match frame {
+        ToDirectory::Deposit(_)
+        | ToDirectory::Withdraw(_)
+        | ToDirectory::Take(_)
+        | ToDirectory::PutSlot(_)
+        | ToDirectory::TakeSlot(_)
+        | ToDirectory::ConfirmToken(_) => return None,
+        ToDirectory::Hello(_)
+        | ToDirectory::Register(_)
+        | ToDirectory::Deregister(_)
+        | ToDirectory::Online(_)
+        | ToDirectory::Offline(_)
+        | ToDirectory::LookUp(_)
+        | ToDirectory::PublishPrekey(_)
+        | ToDirectory::Ping(_) => 0,
+        ToDirectory::Who(_) => 4 * ENTRIES_PER_REQUEST,
+        ToDirectory::Watch(frame) => frame.add.len() + frame.remove.len(),
+        ToDirectory::Have(frame) => frame.places.len(),
+        ToDirectory::Accept(frame) => frame.keys.len(),
+    };
+    Some(1 + u32::try_from(entries / ENTRIES_PER_REQUEST).unwrap_or(u32::MAX - 1))
+}
