@@ -302,20 +302,32 @@ impl Messenger {
             }
             let seq = self.sent.entry(new).or_default().give(message.row.id);
             moves.push(Move { n: message.row.n, from: pinned, to: new, seq, after: message.row.after });
-            message = crate::outbox::Outgoing::new(message.row, true);
+            // Like a new message it may leave only when its new place is committed.
+            message = crate::outbox::Outgoing::new(message.row, false);
             message.row.recipient = new;
             message.row.seq = seq;
             let talk = message.row.conversation;
             self.last_sent.insert((new, talk), message.row.id);
             self.outbox.put(message);
         }
-        let seqs: Vec<u64> = moves.iter().map(|place| place.seq).collect();
         if !moves.is_empty() {
-            self.store(StoreOp::Readdress(moves), Then::Nothing);
+            self.store(StoreOp::Readdress(moves), Then::Readdressed { recipient: new });
         }
+    }
+
+    pub(super) fn on_readdressed(&mut self, recipient: PublicKey) {
+        // A message that the store has not numbered yet is another one, whose own commit is still to come.
+        let moved = self.outbox.lane(&recipient).filter(|message| !message.committed && message.row.n != 0);
+        let seqs: Vec<u64> = moved
+            .map(|message| {
+                message.committed = true;
+                message.row.seq
+            })
+            .collect();
         for seq in seqs {
-            self.set_state(new, seq, State::Queued, None, None);
+            self.set_state(recipient, seq, State::Queued, None, None);
         }
+        self.tend(recipient);
     }
 
     /// Looks after one's own prekeys: makes the first, replaces daily, destroys what is of no use.
