@@ -14,6 +14,8 @@ use thiserror::Error;
 pub const HANDSHAKES_UNPROVED_MAX: usize = 32;
 /// Open handshakes above which newcomers are refused.
 pub const HANDSHAKES_MAX: usize = 64;
+/// Open handshakes from one address, proved or not each, loopback exempt: above that it must be proved, or is refused.
+pub const HANDSHAKES_PER_ADDRESS_MAX: usize = 8;
 /// Streams that the other side may open. One is used; the limit is memory of every connection.
 const STREAMS_MAX: u32 = 8;
 /// Bytes in flight on one stream and on one connection.

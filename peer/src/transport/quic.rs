@@ -3,8 +3,8 @@
 //! several links stays, and what a frame means.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,9 @@ use tokio::time::timeout;
 
 use super::batch::{Batch, BatchSender};
 use super::budget::Budget;
-use super::config::{HANDSHAKES_MAX, HANDSHAKES_UNPROVED_MAX, QuicError, endpoint_config, server_config};
+use super::config::{
+    HANDSHAKES_MAX, HANDSHAKES_PER_ADDRESS_MAX, HANDSHAKES_UNPROVED_MAX, QuicError, endpoint_config, server_config,
+};
 use super::dial::Dial;
 use super::link::{self, CloseCode, OPEN_TIMEOUT, Open, QUEUE_MAX_BYTES};
 use super::outgoing::{Ending, Outgoing};
@@ -47,7 +49,7 @@ struct Shared {
     inputs: BatchSender,
     links: Mutex<BTreeMap<LinkId, Entry>>,
     budget: Mutex<Budget>,
-    handshakes: AtomicUsize,
+    handshakes: Mutex<BTreeMap<Origin, usize>>,
     accepted: AtomicU64,
 }
 
@@ -75,7 +77,7 @@ impl Quic {
             inputs,
             links: Mutex::default(),
             budget: Mutex::default(),
-            handshakes: AtomicUsize::new(0),
+            handshakes: Mutex::default(),
             accepted: AtomicU64::new(0),
         });
         let accepting = tokio::spawn(accept_all(shared.clone()));
@@ -126,6 +128,16 @@ impl Quic {
 impl Shared {
     fn links(&self) -> MutexGuard<'_, BTreeMap<LinkId, Entry>> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn handshakes(&self) -> MutexGuard<'_, BTreeMap<Origin, usize>> {
+        self.handshakes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many handshakes are open, and how many of them from there.
+    fn open_handshakes(&self, from: Origin) -> (usize, usize) {
+        let handshakes = self.handshakes();
+        (handshakes.values().sum(), handshakes.get(&from).copied().unwrap_or(0))
     }
 
     /// Those of `addresses` that this socket reaches and that may be dialled now, in its own form, each once.
@@ -191,17 +203,37 @@ async fn dial(shared: Arc<Shared>, link: LinkId, key: PublicKey, addresses: Vec<
 
 async fn accept_all(shared: Arc<Shared>) {
     while let Some(incoming) = shared.endpoint.accept().await {
-        let handshakes = shared.handshakes.load(Ordering::Relaxed);
-        let crowded = handshakes >= HANDSHAKES_UNPROVED_MAX;
+        let from = Origin::of(incoming.remote_address(), incoming.remote_address_validated());
+        let (all, same) = shared.open_handshakes(from);
+        let greedy = same >= HANDSHAKES_PER_ADDRESS_MAX && !from.address.is_loopback();
+        let crowded = greedy || all >= HANDSHAKES_UNPROVED_MAX;
         if crowded && !incoming.remote_address_validated() && incoming.may_retry() {
             // Stateless: the answer is smaller than what was asked with.
             let _ = incoming.retry();
-        } else if handshakes >= HANDSHAKES_MAX || shared.links().len() >= CONNECTIONS_MAX {
+        } else if greedy || all >= HANDSHAKES_MAX || shared.links().len() >= CONNECTIONS_MAX {
             incoming.refuse();
         } else {
-            let counted = Handshake::begin(&shared);
+            let counted = Handshake::begin(&shared, from);
             tokio::spawn(accept(shared.clone(), incoming, counted));
         }
+    }
+}
+
+/// Where a handshake comes from. What is not proved may be forged, so it never counts against who has proved it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Origin {
+    /// Of IPv6 its network: whoever has one address of it has 2^64 of them.
+    address: IpAddr,
+    proved: bool,
+}
+
+impl Origin {
+    fn of(address: SocketAddr, proved: bool) -> Self {
+        let address = match socket::canonical(address).ip() {
+            IpAddr::V6(ip) if !ip.is_loopback() => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
+            ip => ip,
+        };
+        Self { address, proved }
     }
 }
 
@@ -224,18 +256,24 @@ async fn accept(shared: Arc<Shared>, incoming: Incoming, counted: Handshake) {
 }
 
 /// Counts an open handshake for as long as it lives.
-struct Handshake(Arc<Shared>);
+struct Handshake(Arc<Shared>, Origin);
 
 impl Handshake {
-    fn begin(shared: &Arc<Shared>) -> Self {
-        shared.handshakes.fetch_add(1, Ordering::Relaxed);
-        Self(shared.clone())
+    fn begin(shared: &Arc<Shared>, from: Origin) -> Self {
+        *shared.handshakes().entry(from).or_default() += 1;
+        Self(shared.clone(), from)
     }
 }
 
 impl Drop for Handshake {
     fn drop(&mut self) {
-        self.0.handshakes.fetch_sub(1, Ordering::Relaxed);
+        let mut handshakes = self.0.handshakes();
+        if let Some(open) = handshakes.get_mut(&self.1) {
+            *open -= 1;
+            if *open == 0 {
+                handshakes.remove(&self.1);
+            }
+        }
     }
 }
 
