@@ -228,3 +228,25 @@ fn identity_show_prints_name_and_fingerprint_beside_a_running_process_too() {
     assert!(outcome.lines.join("\n").contains(&fingerprint), "{outcome:?}");
     assert!(outcome.lines.join("\n").contains("alice"), "{outcome:?}");
 }
+
+#[test]
+fn many_at_once_from_one_data_directory_all_send() {
+    let world = World::new();
+    let (mut setup, bob) = alone(&world);
+    setup.bind = (world.ip, 0).into();
+    let texts: Vec<String> = (0..12).map(|n| format!("at once {n}")).collect();
+    std::thread::scope(|scope| {
+        for text in &texts {
+            let setup = &setup;
+            scope.spawn(move || {
+                let outcome = setup.run(&["send", "--wait", "delivered", "bob", text], b"");
+                assert_eq!(outcome.code, Some(0), "{outcome:?}");
+            });
+        }
+    });
+    let mut arrived = texts_from(&bob.history("alice"), "alice");
+    arrived.sort_unstable();
+    let mut wanted = texts.clone();
+    wanted.sort_unstable();
+    assert_eq!(arrived, wanted, "each once");
+}
