@@ -123,13 +123,16 @@ fn the_directory_refuses_in_words_a_program_understands() {
         session.send(Register { request: 4, name: name("carol"), prekey: mine.clone() }).await.unwrap();
         let registered = session.receive().await.unwrap();
         assert!(matches!(registered, Some(FromDirectory::Registered(_))), "{registered:?}");
-        for (request, weapon) in
-            ["224.0.0.1:9000", "255.255.255.255:9000", "127.0.0.1:53", "8.8.8.8:9000"].iter().enumerate()
-        {
-            let request = 10 + u32::try_from(request).unwrap();
-            let candidates = vec![weapon.parse().unwrap()];
-            session.send(Online { request, candidates, prekey: mine.clone() }).await.unwrap();
-            assert_refused(session.receive().await.unwrap(), request, &Refusal::Invalid);
+        let weapons = ["224.0.0.1:9000", "255.255.255.255:9000", "127.0.0.1:53", "8.8.8.8:9000", "127.0.0.1:9000"];
+        let candidates = weapons.iter().map(|weapon| weapon.parse().unwrap()).collect();
+        session.send(Online { request: 10, candidates, prekey: mine.clone() }).await.unwrap();
+        while !matches!(session.receive().await.unwrap().expect("a drain"), FromDirectory::DrainEnd(_)) {}
+        session.send(LookUp { request: 11, whom: Whom::Name(name("carol")) }).await.unwrap();
+        match session.receive().await.unwrap() {
+            Some(FromDirectory::Person(carol)) => {
+                assert_eq!(carol.profile.candidates, ["127.0.0.1:9000".parse().unwrap()]);
+            }
+            other => panic!("{other:?} for somebody who is online"),
         }
         let place = Place { recipient: stranger(77).public(), epoch: epoch().id, seq: 1 };
         let deposit = Deposit { place, tag: [0; 8], prekey: 1, urgent: false, human: true, sealed: vec![0; 2_000] };

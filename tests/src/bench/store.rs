@@ -67,8 +67,9 @@ fn apply(store: &mut Store, ops: Vec<StoreOp>) -> Result<Vec<StoreResult>> {
     Ok(store.apply(ops)?.results.into_iter().map(|(_, result)| result).collect())
 }
 
+/// Binds a name made of the number to its identity, which accepts `senders`.
 fn registration(directory: &Identity, number: u64, senders: &[PublicKey]) -> [StoreOp; 2] {
-    let owner = stranger(RECIPIENT + number);
+    let owner = stranger(number);
     let name: common::name::Name = format!("kept{number}").parse().expect("a good name");
     let bound = Bound { directory: directory.public(), name: name.clone(), key: owner.public(), serial: number + 1 };
     let register = StoreOp::Register {
@@ -90,8 +91,11 @@ pub fn fill(path: &Path, directory: &Identity, content: Content) -> Result<(Stor
     let mut store = Store::open(path)?;
     let recipients = (0..content.recipients).map(|number| key(RECIPIENT + number)).collect();
     let keys = Keys { recipients, submitters: (0..content.submitters).map(key).collect() };
+    for number in 0..content.submitters {
+        apply(&mut store, registration(directory, number, &[]).into())?;
+    }
     for number in 0..content.recipients {
-        apply(&mut store, registration(directory, number, &keys.submitters).into())?;
+        apply(&mut store, registration(directory, RECIPIENT + number, &keys.submitters).into())?;
     }
     let limits = Limits::default().mailbox;
     let (mut at, mut batches, mut spent) = (0, 0, 0.0);
