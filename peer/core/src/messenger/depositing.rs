@@ -159,6 +159,12 @@ impl Messenger {
                 self.name_successor(place.recipient);
                 return;
             }
+            Refusal::NotRegistered => {
+                // The name was released meanwhile: a new session learns so, and tells the user.
+                self.out.push_back(Output::DirectoryClose);
+                self.directory_lost();
+                return;
+            }
             Refusal::NoPrekey => Reason::NoPrekey,
             Refusal::MailboxFull => Reason::MailboxFull,
             Refusal::StrangersFull => Reason::StrangersFull,
@@ -168,7 +174,6 @@ impl Messenger {
             Refusal::QuotaExceeded
             | Refusal::NameTaken
             | Refusal::AlreadyRegistered(_)
-            | Refusal::NotRegistered
             | Refusal::TooLarge { .. }
             | Refusal::Invalid => Reason::Quota,
         };
