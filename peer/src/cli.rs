@@ -15,7 +15,7 @@ use values::DirectoryAddress;
 
 /// Talk to people directly, and through their directory while they are away
 ///
-/// Every option can stand in the environment as HOMING_<OPTION> and in config.toml in the XDG config folder.
+/// Every option can stand in the environment as HOMING_OPTION (HOMING_BIND ...) and in config.toml in the XDG config folder.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "peer", version, propagate_version = true, disable_help_subcommand = true)]
 pub struct Cli {
@@ -38,7 +38,7 @@ pub struct Options {
     #[arg(short, long, global = true, value_name = "HOST[:PORT][#FINGERPRINT]", env = "HOMING_DIRECTORY")]
     pub directory: Option<DirectoryAddress>,
 
-    /// Identity and messages [default: the XDG data folder, homing/peer-<udp port>]
+    /// Identity and messages [default: the XDG data folder, homing/peer-PORT, PORT being the UDP port]
     #[arg(long, global = true, value_name = "DIR", env = "HOMING_DATA_DIR", value_parser = folder)]
     pub data_dir: Option<PathBuf>,
 
