@@ -13,6 +13,11 @@ use super::StoreError;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
+/// No machine's clock is right before this: the beginning of 2026, milliseconds since 1970.
+const PLAUSIBLE_MS: i64 = 1_767_225_600_000;
+/// Stamps further ahead of the clock than this were made by a clock that was wrong.
+const LEAD_MAX_MS: i64 = common::limits::ITEM_LIFETIME_MS as i64;
+
 /// An account's number, and whether it can be written to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known {
@@ -124,7 +129,10 @@ impl<'db> Ledger<'db> {
     /// The time to write now, when the clock says `now_ms`: never before a time that was written already. So what is
     /// kept while the clock of a machine stands at its beginning is not taken for old once the clock is set.
     pub fn stamp(&mut self, now_ms: i64) -> i64 {
-        if now_ms > self.head.value.newest_ms {
+        let newest_ms = self.head.value.newest_ms;
+        // A clock that once stood far ahead must not keep everything from expiring until that time comes.
+        let was_ahead = now_ms > PLAUSIBLE_MS && newest_ms > now_ms.saturating_add(LEAD_MAX_MS);
+        if now_ms > newest_ms || was_ahead {
             self.change_head().newest_ms = now_ms;
         }
         self.head.value.newest_ms

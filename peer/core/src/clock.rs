@@ -5,6 +5,9 @@ use common::message::MessageId;
 use crate::event::Now;
 use crate::limits::CLOCK_TRUST_MS;
 
+/// Written in place of a wall clock that nobody has confirmed yet.
+const UNANCHORED_MS: i64 = i64::MIN;
+
 /// The age of this store: elapsed milliseconds, time switched off included. It keeps a trusted wall clock, which runs with
 /// the time counted; where the system's clock is ahead of it by up to an hour, that is counted at once (a sleep, a short
 /// time switched off), and more only when the directory's clock agrees. A clock that is behind takes nothing away, and
@@ -22,8 +25,10 @@ impl AgeClock {
     /// Goes on from a written (age, trusted wall clock), or starts at 0.
     #[must_use]
     pub fn new(written: Option<(u64, i64)>, now: Now) -> Self {
-        let (age_ms, trusted_ms) = written.unwrap_or((0, now.wall_ms));
-        let mut clock = Self { age_ms, mono_ms: now.mono_ms, trusted_ms, anchored: written.is_some() };
+        let (age_ms, trusted_ms) = written.unwrap_or((0, UNANCHORED_MS));
+        let anchored = trusted_ms != UNANCHORED_MS;
+        let trusted_ms = if anchored { trusted_ms } else { now.wall_ms };
+        let mut clock = Self { age_ms, mono_ms: now.mono_ms, trusted_ms, anchored };
         clock.observe(now);
         clock
     }
@@ -62,10 +67,11 @@ impl AgeClock {
         self.age_ms
     }
 
-    /// The trusted wall clock, milliseconds since 1970: to be written with the age.
+    /// The trusted wall clock, milliseconds since 1970: to be written with the age. A mark of its own while no directory
+    /// has confirmed it, so that a first guess is not trusted after a restart either.
     #[must_use]
     pub fn trusted_ms(&self) -> i64 {
-        self.trusted_ms
+        if self.anchored { self.trusted_ms } else { UNANCHORED_MS }
     }
 }
 
@@ -144,6 +150,15 @@ mod tests {
         clock.observe(at(5_000, now_ms));
         clock.confirm(now_ms, at(5_000, now_ms));
         assert_eq!(clock.age_ms(), 5_000);
+    }
+
+    #[test]
+    fn a_first_guess_is_not_trusted_after_a_restart() {
+        let now_ms = 1_700_000_000_000;
+        let guessed = AgeClock::new(None, at(0, 0));
+        let mut clock = AgeClock::new(Some((70, guessed.trusted_ms())), at(0, now_ms));
+        clock.confirm(now_ms, at(0, now_ms));
+        assert_eq!((clock.age_ms(), clock.trusted_ms()), (70, now_ms));
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub struct Outgoing {
     pub retry_at_ms: u64,
     /// How often it was refused in a row.
     pub refusals: u32,
+    /// It was refused for what it is, not for want of room: what follows it may fare better.
+    pub refused_alone: bool,
     /// How often the recipient could not open it.
     pub unopened: u32,
     /// When to ask the directory what became of it (monotonic).
@@ -66,6 +68,7 @@ impl Outgoing {
             deposit: Deposit::None,
             retry_at_ms: 0,
             refusals: 0,
+            refused_alone: false,
             unopened: 0,
             check_at_ms: None,
             checks: 0,
@@ -96,6 +99,9 @@ impl Outgoing {
         };
         let reason =
             self.row.reason.filter(|reason| self.deposit == Deposit::None && !self.ending && no_room(reason))?;
+        if self.refused_alone {
+            return None;
+        }
         Some((reason, self.retry_at_ms))
     }
 

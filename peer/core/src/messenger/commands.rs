@@ -454,7 +454,9 @@ impl Messenger {
             self.fail(id, ErrorCode::NoSuchMessage, message);
             return;
         };
-        if self.outbox.at(&key, seq).is_none_or(|message| message.ending) || self.cancels.contains_key(&n) {
+        if self.outbox.at(&key, seq).is_none_or(|message| message.ending || !message.committed)
+            || self.cancels.contains_key(&n)
+        {
             self.fail(id, ErrorCode::NoSuchMessage, format!("message {n} has just ended otherwise"));
             return;
         }

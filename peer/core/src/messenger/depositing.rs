@@ -149,6 +149,10 @@ impl Messenger {
         let now_ms = self.now.mono_ms;
         if let Some(message) = self.outbox.at(&place.recipient, place.seq) {
             message.refused(now_ms);
+            message.refused_alone = matches!(
+                refusal,
+                Refusal::TooLarge { .. } | Refusal::Invalid | Refusal::NameTaken | Refusal::AlreadyRegistered(_)
+            );
         }
         let reason = match refusal {
             Refusal::Conflict => {

@@ -153,6 +153,7 @@ impl Messenger {
         }
         let way = self.way(key);
         way.failed_ms = None;
+        way.flight_full = false;
         way.linked_ms = Some(now_ms);
         way.returned_ms.get_or_insert(now_ms);
         self.timers.set_by(Timer::Peer(key), now_ms + OFFER_AGAIN_MS);
@@ -187,14 +188,10 @@ impl Messenger {
                 self.owed.slots.insert(key);
             }
         }
-        if was_open {
-            let way = self.way(key);
-            way.flight_bytes = 0;
+        let way = self.way(key);
+        if way.flight.is_some_and(|(on, _)| on == link) {
+            way.flight = None;
             way.flight_full = false;
-            if end == LinkEnd::Lost && self.received.get(&key).is_some_and(crate::lane::Received::holds_any) {
-                // What was acknowledged on it last may never have arrived.
-                self.owed.acks.insert(key);
-            }
         }
         for message in self.outbox.lane(&key) {
             if message.link == Some(link) {

@@ -107,7 +107,10 @@ impl Messenger {
                 self.refresh(key);
                 continue;
             };
-            let Ok(prekey) = prekey.verify(&key) else { continue };
+            let Ok(prekey) = prekey.verify(&key) else {
+                self.owed.slots.remove(&key);
+                continue;
+            };
             self.owed.slots.remove(&key);
             self.owed.slots_sealing.insert(key);
             let plain = codec::encode(&self.pair_state(key, true));
@@ -264,13 +267,9 @@ impl Messenger {
 
     /// What `key` has taken left room at the directory: what waited for it is tried again at once.
     fn room_again(&mut self, key: PublicKey) {
-        let mut waited = false;
-        for message in self.outbox.lane(&key) {
-            if message.wants_room().is_some() {
-                message.retry_at_ms = 0;
-                waited = true;
-            }
-        }
+        // The first one finds out whether there is room; what follows it waits for its answer.
+        let first = self.outbox.lane(&key).find(|message| message.wants_room().is_some());
+        let waited = first.map(|message| message.retry_at_ms = 0).is_some();
         if waited {
             self.timers.set_by(Timer::Peer(key), self.now.mono_ms + 2);
         }

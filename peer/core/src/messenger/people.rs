@@ -13,7 +13,7 @@ use common::wire::directory::{self as wire, Standing, ToDirectory, Whom};
 use super::{Messenger, Then};
 use crate::command::{CommandError, ErrorCode};
 use crate::contact::Belief;
-use crate::event::{CommandId, Event, Output};
+use crate::event::{CommandId, Event, LinkId, Output};
 use crate::route::Redial;
 use crate::stored::{Move, OwnPrekey, Reason, State, StoreOp};
 use crate::timers::Timer;
@@ -36,7 +36,7 @@ pub(super) struct Way {
     pub stranger_messages: u32,
     pub stranger_bytes: usize,
     /// Bytes of bodies on the link, unacknowledged; and whether something waits for room there.
-    pub flight_bytes: usize,
+    pub flight: Option<(LinkId, usize)>,
     pub flight_full: bool,
     /// How often they accused this store of having been rolled back, and when they may again.
     pub accusations: u32,
@@ -311,20 +311,16 @@ impl Messenger {
             self.outbox.put(message);
         }
         if !moves.is_empty() {
-            self.store(StoreOp::Readdress(moves), Then::Readdressed { recipient: new });
+            let seqs = moves.iter().map(|place| place.seq).collect();
+            self.store(StoreOp::Readdress(moves), Then::Readdressed { recipient: new, seqs });
         }
     }
 
-    pub(super) fn on_readdressed(&mut self, recipient: PublicKey) {
-        // A message that the store has not numbered yet is another one, whose own commit is still to come.
-        let moved = self.outbox.lane(&recipient).filter(|message| !message.committed && message.row.n != 0);
-        let seqs: Vec<u64> = moved
-            .map(|message| {
-                message.committed = true;
-                message.row.seq
-            })
-            .collect();
+    pub(super) fn on_readdressed(&mut self, recipient: PublicKey, seqs: Vec<u64>) {
         for seq in seqs {
+            if let Some(message) = self.outbox.at(&recipient, seq) {
+                message.committed = true;
+            }
             self.set_state(recipient, seq, State::Queued, None, None);
         }
         self.tend(recipient);

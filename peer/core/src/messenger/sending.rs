@@ -33,6 +33,8 @@ struct Look {
     deposit: Option<u64>,
     offer_kept: bool,
     may_deposit: bool,
+    /// The link takes more.
+    room: bool,
 }
 
 impl Messenger {
@@ -71,7 +73,7 @@ impl Messenger {
                 self.reply(command, Ok(Box::new(answer)));
                 self.tell_state(&row, State::Queued, None, None, 0);
                 let nameless = self.book.name_of(&recipient).is_none();
-                match self.successors.get(&recipient).copied().filter(|_| nameless) {
+                match self.successor_of(recipient).filter(|_| nameless) {
                     Some(successor) => self.readdress(recipient, successor),
                     None => self.offer(recipient, seq),
                 }
@@ -99,6 +101,12 @@ impl Messenger {
         }
     }
 
+    /// The key that the user has put in the place of `key`, over several replacements.
+    fn successor_of(&self, key: PublicKey) -> Option<PublicKey> {
+        let next = |key: &PublicKey| self.successors.get(key).copied().filter(|_| self.book.name_of(key).is_none());
+        std::iter::successors(next(&key), next).take(8).last()
+    }
+
     /// The fast way of a message just committed: onto a good link without a look at the whole lane.
     fn offer(&mut self, recipient: PublicKey, seq: u64) {
         let evidence = self.evidence(&recipient);
@@ -118,11 +126,17 @@ impl Messenger {
         let Some(bytes) = self.outbox.at(&recipient, seq).map(|message| message.row.body.len()) else { return };
         let way = self.way(recipient);
         way.exchange_ms = Some(now_ms);
-        if way.flight_bytes > 0 && way.flight_bytes + bytes > LINK_FLIGHT_MAX_BYTES {
+        // What is on another link than this one was counted there.
+        let on_its_way = way.flight.filter(|(on, _)| *on == link).map_or(0, |(_, bytes)| bytes);
+        if on_its_way > 0 && on_its_way + bytes > LINK_FLIGHT_MAX_BYTES {
             way.flight_full = true;
+            // A link that stays full must not stop the directory's way.
+            if let Some(message) = self.outbox.at(&recipient, seq) {
+                message.direct_by_ms.get_or_insert(now_ms + DIRECT_TIMEOUT_MS);
+            }
             return;
         }
-        way.flight_bytes += bytes;
+        way.flight = Some((link, on_its_way + bytes));
         let Some(message) = self.outbox.at(&recipient, seq) else { return };
         message.link = Some(link);
         message.tried_direct = true;
@@ -237,6 +251,7 @@ impl Messenger {
             age_ms: self.clock.age_ms(),
             link: self.links.open_to(&key),
             deposit: wait_ms,
+            room: self.ways.get(&key).is_none_or(|way| !way.flight_full),
             offer_kept: returned_ms.is_some_and(|at| now_ms >= at + OFFER_AGAIN_MS),
             may_deposit: self.session.is_online() && self.leaving.as_ref().is_none_or(|leaving| leaving.may_deposit()),
         }
@@ -363,9 +378,11 @@ impl Messenger {
             self.owed.withdrawals.push(self.place_of(&message.row));
         }
         let mut more_waits = false;
-        if message.link.is_some() {
+        if let Some(link) = message.link {
             let way = self.way(key);
-            way.flight_bytes = way.flight_bytes.saturating_sub(message.row.body.len());
+            if let Some((_, bytes)) = way.flight.as_mut().filter(|(on, _)| *on == link) {
+                *bytes = bytes.saturating_sub(message.row.body.len());
+            }
             more_waits = std::mem::take(&mut way.flight_full);
         }
         if let Some(lane) = self.sent.get_mut(&key) {
@@ -399,7 +416,8 @@ fn need_of(message: &Outgoing, look: &Look) -> Need {
     if age_ms >= UNDELIVERED_WARNING_MS && message.row.reason.is_none() {
         return Need::Warn;
     }
-    if look.link.is_some() && message.link != look.link && (message.deposit != Deposit::Kept || look.offer_kept) {
+    let room = look.room && look.link.is_some();
+    if room && message.link != look.link && (message.deposit != Deposit::Kept || look.offer_kept) {
         return Need::Send;
     }
     if wants_deposit(message, look) { Need::Deposit } else { Need::Nothing }
