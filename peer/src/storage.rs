@@ -181,6 +181,7 @@ fn pages_of(op: &StoreOp) -> usize {
         | StoreOp::Step { .. }
         | StoreOp::Forget { .. }
         | StoreOp::Follow { .. }
+        | StoreOp::PutPin { .. }
         | StoreOp::PutContact(_)
         | StoreOp::PutMeta(_)
         | StoreOp::PutDirectory(_)

@@ -7,7 +7,7 @@ use common::identity::PublicKey;
 use common::name::Name;
 use common::record::{Bound, PrekeyRecord};
 
-use crate::stored::Contact;
+use crate::stored::{Contact, Pin};
 
 /// What a binding means, given what is pinned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,22 +29,41 @@ pub enum Belief {
 #[derive(Debug, Default)]
 pub struct Book {
     by_key: BTreeMap<PublicKey, Contact>,
-    by_name: BTreeMap<Name, PublicKey>,
+    /// The directory in use: names are its names.
+    directory: Option<PublicKey>,
+    pins: BTreeMap<(PublicKey, Name), PublicKey>,
     changed: BTreeSet<PublicKey>,
+    pins_changed: BTreeSet<(PublicKey, Name)>,
 }
 
 impl Book {
     /// The book of a store.
     #[must_use]
-    pub fn new(contacts: Vec<Contact>) -> Self {
-        let mut book = Self::default();
-        for contact in contacts {
-            if let Some(name) = &contact.name {
-                book.by_name.insert(name.clone(), contact.key);
-            }
-            book.by_key.insert(contact.key, contact);
+    pub fn new(contacts: Vec<Contact>, pins: Vec<Pin>, directory: Option<PublicKey>) -> Self {
+        Self {
+            by_key: contacts.into_iter().map(|contact| (contact.key, contact)).collect(),
+            directory,
+            pins: pins.into_iter().map(|pin| ((pin.directory, pin.name), pin.key)).collect(),
+            ..Self::default()
         }
-        book
+    }
+
+    /// Another directory is in use: the same name may be another person's there.
+    pub fn use_directory(&mut self, directory: PublicKey) {
+        self.directory = Some(directory);
+    }
+
+    fn pinned(&self, directory: PublicKey, name: &Name) -> Option<PublicKey> {
+        self.pins.get(&(directory, name.clone())).copied()
+    }
+
+    fn pin(&mut self, directory: PublicKey, name: &Name, key: Option<PublicKey>) {
+        let place = (directory, name.clone());
+        match key {
+            Some(key) => self.pins.insert(place.clone(), key),
+            None => self.pins.remove(&place),
+        };
+        self.pins_changed.insert(place);
     }
 
     /// The contact with this key.
@@ -56,7 +75,7 @@ impl Book {
     /// The contact whose believed name this is.
     #[must_use]
     pub fn named(&self, name: &Name) -> Option<&Contact> {
-        self.by_name.get(name).and_then(|key| self.by_key.get(key))
+        self.pinned(self.directory?, name).and_then(|key| self.by_key.get(&key))
     }
 
     /// The believed name of a key.
@@ -83,7 +102,7 @@ impl Book {
 
     /// Hears the directory's verified word for a name.
     pub fn hear(&mut self, bound: &Bound) -> Belief {
-        if let Some(pinned) = self.by_name.get(&bound.name).copied() {
+        if let Some(pinned) = self.pinned(bound.directory, &bound.name) {
             if pinned == bound.key {
                 self.change(&pinned, |contact| {
                     if bound.serial > contact.serial {
@@ -95,27 +114,33 @@ impl Book {
                 return Belief::Known;
             }
             let known = self.by_key.get(&pinned).map_or(0, |contact| contact.serial);
-            self.note(bound.key, None, 0);
+            self.note(bound.key, None);
             if bound.serial <= known {
                 return Belief::Stale;
             }
             self.change(&pinned, |contact| contact.rival = Some(bound.key));
             return Belief::Rival { pinned };
         }
-        if let Some(old) = self.by_key.get(&bound.key).and_then(|contact| contact.name.clone()) {
+        let shown = self.by_key.get(&bound.key).and_then(|contact| contact.name.clone());
+        // Serials count only among the names of one directory.
+        let here = shown.filter(|name| self.pinned(bound.directory, name) == Some(bound.key));
+        let newer = self.by_key.get(&bound.key).map_or(0, |contact| contact.serial).max(bound.serial);
+        let serial = if here.is_some() { newer } else { bound.serial };
+        if let Some(old) = here {
             // The key has taken another name since. An older word for an older name changes nothing.
             if self.by_key.get(&bound.key).is_some_and(|contact| contact.serial > bound.serial) {
                 return Belief::Known;
             }
-            self.by_name.remove(&old);
+            self.pin(bound.directory, &old, None);
             // Whoever wants the old name stands in nobody's way any more.
             self.change(&bound.key, |contact| contact.rival = None);
         }
-        self.note(bound.key, Some(bound.name.clone()), bound.serial);
+        self.pin(bound.directory, &bound.name, Some(bound.key));
+        self.note(bound.key, Some((bound.name.clone(), serial)));
         Belief::Pinned
     }
 
-    fn note(&mut self, key: PublicKey, name: Option<Name>, serial: u64) {
+    fn note(&mut self, key: PublicKey, name: Option<(Name, u64)>) {
         let contact = self.by_key.entry(key).or_insert_with(|| Contact {
             key,
             name: None,
@@ -128,22 +153,23 @@ impl Book {
             applied: None,
             talked: false,
         });
-        if let Some(name) = name {
-            self.by_name.insert(name.clone(), key);
+        if let Some((name, serial)) = name {
             contact.name = Some(name);
-            contact.serial = contact.serial.max(serial);
+            contact.serial = serial;
         }
         self.changed.insert(key);
     }
 
     /// The user accepts the rival of `pinned` as the owner of its name. Returns the new key.
     pub fn accept_rival(&mut self, pinned: &PublicKey) -> Option<PublicKey> {
+        let directory = self.directory?;
         let old = self.by_key.get_mut(pinned)?;
         let (rival, name, serial) = (old.rival.take()?, old.name.take()?, old.serial);
         let accepted = old.accepted;
         old.verified = false;
         self.changed.insert(*pinned);
-        self.note(rival, Some(name), serial);
+        self.pin(directory, &name, Some(rival));
+        self.note(rival, Some((name, serial)));
         self.change(&rival, |contact| {
             contact.verified = true;
             contact.accepted |= accepted;
@@ -160,6 +186,12 @@ impl Book {
         prekey.counter > newest && self.change(key, |contact| contact.prekey = Some(record.clone()))
     }
 
+    /// Pins changed since the last call, to be written: directory, name, key or none.
+    pub fn take_pins(&mut self) -> Vec<(PublicKey, Name, Option<PublicKey>)> {
+        let changed = std::mem::take(&mut self.pins_changed);
+        changed.into_iter().map(|place| (place.0, place.1.clone(), self.pins.get(&place).copied())).collect()
+    }
+
     /// Contacts changed since the last call, to be written.
     pub fn take_changed(&mut self) -> Vec<Contact> {
         let changed = std::mem::take(&mut self.changed);
@@ -171,13 +203,34 @@ impl Book {
 mod tests {
     use super::*;
 
+    const HERE: PublicKey = PublicKey([9; 32]);
+
+    fn book() -> Book {
+        Book::new(Vec::new(), Vec::new(), Some(HERE))
+    }
+
+    #[test]
+    fn one_name_at_two_directories_is_two_people() {
+        let mut book = book();
+        book.hear(&bound("bob", 1, 7));
+        let there = PublicKey([8; 32]);
+        book.use_directory(there);
+        assert!(book.named(&"bob".parse().unwrap()).is_none());
+        assert_eq!(book.hear(&Bound { directory: there, ..bound("bob", 2, 1) }), Belief::Pinned);
+        assert_eq!(book.named(&"bob".parse().unwrap()).map(|c| c.key), Some(PublicKey([2; 32])));
+        let pins = book.take_pins().into_iter().map(|(directory, name, key)| (directory, name, key.unwrap()));
+        let pins = pins.map(|(directory, name, key)| Pin { directory, name, key }).collect();
+        let again = Book::new(book.take_changed(), pins, Some(HERE));
+        assert_eq!(again.named(&"bob".parse().unwrap()).map(|c| c.key), Some(PublicKey([1; 32])));
+    }
+
     fn bound(name: &str, key: u8, serial: u64) -> Bound {
         Bound { directory: PublicKey([9; 32]), name: name.parse().unwrap(), key: PublicKey([key; 32]), serial }
     }
 
     #[test]
     fn the_first_key_of_a_name_is_pinned_and_another_one_waits_for_the_user() {
-        let mut book = Book::default();
+        let mut book = book();
         assert_eq!(book.hear(&bound("bob", 1, 1)), Belief::Pinned);
         assert_eq!(book.hear(&bound("BOB", 1, 1)), Belief::Known);
         assert_eq!(book.hear(&bound("bob", 2, 5)), Belief::Rival { pinned: PublicKey([1; 32]) });
@@ -191,7 +244,7 @@ mod tests {
 
     #[test]
     fn an_older_word_for_a_pinned_name_is_not_believed() {
-        let mut book = Book::default();
+        let mut book = book();
         book.hear(&bound("bob", 1, 5));
         assert_eq!(book.hear(&bound("bob", 2, 4)), Belief::Stale);
         assert_eq!(book.of(&PublicKey([1; 32])).and_then(|c| c.rival), None);
@@ -199,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_key_that_takes_another_name_is_known_by_the_newer_one() {
-        let mut book = Book::default();
+        let mut book = book();
         book.hear(&bound("bob", 1, 1));
         book.hear(&bound("bob", 3, 2));
         assert_eq!(book.hear(&bound("robert", 1, 3)), Belief::Pinned);

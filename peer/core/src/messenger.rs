@@ -168,6 +168,7 @@ impl Messenger {
         let fresh = snapshot.meta.is_none();
         let meta = snapshot.meta.unwrap_or_else(|| new_meta(&mut rng, now));
         let clock = AgeClock::new((!fresh).then_some((meta.age_ms, meta.wall_ms)), now);
+        let directory = snapshot.directory.as_ref().map(|directory| directory.key);
         let mut messenger = Self {
             now,
             clock,
@@ -178,7 +179,7 @@ impl Messenger {
             name: None,
             directory: snapshot.directory,
             session: Session::default(),
-            book: Book::new(snapshot.contacts),
+            book: Book::new(snapshot.contacts, snapshot.pins, directory),
             ways: BTreeMap::new(),
             links: Links::default(),
             sent: snapshot.last_seqs.into_iter().map(|(key, last)| (key, Sent::after(last))).collect(),
@@ -367,6 +368,9 @@ impl Messenger {
         self.send_acks();
         self.send_takes();
         self.change_epoch_if_quiet();
+        for (directory, name, key) in self.book.take_pins() {
+            self.store(StoreOp::PutPin { directory, name, key }, Then::Nothing);
+        }
         for contact in self.book.take_changed() {
             self.store(StoreOp::PutContact(Box::new(contact)), Then::Nothing);
         }

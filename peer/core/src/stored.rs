@@ -1,6 +1,8 @@
 //! What the store of a peer holds, what may be written in one transaction and what may be asked.
 //! Words only: the store carries them out, the messenger decides them.
 
+mod snapshot;
+
 use std::net::SocketAddr;
 
 use common::identity::PublicKey;
@@ -9,6 +11,8 @@ use common::name::Name;
 use common::record::{Binding, PrekeyRecord};
 use common::seal::PrekeySecret;
 use common::wire::directory::Token;
+
+pub use snapshot::Snapshot;
 
 /// How a message travelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,6 +236,15 @@ pub enum StoreOp {
         /// Its floor.
         floor: u64,
     },
+    /// Pins a name to a key, or (no key) lets it go.
+    PutPin {
+        /// The directory whose name it is.
+        directory: PublicKey,
+        /// The name.
+        name: Name,
+        /// The key, or none.
+        key: Option<PublicKey>,
+    },
     /// Writes a contact.
     PutContact(Box<Contact>),
     /// Writes the facts about this store.
@@ -331,6 +344,17 @@ pub struct DirectoryRecord {
     pub commits: u64,
     /// The newest token.
     pub token: Option<Token>,
+}
+
+/// A name as one directory gives it out, and the key it is pinned to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// The directory's key.
+    pub directory: PublicKey,
+    /// The name.
+    pub name: Name,
+    /// The key.
+    pub key: PublicKey,
 }
 
 /// Somebody this store has to do with. The key is the identity; the name is pinned to it.
@@ -466,33 +490,4 @@ pub enum QueryResult {
     Trace(Option<(Box<StoredMessage>, Vec<TraceStep>)>),
     /// It could not be read; says why.
     Failed(String),
-}
-
-/// Everything a messenger needs to go on after a start: what was committed.
-#[derive(Debug, Clone, Default)]
-pub struct Snapshot {
-    /// None in a new store.
-    pub meta: Option<Meta>,
-    /// The directory given on the command line, if known.
-    pub directory: Option<DirectoryRecord>,
-    /// All contacts.
-    pub contacts: Vec<Contact>,
-    /// Outbox rows that still have a seq, settled or not, in order of recipient and seq.
-    pub outbox: Vec<OutboxRow>,
-    /// Highest seq ever given in the current epoch, by recipient (also of rows whose seq is forgotten).
-    pub last_seqs: Vec<(PublicKey, u64)>,
-    /// Inbound lanes: sender, epoch followed, floor applied.
-    pub lanes: Vec<(PublicKey, Epoch, u64)>,
-    /// What is held of them at or above the floor: sender, seq, id.
-    pub held: Vec<(PublicKey, u64, MessageId)>,
-    /// Messages of others that were committed and not put out, by number.
-    pub unshown: Vec<StoredMessage>,
-    /// Highest id of a shown ordered message, by sender and conversation.
-    pub last_shown: Vec<(PublicKey, Conversation, MessageId)>,
-    /// Newest own ordered message, by recipient and conversation.
-    pub last_sent: Vec<(PublicKey, Conversation, MessageId)>,
-    /// Newest own message id.
-    pub last_id: Option<MessageId>,
-    /// Own prekeys, by counter.
-    pub prekeys: Vec<OwnPrekey>,
 }

@@ -6,7 +6,7 @@ use common::identity::PublicKey;
 use common::name::Name;
 use common::seal::PrekeySecret;
 use common::wire::codec;
-use peer_core::stored::{Contact, DirectoryRecord, Meta, OwnPrekey};
+use peer_core::stored::{Contact, DirectoryRecord, Meta, OwnPrekey, Pin};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Error, OptionalExtension, Result, Row, params};
 use serde::de::DeserializeOwned;
@@ -53,6 +53,17 @@ impl Writer<'_> {
             meta.left_cleanly,
             meta.binding.as_ref().map(codec::encode),
         ])?;
+        Ok(())
+    }
+
+    pub(super) fn put_pin(&self, directory: &PublicKey, name: &Name, key: Option<&PublicKey>) -> Result<()> {
+        let Some(key) = key else {
+            let sql = "DELETE FROM pins WHERE directory = ?1 AND folded = ?2";
+            self.tx.prepare_cached(sql)?.execute(params![directory.0, name.folded()])?;
+            return Ok(());
+        };
+        let sql = "INSERT OR REPLACE INTO pins (directory, folded, name, key) VALUES (?1, ?2, ?3, ?4)";
+        self.tx.prepare_cached(sql)?.execute(params![directory.0, name.folded(), name.as_str(), key.0])?;
         Ok(())
     }
 
@@ -143,6 +154,17 @@ pub fn meta(conn: &Connection) -> Result<Option<Meta>> {
         })
     })
     .optional()
+}
+
+/// All pins.
+pub fn pins(conn: &Connection) -> Result<Vec<Pin>> {
+    let mut statement = conn.prepare("SELECT directory, name, key FROM pins ORDER BY directory, folded")?;
+    let rows = statement.query_map([], |row| {
+        let text: String = row.get(1)?;
+        let name = text.parse().map_err(|error| unreadable(1, Type::Text, error))?;
+        Ok(Pin { directory: key(row, 0)?, name, key: key(row, 2)? })
+    })?;
+    rows.collect()
 }
 
 /// What is known of the directory at `address`.

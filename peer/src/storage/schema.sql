@@ -137,6 +137,15 @@ CREATE TABLE contacts (
     talked INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Names pinned to keys, for each directory apart. Folded: lower case.
+CREATE TABLE pins (
+    directory BLOB NOT NULL CHECK (length(directory) = 32),
+    folded TEXT NOT NULL,
+    name TEXT NOT NULL,
+    key BLOB NOT NULL CHECK (length(key) = 32),
+    PRIMARY KEY (directory, folded)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE directories (
     address TEXT PRIMARY KEY,
     key BLOB NOT NULL CHECK (length(key) = 32),

@@ -24,6 +24,7 @@ pub fn load(conn: &Connection, me: &PublicKey, directory_address: &str) -> Resul
     Ok(Snapshot {
         meta: facts::meta(conn)?,
         directory: facts::directory(conn, directory_address)?,
+        pins: facts::pins(conn)?,
         contacts: facts::contacts(conn)?,
         outbox: conn.prepare(OUTBOX)?.query_map([], outbox_row)?.collect::<Result<_>>()?,
         last_seqs: last_seqs(conn)?,

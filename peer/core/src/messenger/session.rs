@@ -52,6 +52,7 @@ impl Messenger {
             let address = self.config.directory.clone();
             let record = DirectoryRecord { address, key, store_id: [0; 16], commits: 0, token: None };
             self.store(StoreOp::PutDirectory(Box::new(record.clone())), Then::Nothing);
+            self.book.use_directory(key);
             self.directory = Some(record);
         }
         self.timers.set(Timer::KeepAlive, self.now.mono_ms + KEEP_ALIVE_MS);

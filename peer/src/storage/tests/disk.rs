@@ -252,3 +252,19 @@ fn nothing_of_a_batch_that_fails_is_there_and_nothing_is_written_after() {
     drop(store);
     assert_eq!(history(&mut Store::open(&path, ME).unwrap(), BOB, None, 9).len(), 1);
 }
+
+#[test]
+fn a_name_is_pinned_for_each_directory_apart_and_let_go_without_a_trace() {
+    let mut store = store();
+    let pin = |directory: u8, key: Option<u8>| StoreOp::PutPin {
+        directory: PublicKey([directory; 32]),
+        name: "Bob".parse().unwrap(),
+        key: key.map(|key| PublicKey([key; 32])),
+    };
+    apply(&mut store, vec![pin(1, Some(7)), pin(2, Some(8)), pin(1, Some(9))]);
+    let pinned: Vec<(u8, String, u8)> =
+        load(&mut store).pins.into_iter().map(|pin| (pin.directory.0[0], pin.name.to_string(), pin.key.0[0])).collect();
+    assert_eq!(pinned, [(1, "Bob".to_owned(), 9), (2, "Bob".to_owned(), 8)]);
+    apply(&mut store, vec![pin(1, None)]);
+    assert_eq!(load(&mut store).pins.len(), 1);
+}
