@@ -146,12 +146,6 @@ impl Sent {
         self.rows = kept;
         forgot
     }
-
-    /// The message at `seq`, while it is remembered.
-    #[must_use]
-    pub fn id_at(&self, seq: u64) -> Option<MessageId> {
-        self.rows.get(&seq).map(|row| row.id)
-    }
 }
 
 /// What is to be done with an envelope that arrives.

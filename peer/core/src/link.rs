@@ -57,12 +57,6 @@ impl Links {
         Some(link)
     }
 
-    /// Whether a dial to `key` is under way (greeting included).
-    #[must_use]
-    pub fn is_dialling(&self, key: &PublicKey) -> bool {
-        self.dials.contains_key(key)
-    }
-
     /// A connection stands.
     pub fn up(&mut self, link: LinkId, key: PublicKey, address: SocketAddr, dialled: bool, now_ms: u64) {
         self.links.insert(link, Link { key, address, dialled, instance: None, heard_ms: now_ms });

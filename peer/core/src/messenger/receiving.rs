@@ -43,11 +43,7 @@ impl Messenger {
         self.inbox.progress(sender, self.now.mono_ms);
         let (epoch, seq, floor) = (header.epoch, header.seq, header.floor);
         let held = match self.judge(&sender, &envelope) {
-            Arriving::Follow => {
-                self.follow_lane(sender, epoch, floor);
-                Some((epoch, seq))
-            }
-            Arriving::Store => {
+            Arriving::Follow | Arriving::Store => {
                 self.follow_lane(sender, epoch, floor);
                 Some((epoch, seq))
             }
