@@ -9,6 +9,7 @@ pub mod hostile;
 pub mod lossy;
 mod model;
 pub mod programs;
+pub mod proof;
 pub mod sim;
 pub mod terminal;
 pub mod tidy;
