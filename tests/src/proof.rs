@@ -2,6 +2,10 @@
 //! releases, the same code for both. `scripts/proof-*` call them by name. What is promised stands in the model and the
 //! checker, not here.
 
+#[cfg(feature = "planted")]
+pub mod planted;
+pub mod sim;
+
 use anyhow::Result;
 
 /// How much of a proof to run.
@@ -39,4 +43,14 @@ impl Order {
 pub type Proof = fn(&Order) -> Result<()>;
 
 /// All proofs by name.
-pub const PROOFS: &[(&str, Proof)] = &[];
+pub const PROOFS: &[(&str, Proof)] = &[
+    #[cfg(feature = "planted")]
+    ("planted", planted::run),
+    ("sim", sim::run),
+];
+
+/// One line of what a proof did.
+#[allow(clippy::print_stdout, reason = "what a proof measures is its output")]
+fn say(line: &str) {
+    println!("{line}");
+}
