@@ -18,13 +18,15 @@ use std::net::{SocketAddr, UdpSocket};
 
 use common::identity::Identity;
 use common::tls::TlsError;
-use peer_core::event::{Config, Exit, Input, Ticket};
+use peer_core::event::{Config, Exit, Input, Now, Output, Ticket};
 use peer_core::messenger::Messenger;
 use peer_core::stored::{Snapshot, StoreOp};
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
 
+use crate::event_log::Observer;
+use crate::event_log::file::EventFile;
 use crate::storage::{Job, StorageThread, Store};
 use crate::transport::{BATCHES_MAX, Directory, Quic, QuicError, addresses};
 use api::FrontSide;
@@ -69,6 +71,8 @@ pub struct Parts {
     pub socket: UdpSocket,
     /// `--advertise`.
     pub advertise: Option<SocketAddr>,
+    /// `--event-log`.
+    pub event_log: Option<EventFile>,
 }
 
 /// What to publish at the start: for [`Config::candidates`].
@@ -101,11 +105,18 @@ struct Turns {
     clocks: Clocks,
     network: Network,
     check: tokio::time::Interval,
+    log: Option<EventLog>,
+}
+
+/// What is noted, and where.
+struct EventLog {
+    observer: Observer,
+    file: EventFile,
 }
 
 impl Turns {
     fn start(parts: Parts, side: FrontSide) -> Result<(Self, Sources), StartError> {
-        let Parts { identity, config, snapshot, store, socket, advertise } = parts;
+        let Parts { identity, config, snapshot, store, socket, advertise, event_log } = parts;
         let (batches_in, batches) = mpsc::channel(BATCHES_MAX);
         let (replies_in, replies) = mpsc::channel(REPLIES_MAX);
         let directory = Directory::new(config.directory.clone(), &identity, batches_in.clone())?;
@@ -114,11 +125,13 @@ impl Turns {
         let storage = StorageThread::start(store, replies_in)?;
         let clocks = Clocks::new();
         let network = Network::new(config.bind, advertise);
-        let messenger = Messenger::new(config, snapshot, clocks.now());
+        let now = clocks.now();
+        let log = event_log.map(|file| EventLog { observer: Observer::start(&config, &snapshot, now.wall_ms), file });
+        let messenger = Messenger::new(config, snapshot, now);
         let mut check = interval_at(tokio::time::Instant::now() + CHECK_EVERY, CHECK_EVERY);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let carrier = Carrier::new(quic, directory, storage, sealing);
-        Ok((Self { messenger, carrier, clocks, network, check }, Sources::new(batches, replies, sealed, side)))
+        Ok((Self { messenger, carrier, clocks, network, check, log }, Sources::new(batches, replies, sealed, side)))
     }
 
     /// Carries out all outputs, those of fronts that went meanwhile included.
@@ -126,7 +139,10 @@ impl Turns {
         self.carrier.retry();
         self.carrier.fronts.adopt(sources.fresh());
         loop {
-            while let Some(output) = self.messenger.poll_output() {
+            // Noted before the first of them is carried out: nothing is said that the event log has not.
+            let outputs: Vec<Output> = std::iter::from_fn(|| self.messenger.poll_output()).collect();
+            self.note(&outputs);
+            for output in outputs {
                 if let Some(exit) = self.carrier.carry(output) {
                     return Some(exit);
                 }
@@ -136,8 +152,23 @@ impl Turns {
                 return None;
             }
             let now = self.clocks.now();
-            gone.into_iter().for_each(|source| self.messenger.handle(Input::SourceClosed(source), now));
+            gone.into_iter().for_each(|source| self.tell(Input::SourceClosed(source), now));
         }
+    }
+
+    fn note(&mut self, outputs: &[Output]) {
+        let Some(EventLog { observer, file }) = &mut self.log else { return };
+        outputs.iter().for_each(|output| observer.output(output));
+        file.append(&observer.take());
+        observer.turn(self.clocks.now().wall_ms);
+    }
+
+    /// Hands the messenger an input.
+    fn tell(&mut self, input: Input, now: Now) {
+        if let Some(log) = &mut self.log {
+            log.observer.input(&input);
+        }
+        self.messenger.handle(input, now);
     }
 
     /// Waits for something to happen, then hands the messenger a batch of it.
@@ -158,27 +189,27 @@ impl Turns {
         let slept = self.clocks.slept(now);
         if slept || (network_checked && self.network.has_changed(self.carrier.directory.last_address())) {
             tracing::info!(slept, "the network has changed");
-            self.messenger.handle(Input::NetworkChanged(self.network.candidates().to_vec()), now);
+            self.tell(Input::NetworkChanged(self.network.candidates().to_vec()), now);
         }
         if due_ms.is_some_and(|due_ms| due_ms <= now.mono_ms) {
-            self.messenger.handle(Input::Wake, now);
+            self.tell(Input::Wake, now);
         }
         for taken in sources.take(!behind) {
             self.hand_over(taken, now);
         }
     }
 
-    fn hand_over(&mut self, taken: Taken, now: peer_core::event::Now) {
+    fn hand_over(&mut self, taken: Taken, now: Now) {
         match taken {
-            Taken::Inputs(inputs) => inputs.into_iter().for_each(|input| self.messenger.handle(input, now)),
+            Taken::Inputs(inputs) => inputs.into_iter().for_each(|input| self.tell(input, now)),
             Taken::Directory { session, inputs } => {
                 if self.carrier.directory.is_current(session) {
-                    inputs.into_iter().for_each(|input| self.messenger.handle(input, now));
+                    inputs.into_iter().for_each(|input| self.tell(input, now));
                 }
             }
             Taken::StoreFailed(why) => {
                 self.carrier.store_failed();
-                self.messenger.handle(Input::StoreFailed(why), now);
+                self.tell(Input::StoreFailed(why), now);
             }
         }
     }
@@ -210,6 +241,10 @@ impl Turns {
             storage.submit(job).await;
         }
         if !numbers.is_empty() {
+            if let Some(EventLog { mut observer, mut file }) = self.log {
+                observer.input(&Input::Shown(numbers.clone()));
+                file.append(&observer.take());
+            }
             // Else the next start would show them again.
             storage.submit(Job::Store { ticket: Ticket(u64::MAX), ops: vec![StoreOp::Shown(numbers)] }).await;
         }
