@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 pub mod bench;
+pub mod checker;
 pub mod checks;
 pub mod cutter;
 pub mod hostile;

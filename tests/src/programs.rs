@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 pub mod directory;
+pub mod events;
 pub mod files;
 pub mod log;
 pub mod one_shot;
 pub mod peer;
 pub mod process;
 
+pub use crate::checker::Log;
 pub use directory::Directory;
 pub use one_shot::{Outcome, run};
 pub use peer::{Peer, Sent, Setup};
@@ -78,6 +80,32 @@ impl World {
         Self { root, ip, directory }
     }
 
+    /// The event logs of all programs of this world so far.
+    ///
+    /// # Panics
+    /// When one cannot be read.
+    #[must_use]
+    pub fn event_logs(&self) -> Vec<Log> {
+        events::logs_in(self.root.path())
+    }
+
+    /// Asserts of everything that the programs of this world have logged so far that no promise is broken. Every world
+    /// does so at its end.
+    ///
+    /// # Panics
+    /// When one is, saying how and which lines show it.
+    pub fn assert_promises(&self) {
+        events::assert_promises(self.root.path(), false);
+    }
+
+    /// The same, of programs that had time to bring everything to its end.
+    ///
+    /// # Panics
+    /// When a promise is broken, or something has no end.
+    pub fn assert_healed(&self) {
+        events::assert_promises(self.root.path(), true);
+    }
+
     /// A folder of this world.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
@@ -100,6 +128,14 @@ impl World {
     #[must_use]
     pub fn peer(&self, name: &str) -> Peer {
         self.setup(name).registered()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.assert_promises();
+        }
     }
 }
 

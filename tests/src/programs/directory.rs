@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rustix::process::Signal;
 
+use super::events::log_of;
 use super::log::Log;
 use super::one_shot::{Outcome, confine, run};
 use super::process::Process;
@@ -44,6 +45,7 @@ impl Directory {
         confine(&mut command, &self.root);
         command.arg("--bind").arg(self.ip.to_string()).arg("--port").arg(self.port.to_string());
         command.arg("--data-dir").arg(&self.data_dir).arg("-v");
+        command.arg("--event-log").arg(log_of(&self.data_dir));
         self.process = Some(Process::start(command, &self.log));
         let begin = self.log.run_begins_at();
         let first = self.log.wait(begin, PATIENCE, |line| Some(line.text.clone()));

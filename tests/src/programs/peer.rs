@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use super::events::log_of;
 use super::log::{Line, Log};
 use super::one_shot::confine;
 use super::process::Process;
@@ -94,7 +95,7 @@ impl Setup {
         let mut command = Command::new(binary("peer"));
         confine(&mut command, &self.root);
         command.arg("--bind").arg(self.bind.to_string()).arg("--directory").arg(&self.directory);
-        command.arg("--data-dir").arg(&self.data_dir);
+        command.arg("--data-dir").arg(&self.data_dir).arg("--event-log").arg(log_of(&self.data_dir));
         if let Some(address) = self.advertise {
             command.arg("--advertise").arg(address.to_string());
         }
