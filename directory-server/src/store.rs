@@ -13,7 +13,7 @@ use std::time::Duration;
 use common::wire::codec::DecodeError;
 use directory_core::{StoreHead, StoreOp, StoreResult, Ticket};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, MAIN_DB};
+use rusqlite::{Connection, MAIN_DB, OpenFlags};
 use thiserror::Error;
 
 mod accounts;
@@ -108,6 +108,15 @@ impl Store {
         let mut store_id = [0; 16];
         getrandom::fill(&mut store_id).map_err(|error| StoreError::Entropy(error.to_string()))?;
         Self::prepare(Connection::open(path)?, true, store_id)
+    }
+
+    /// The same on a file system that SQLite knows as `vfs`, for tests that let it fail; a new store is to have the number
+    /// `store_id`.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_on(vfs: &str, path: &Path, store_id: [u8; 16]) -> Result<Self, StoreError> {
+        Self::prepare(Connection::open_with_flags_and_vfs(path, OpenFlags::default(), vfs)?, true, store_id)
     }
 
     /// A new store in memory; `store_id` is the number it is to have.

@@ -53,6 +53,15 @@ impl Store {
         Ok(Self { conn, me, path: Some(path.to_owned()), failed: false, grown: 0, unclean: false })
     }
 
+    /// The same on a file system that SQLite knows as `vfs`, for tests that let it fail.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_on(vfs: &str, path: &Path, me: PublicKey) -> Result<Self, StoreError> {
+        let conn = open::on_vfs(vfs, path, &me)?;
+        Ok(Self { conn, me, path: Some(path.to_owned()), failed: false, grown: 0, unclean: false })
+    }
+
     /// A new store of the key `me` that is gone when it is dropped.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ pub mod cutter;
 pub mod hostile;
 pub mod lossy;
 mod model;
+pub mod namespaces;
 pub mod programs;
 pub mod proof;
 pub mod sim;

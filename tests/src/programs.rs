@@ -3,6 +3,7 @@
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -37,6 +38,18 @@ pub fn binary(program: &str) -> PathBuf {
         path.display()
     );
     path
+}
+
+/// The command that starts `program`, inside a network namespace if one is named.
+///
+/// # Panics
+/// When it has not been built.
+#[must_use]
+pub fn command_inside(namespace: Option<&str>, program: &str) -> Command {
+    let Some(namespace) = namespace else { return Command::new(binary(program)) };
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", namespace]).arg(binary(program));
+    command
 }
 
 /// The folder of this profile's binaries: two up of `target/<profile>/deps/<test>`.
@@ -74,9 +87,18 @@ impl World {
     /// A world with a running directory server.
     #[must_use]
     pub fn new() -> Self {
+        Self::start(own_address(), None)
+    }
+
+    /// A world whose directory server runs at `ip` inside a network namespace. Its peers say themselves where they run.
+    #[must_use]
+    pub fn inside(namespace: &str, ip: Ipv4Addr) -> Self {
+        Self::start(ip, Some(namespace))
+    }
+
+    fn start(ip: Ipv4Addr, namespace: Option<&str>) -> Self {
         let root = tempfile::Builder::new().prefix("homing-test-").tempdir().expect("a temporary folder");
-        let ip = own_address();
-        let directory = Directory::start(root.path(), "directory", ip, 0);
+        let directory = Directory::start_inside(namespace, root.path(), "directory", ip, 0);
         Self { root, ip, directory }
     }
 
