@@ -103,6 +103,14 @@ impl Directory {
         self.log.stderr()
     }
 
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn signal(&self, signal: Signal) {
+        self.process.as_ref().expect("a running directory server").signal(signal);
+    }
+
     /// Kills it with SIGKILL.
     pub fn kill_9(&mut self) {
         self.process.take().expect("a running directory server").kill_9();

@@ -397,14 +397,19 @@ impl Peer {
         self.process.take().expect("a running peer").kill_9();
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process().signal(signal);
+    }
+
     /// Suspends it with SIGSTOP.
     pub fn stop(&self) {
-        self.process().signal(Signal::STOP);
+        self.signal(Signal::STOP);
     }
 
     /// Lets it go on.
     pub fn cont(&self) {
-        self.process().signal(Signal::CONT);
+        self.signal(Signal::CONT);
     }
 
     /// `!quit`, and waits for exit code 0.
