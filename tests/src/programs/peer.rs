@@ -32,6 +32,8 @@ pub struct Setup {
     pub directory: String,
     /// The address it publishes instead of its own.
     pub advertise: Option<SocketAddr>,
+    /// Its event log; beside its data directory unless said otherwise.
+    pub event_log: Option<PathBuf>,
     /// Whether it speaks JSON; otherwise plain lines.
     pub json: bool,
     /// More arguments.
@@ -51,6 +53,7 @@ impl Setup {
             bind: (ip, 0).into(),
             directory: directory.to_string(),
             advertise: None,
+            event_log: None,
             json: true,
             arguments: Vec::new(),
             inside: None,
@@ -105,7 +108,8 @@ impl Setup {
         let mut command = command_inside(self.inside.as_deref(), "peer");
         confine(&mut command, &self.root);
         command.arg("--bind").arg(self.bind.to_string()).arg("--directory").arg(&self.directory);
-        command.arg("--data-dir").arg(&self.data_dir).arg("--event-log").arg(log_of(&self.data_dir));
+        command.arg("--data-dir").arg(&self.data_dir);
+        command.arg("--event-log").arg(self.event_log.clone().unwrap_or_else(|| log_of(&self.data_dir)));
         if let Some(address) = self.advertise {
             command.arg("--advertise").arg(address.to_string());
         }
