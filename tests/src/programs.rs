@@ -3,16 +3,19 @@
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 pub mod directory;
+pub mod events;
 pub mod files;
 pub mod log;
 pub mod one_shot;
 pub mod peer;
 pub mod process;
 
+pub use crate::checker::Log;
 pub use directory::Directory;
 pub use one_shot::{Outcome, run};
 pub use peer::{Peer, Sent, Setup};
@@ -35,6 +38,18 @@ pub fn binary(program: &str) -> PathBuf {
         path.display()
     );
     path
+}
+
+/// The command that starts `program`, inside a network namespace if one is named.
+///
+/// # Panics
+/// When it has not been built.
+#[must_use]
+pub fn command_inside(namespace: Option<&str>, program: &str) -> Command {
+    let Some(namespace) = namespace else { return Command::new(binary(program)) };
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", namespace]).arg(binary(program));
+    command
 }
 
 /// The folder of this profile's binaries: two up of `target/<profile>/deps/<test>`.
@@ -72,10 +87,45 @@ impl World {
     /// A world with a running directory server.
     #[must_use]
     pub fn new() -> Self {
+        Self::start(own_address(), None)
+    }
+
+    /// A world whose directory server runs at `ip` inside a network namespace. Its peers say themselves where they run.
+    #[must_use]
+    pub fn inside(namespace: &str, ip: Ipv4Addr) -> Self {
+        Self::start(ip, Some(namespace))
+    }
+
+    fn start(ip: Ipv4Addr, namespace: Option<&str>) -> Self {
         let root = tempfile::Builder::new().prefix("homing-test-").tempdir().expect("a temporary folder");
-        let ip = own_address();
-        let directory = Directory::start(root.path(), "directory", ip, 0);
+        let directory = Directory::start_inside(namespace, root.path(), "directory", ip, 0);
         Self { root, ip, directory }
+    }
+
+    /// The event logs of all programs of this world so far.
+    ///
+    /// # Panics
+    /// When one cannot be read.
+    #[must_use]
+    pub fn event_logs(&self) -> Vec<Log> {
+        events::logs_in(self.root.path())
+    }
+
+    /// Asserts of everything that the programs of this world have logged so far that no promise is broken. Every world
+    /// does so at its end.
+    ///
+    /// # Panics
+    /// When one is, saying how and which lines show it.
+    pub fn assert_promises(&self) {
+        events::assert_promises(self.root.path(), false);
+    }
+
+    /// The same, of programs that had time to bring everything to its end.
+    ///
+    /// # Panics
+    /// When a promise is broken, or something has no end.
+    pub fn assert_healed(&self) {
+        events::assert_promises(self.root.path(), true);
     }
 
     /// A folder of this world.
@@ -100,6 +150,14 @@ impl World {
     #[must_use]
     pub fn peer(&self, name: &str) -> Peer {
         self.setup(name).registered()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.assert_promises();
+        }
     }
 }
 

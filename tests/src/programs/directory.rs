@@ -2,15 +2,15 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
 use rustix::process::Signal;
 
+use super::events::log_of;
 use super::log::Log;
 use super::one_shot::{Outcome, confine, run};
 use super::process::Process;
-use super::{PATIENCE, binary};
+use super::{PATIENCE, command_inside};
 
 /// A directory server: running, or between two runs.
 pub struct Directory {
@@ -19,6 +19,7 @@ pub struct Directory {
     ip: Ipv4Addr,
     port: u16,
     fingerprint: String,
+    inside: Option<String>,
     log: Arc<Log>,
     process: Option<Process>,
 }
@@ -27,9 +28,16 @@ impl Directory {
     /// Starts one on `port` (0: any) with its data in `root/name`, and waits until it listens.
     #[must_use]
     pub fn start(root: &Path, name: &str, ip: Ipv4Addr, port: u16) -> Self {
+        Self::start_inside(None, root, name, ip, port)
+    }
+
+    /// The same inside a network namespace, if one is named.
+    #[must_use]
+    pub fn start_inside(namespace: Option<&str>, root: &Path, name: &str, ip: Ipv4Addr, port: u16) -> Self {
         let log = Arc::new(Log::default());
         let (root, data_dir) = (root.to_path_buf(), root.join(name));
-        let mut directory = Self { root, data_dir, ip, port, fingerprint: String::new(), log, process: None };
+        let inside = namespace.map(str::to_string);
+        let mut directory = Self { root, data_dir, ip, port, fingerprint: String::new(), inside, log, process: None };
         directory.restart();
         directory
     }
@@ -40,10 +48,11 @@ impl Directory {
     /// When it does not say that it listens, in the words of the contract.
     pub fn restart(&mut self) {
         assert!(self.process.is_none(), "the directory server runs already");
-        let mut command = Command::new(binary("directory-server"));
+        let mut command = command_inside(self.inside.as_deref(), "directory-server");
         confine(&mut command, &self.root);
         command.arg("--bind").arg(self.ip.to_string()).arg("--port").arg(self.port.to_string());
         command.arg("--data-dir").arg(&self.data_dir).arg("-v");
+        command.arg("--event-log").arg(log_of(&self.data_dir));
         self.process = Some(Process::start(command, &self.log));
         let begin = self.log.run_begins_at();
         let first = self.log.wait(begin, PATIENCE, |line| Some(line.text.clone()));

@@ -11,10 +11,11 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use super::events::log_of;
 use super::log::{Line, Log};
 use super::one_shot::confine;
 use super::process::Process;
-use super::{PATIENCE, binary};
+use super::{PATIENCE, command_inside};
 
 /// What a peer is started with.
 #[derive(Debug, Clone)]
@@ -35,6 +36,8 @@ pub struct Setup {
     pub json: bool,
     /// More arguments.
     pub arguments: Vec<String>,
+    /// The network namespace it runs in; none: that of the tests.
+    pub inside: Option<String>,
 }
 
 impl Setup {
@@ -50,6 +53,7 @@ impl Setup {
             advertise: None,
             json: true,
             arguments: Vec::new(),
+            inside: None,
         }
     }
 
@@ -81,6 +85,13 @@ impl Setup {
         self
     }
 
+    /// Runs inside a network namespace.
+    #[must_use]
+    pub fn inside(mut self, namespace: &str) -> Self {
+        self.inside = Some(namespace.to_string());
+        self
+    }
+
     /// Prints plain lines instead of JSON.
     #[must_use]
     pub fn plain(mut self) -> Self {
@@ -91,10 +102,10 @@ impl Setup {
     /// The command that starts it, `words` after the options.
     #[must_use]
     pub fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(binary("peer"));
+        let mut command = command_inside(self.inside.as_deref(), "peer");
         confine(&mut command, &self.root);
         command.arg("--bind").arg(self.bind.to_string()).arg("--directory").arg(&self.directory);
-        command.arg("--data-dir").arg(&self.data_dir);
+        command.arg("--data-dir").arg(&self.data_dir).arg("--event-log").arg(log_of(&self.data_dir));
         if let Some(address) = self.advertise {
             command.arg("--advertise").arg(address.to_string());
         }
