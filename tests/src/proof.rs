@@ -4,6 +4,8 @@
 
 use anyhow::Result;
 
+pub mod network;
+
 /// How much of a proof to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -39,4 +41,4 @@ impl Order {
 pub type Proof = fn(&Order) -> Result<()>;
 
 /// All proofs by name.
-pub const PROOFS: &[(&str, Proof)] = &[];
+pub const PROOFS: &[(&str, Proof)] = &[("network", network::run)];
