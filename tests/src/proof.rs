@@ -7,6 +7,8 @@ pub mod kill;
 
 use anyhow::Result;
 
+pub mod network;
+
 /// How much of a proof to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -42,7 +44,7 @@ impl Order {
 pub type Proof = fn(&Order) -> Result<()>;
 
 /// All proofs by name.
-pub const PROOFS: &[(&str, Proof)] = &[("kill", kill::run)];
+pub const PROOFS: &[(&str, Proof)] = &[("kill", kill::run), ("network", network::run)];
 
 /// One fact, on standard output.
 #[allow(clippy::print_stdout, reason = "what a proof has to say is its output")]

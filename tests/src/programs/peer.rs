@@ -449,7 +449,8 @@ impl Drop for Peer {
 }
 
 /// Whether a line answers a command line.
-fn is_answer(line: &Line) -> bool {
+#[must_use]
+pub fn is_answer(line: &Line) -> bool {
     match line.event() {
         "result" => true,
         "error" => !line.json["command"].is_null(),
