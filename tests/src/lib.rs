@@ -6,6 +6,7 @@ pub mod bench;
 pub mod checks;
 pub mod cutter;
 pub mod hostile;
+pub mod impersonation;
 pub mod lossy;
 mod model;
 pub mod programs;

@@ -1,8 +1,9 @@
 //! The real programs under a harness: where their binaries are, and the world one test plays in. What a single
 //! program does under it is in the modules below; nothing here decides what is right, the tests do.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -35,6 +36,16 @@ pub fn binary(program: &str) -> PathBuf {
         path.display()
     );
     path
+}
+
+/// A command that starts `program`, with so many descriptors at most where that is said.
+#[must_use]
+pub fn starting(program: &str, open_files: Option<u32>) -> Command {
+    let binary = binary(program);
+    let Some(open_files) = open_files else { return Command::new(binary) };
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(format!("ulimit -n {open_files} && exec \"$0\" \"$@\"")).arg(binary);
+    command
 }
 
 /// The folder of this profile's binaries: two up of `target/<profile>/deps/<test>`.
@@ -72,9 +83,16 @@ impl World {
     /// A world with a running directory server.
     #[must_use]
     pub fn new() -> Self {
+        Self::with(&["-v"], None)
+    }
+
+    /// A world whose directory server is started with `arguments` and may open so many files.
+    #[must_use]
+    pub fn with(arguments: &[&str], open_files: Option<u32>) -> Self {
         let root = tempfile::Builder::new().prefix("homing-test-").tempdir().expect("a temporary folder");
         let ip = own_address();
-        let directory = Directory::start(root.path(), "directory", ip, 0);
+        let directory =
+            Directory::start_with(root.path(), "directory", SocketAddrV4::new(ip, 0), arguments, open_files);
         Self { root, ip, directory }
     }
 

@@ -1,8 +1,7 @@
 //! A directory server under the harness.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
 use rustix::process::Signal;
@@ -10,7 +9,7 @@ use rustix::process::Signal;
 use super::log::Log;
 use super::one_shot::{Outcome, confine, run};
 use super::process::Process;
-use super::{PATIENCE, binary};
+use super::{PATIENCE, starting};
 
 /// A directory server: running, or between two runs.
 pub struct Directory {
@@ -19,6 +18,8 @@ pub struct Directory {
     ip: Ipv4Addr,
     port: u16,
     fingerprint: String,
+    arguments: Vec<String>,
+    open_files: Option<u32>,
     log: Arc<Log>,
     process: Option<Process>,
 }
@@ -27,9 +28,29 @@ impl Directory {
     /// Starts one on `port` (0: any) with its data in `root/name`, and waits until it listens.
     #[must_use]
     pub fn start(root: &Path, name: &str, ip: Ipv4Addr, port: u16) -> Self {
-        let log = Arc::new(Log::default());
-        let (root, data_dir) = (root.to_path_buf(), root.join(name));
-        let mut directory = Self { root, data_dir, ip, port, fingerprint: String::new(), log, process: None };
+        Self::start_with(root, name, SocketAddrV4::new(ip, port), &["-v"], None)
+    }
+
+    /// Starts one with `arguments` that may open so many files, at `address`.
+    #[must_use]
+    pub fn start_with(
+        root: &Path,
+        name: &str,
+        address: SocketAddrV4,
+        arguments: &[&str],
+        open_files: Option<u32>,
+    ) -> Self {
+        let mut directory = Self {
+            root: root.to_path_buf(),
+            data_dir: root.join(name),
+            ip: *address.ip(),
+            port: address.port(),
+            fingerprint: String::new(),
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+            open_files,
+            log: Arc::new(Log::default()),
+            process: None,
+        };
         directory.restart();
         directory
     }
@@ -40,10 +61,10 @@ impl Directory {
     /// When it does not say that it listens, in the words of the contract.
     pub fn restart(&mut self) {
         assert!(self.process.is_none(), "the directory server runs already");
-        let mut command = Command::new(binary("directory-server"));
+        let mut command = starting("directory-server", self.open_files);
         confine(&mut command, &self.root);
         command.arg("--bind").arg(self.ip.to_string()).arg("--port").arg(self.port.to_string());
-        command.arg("--data-dir").arg(&self.data_dir).arg("-v");
+        command.arg("--data-dir").arg(&self.data_dir).args(&self.arguments);
         self.process = Some(Process::start(command, &self.log));
         let begin = self.log.run_begins_at();
         let first = self.log.wait(begin, PATIENCE, |line| Some(line.text.clone()));

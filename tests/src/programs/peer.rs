@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::log::{Line, Log};
 use super::one_shot::confine;
 use super::process::Process;
-use super::{PATIENCE, binary};
+use super::{PATIENCE, starting};
 
 /// What a peer is started with.
 #[derive(Debug, Clone)]
@@ -35,6 +35,8 @@ pub struct Setup {
     pub json: bool,
     /// More arguments.
     pub arguments: Vec<String>,
+    /// Files it may open; none: as many as the test.
+    pub open_files: Option<u32>,
 }
 
 impl Setup {
@@ -50,6 +52,7 @@ impl Setup {
             advertise: None,
             json: true,
             arguments: Vec::new(),
+            open_files: None,
         }
     }
 
@@ -74,6 +77,13 @@ impl Setup {
         self
     }
 
+    /// Is started with one more argument.
+    #[must_use]
+    pub fn with(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_string());
+        self
+    }
+
     /// Keeps its data there.
     #[must_use]
     pub fn in_dir(mut self, data_dir: PathBuf) -> Self {
@@ -91,7 +101,7 @@ impl Setup {
     /// The command that starts it, `words` after the options.
     #[must_use]
     pub fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(binary("peer"));
+        let mut command = starting("peer", self.open_files);
         confine(&mut command, &self.root);
         command.arg("--bind").arg(self.bind.to_string()).arg("--directory").arg(&self.directory);
         command.arg("--data-dir").arg(&self.data_dir);
