@@ -4,10 +4,9 @@
 
 pub mod check;
 pub mod kill;
+pub mod network;
 
 use anyhow::Result;
-
-pub mod network;
 
 /// How much of a proof to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -29,7 +29,7 @@ use rand_core::{Rng, SeedableRng};
 use crate::answers::Answers;
 use crate::clock::{AgeClock, IdMaker};
 use crate::contact::Book;
-use crate::event::{Config, Event, Exit, Input, Now, Output, Source, Ticket};
+use crate::event::{Config, Dropped, Event, Exit, Input, Now, Output, Source, Ticket};
 use crate::inbox::Inbox;
 use crate::lane::{Received, Sent};
 use crate::limits::VERSION_RESERVE;
@@ -437,6 +437,10 @@ impl Messenger {
         );
         self.out.push_back(Output::Event(Event::Error(error)));
         self.out.push_back(Output::Exit(Exit::StoreFailed(why)));
+    }
+
+    fn dropped(&mut self, from: PublicKey, why: Dropped) {
+        self.out.push_back(Output::Dropped { from, why });
     }
 
     fn ticket(&mut self) -> Ticket {

@@ -15,7 +15,7 @@ use super::events::log_of;
 use super::log::{Line, Log};
 use super::one_shot::confine;
 use super::process::Process;
-use super::{PATIENCE, command_inside};
+use super::{PATIENCE, starting};
 
 /// What a peer is started with.
 #[derive(Debug, Clone)]
@@ -38,6 +38,8 @@ pub struct Setup {
     pub arguments: Vec<String>,
     /// The network namespace it runs in; none: that of the tests.
     pub inside: Option<String>,
+    /// Files it may open; none: as many as the test.
+    pub open_files: Option<u32>,
 }
 
 impl Setup {
@@ -54,6 +56,7 @@ impl Setup {
             json: true,
             arguments: Vec::new(),
             inside: None,
+            open_files: None,
         }
     }
 
@@ -75,6 +78,13 @@ impl Setup {
     #[must_use]
     pub fn bound_to(mut self, address: SocketAddr) -> Self {
         self.bind = address;
+        self
+    }
+
+    /// Is started with one more argument.
+    #[must_use]
+    pub fn with(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_string());
         self
     }
 
@@ -102,7 +112,7 @@ impl Setup {
     /// The command that starts it, `words` after the options.
     #[must_use]
     pub fn command(&self, words: &[&str]) -> Command {
-        let mut command = command_inside(self.inside.as_deref(), "peer");
+        let mut command = starting("peer", self.inside.as_deref(), self.open_files);
         confine(&mut command, &self.root);
         command.arg("--bind").arg(self.bind.to_string()).arg("--directory").arg(&self.directory);
         command.arg("--data-dir").arg(&self.data_dir).arg("--event-log").arg(log_of(&self.data_dir));

@@ -3,14 +3,13 @@
 //! reset, stalled or slow; partitions. Each kind has a module below; this one chooses, runs several at once where the
 //! form is short, and prints one line of a table for each.
 
-use std::io::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 
-use super::{Form, Order};
+use super::{Form, Order, say};
 
 mod datagrams;
 mod traffic;
@@ -98,9 +97,4 @@ fn one(trial: &Trial) -> Result<()> {
         Err(error) => say(&format!("| {} | BROKEN: {error:#} | {took:.0} s |", trial.name)),
     }
     result.map(drop)
-}
-
-fn say(line: &str) {
-    // Whoever closed the output does not want to read it.
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
