@@ -31,7 +31,7 @@ const IN_FLIGHT_MAX: usize = 2 * BATCH_MAX;
 /// Store operations held back; then nothing more is taken from connections.
 const BACKLOG_MAX: usize = 8 * BATCH_MAX;
 /// How often the disk is measured.
-const DISK_EVERY: Duration = Duration::from_secs(5);
+const DISK_EVERY: Duration = Duration::from_secs(2);
 /// How long the answers to what is in hand may take at the end.
 const FINISH_MAX: Duration = Duration::from_secs(4);
 
@@ -187,6 +187,10 @@ impl Driver {
             Some(Ok(applied)) => {
                 self.in_flight = self.in_flight.saturating_sub(applied.results.len());
                 self.spare_bytes = applied.spare_bytes;
+                if applied.full {
+                    // The next measuring finds out whether that is still so.
+                    self.tell(Input::DiskFree { free_bytes: 0, total_bytes: u64::MAX }, now);
+                }
                 self.tell(Input::Stored { results: applied.results, commits: applied.commits }, now);
             }
             Some(Err(error)) => self.fail(error, now),

@@ -23,7 +23,7 @@ use peer_core::messenger::Messenger;
 use peer_core::stored::{Snapshot, StoreOp};
 use thiserror::Error;
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
+use tokio::time::{Interval, MissedTickBehavior, interval_at, sleep_until};
 
 use crate::event_log::Observer;
 use crate::event_log::file::EventFile;
@@ -33,7 +33,7 @@ use api::FrontSide;
 use carrier::Carrier;
 use sealing::Sealing;
 use sources::{Sources, Taken};
-use watch::{CHECK_EVERY, Clocks, Network};
+use watch::{CHECK_EVERY, Clocks, DISK_EVERY, Disk, Network};
 
 /// Replies of the store that wait for the loop.
 const REPLIES_MAX: usize = 1_024;
@@ -104,7 +104,9 @@ struct Turns {
     carrier: Carrier,
     clocks: Clocks,
     network: Network,
-    check: tokio::time::Interval,
+    disk: Disk,
+    check: Interval,
+    check_disk: Interval,
     log: Option<EventLog>,
 }
 
@@ -122,16 +124,25 @@ impl Turns {
         let directory = Directory::new(config.directory.clone(), &identity, batches_in.clone())?;
         let quic = Quic::start(socket, identity.clone(), batches_in)?;
         let (sealing, sealed) = Sealing::start(identity)?;
+        let disk = Disk::of(store.folder());
         let storage = StorageThread::start(store, replies_in)?;
         let clocks = Clocks::new();
         let network = Network::new(config.bind, advertise);
         let now = clocks.now();
         let log = event_log.map(|file| EventLog { observer: Observer::start(&config, &snapshot, now.wall_ms), file });
         let messenger = Messenger::new(config, snapshot, now);
-        let mut check = interval_at(tokio::time::Instant::now() + CHECK_EVERY, CHECK_EVERY);
-        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let carrier = Carrier::new(quic, directory, storage, sealing);
-        Ok((Self { messenger, carrier, clocks, network, check, log }, Sources::new(batches, replies, sealed, side)))
+        let (check, check_disk) = (every(CHECK_EVERY), every(DISK_EVERY));
+        let mut turns = Self { messenger, carrier, clocks, network, disk, check, check_disk, log };
+        // Before the first command.
+        turns.measure_disk();
+        Ok((turns, Sources::new(batches, replies, sealed, side)))
+    }
+
+    fn measure_disk(&mut self) {
+        if let Some(measured) = self.disk.measure() {
+            self.tell(measured, self.clocks.now());
+        }
     }
 
     /// Carries out all outputs, those of fronts that went meanwhile included.
@@ -177,13 +188,17 @@ impl Turns {
         let due_ms = self.messenger.poll_timeout();
         let wake = self.clocks.at(due_ms.unwrap_or_else(|| self.clocks.now().mono_ms.saturating_add(LONG_MS)));
         let retry = async { if behind { tokio::time::sleep(RETRY_EVERY).await } else { std::future::pending().await } };
-        let mut network_checked = false;
+        let (mut network_checked, mut disk_due) = (false, false);
         tokio::select! {
             () = sources.wait(!behind) => {}
             () = sleep_until(wake) => {}
             () = self.carrier.fronts.room() => {}
             () = retry => {}
             _ = self.check.tick() => network_checked = true,
+            _ = self.check_disk.tick() => disk_due = true,
+        }
+        if disk_due {
+            self.measure_disk();
         }
         let now = self.clocks.now();
         let slept = self.clocks.slept(now);
@@ -206,6 +221,10 @@ impl Turns {
                 if self.carrier.directory.is_current(session) {
                     inputs.into_iter().for_each(|input| self.tell(input, now));
                 }
+            }
+            Taken::StoreFull(full) => {
+                self.disk.refuses(full);
+                self.measure_disk();
             }
             Taken::StoreFailed(why) => {
                 self.carrier.store_failed();
@@ -237,6 +256,7 @@ impl Turns {
             numbers.extend(more);
         }
         sealing.shutdown();
+        storage.hurry();
         for job in store_jobs {
             storage.submit(job).await;
         }
@@ -250,6 +270,12 @@ impl Turns {
         }
         storage.shutdown().await;
     }
+}
+
+fn every(period: std::time::Duration) -> Interval {
+    let mut interval = interval_at(tokio::time::Instant::now() + period, period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }
 
 #[cfg(test)]

@@ -68,6 +68,7 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) => exit::USAGE,
+            Self::Store(StoreError::Full) => exit::FAILED,
             Self::DataDir(_) | Self::Store(_) | Self::NoAnswer { .. } => exit::DATA_DIR,
             Self::WrongDirectoryKey | Self::WrongDirectoryKeyQueued => exit::WRONG_KEY,
             Self::Bind(_)

@@ -7,6 +7,7 @@ pub mod checker;
 pub mod checks;
 pub mod cutter;
 pub mod hostile;
+pub mod impersonation;
 pub mod lossy;
 mod model;
 pub mod namespaces;

@@ -4,6 +4,7 @@
 
 pub mod check;
 pub mod kill;
+pub mod network;
 
 use anyhow::Result;
 
@@ -42,7 +43,7 @@ impl Order {
 pub type Proof = fn(&Order) -> Result<()>;
 
 /// All proofs by name.
-pub const PROOFS: &[(&str, Proof)] = &[("kill", kill::run)];
+pub const PROOFS: &[(&str, Proof)] = &[("kill", kill::run), ("network", network::run)];
 
 /// One fact, on standard output.
 #[allow(clippy::print_stdout, reason = "what a proof has to say is its output")]

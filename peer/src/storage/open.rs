@@ -55,8 +55,11 @@ fn set_up(conn: Connection, path: &Path, bytes: u64, me: &PublicKey) -> Result<C
         check(&conn)?;
     }
     prepare(&conn, me)?;
-    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-    Ok(conn)
+    match conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(StoreError::from) {
+        // What is in the log stays there until there is room for it.
+        Ok(()) | Err(StoreError::Full) => Ok(conn),
+        Err(error) => Err(error),
+    }
 }
 
 /// A new store in memory.

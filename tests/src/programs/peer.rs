@@ -15,7 +15,7 @@ use super::events::log_of;
 use super::log::{Line, Log};
 use super::one_shot::confine;
 use super::process::Process;
-use super::{PATIENCE, command_inside};
+use super::{PATIENCE, starting};
 
 /// What a peer is started with.
 #[derive(Debug, Clone)]
@@ -40,6 +40,8 @@ pub struct Setup {
     pub arguments: Vec<String>,
     /// The network namespace it runs in; none: that of the tests.
     pub inside: Option<String>,
+    /// Files it may open; none: as many as the test.
+    pub open_files: Option<u32>,
 }
 
 impl Setup {
@@ -57,6 +59,7 @@ impl Setup {
             json: true,
             arguments: Vec::new(),
             inside: None,
+            open_files: None,
         }
     }
 
@@ -78,6 +81,13 @@ impl Setup {
     #[must_use]
     pub fn bound_to(mut self, address: SocketAddr) -> Self {
         self.bind = address;
+        self
+    }
+
+    /// Is started with one more argument.
+    #[must_use]
+    pub fn with(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_string());
         self
     }
 
@@ -105,7 +115,7 @@ impl Setup {
     /// The command that starts it, `words` after the options.
     #[must_use]
     pub fn command(&self, words: &[&str]) -> Command {
-        let mut command = command_inside(self.inside.as_deref(), "peer");
+        let mut command = starting("peer", self.inside.as_deref(), self.open_files);
         confine(&mut command, &self.root);
         command.arg("--bind").arg(self.bind.to_string()).arg("--directory").arg(&self.directory);
         command.arg("--data-dir").arg(&self.data_dir);
@@ -453,7 +463,8 @@ impl Drop for Peer {
 }
 
 /// Whether a line answers a command line.
-fn is_answer(line: &Line) -> bool {
+#[must_use]
+pub fn is_answer(line: &Line) -> bool {
     match line.event() {
         "result" => true,
         "error" => !line.json["command"].is_null(),

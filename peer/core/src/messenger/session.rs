@@ -127,6 +127,7 @@ impl Messenger {
         self.errands.prekey = None;
         self.errands.depositing = 0;
         self.errands.draining = false;
+        self.lot.forget_items();
         self.errands.lookups.retain(|_, why| matches!(why, LookUp::Command(_)));
         for way in self.ways.values_mut() {
             way.looked_up = false;
