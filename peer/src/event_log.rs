@@ -133,6 +133,9 @@ impl Observer {
                     self.acknowledged(&state, Via::Directory);
                 }
             }
+            Output::Dropped { from, why } => {
+                self.put("dropped", json!({"from": key(from), "why": format!("{why:?}")}));
+            }
             Output::Exit(exit) => self.put("exit", json!({"how": format!("{exit:?}")})),
             _ => {}
         }
