@@ -13,7 +13,7 @@ use rand_core::{Rng, SeedableRng};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::{Order, say};
+use super::{Form, Order, say};
 use crate::bench::session::Session;
 use crate::hostile::stranger;
 use crate::programs::peer::text;
@@ -24,6 +24,10 @@ const NAMES: [&str; 8] = ["anna", "bert", "cleo", "dora", "emil", "fred", "gina"
 const ROUND: u64 = 100;
 /// Between two bursts of messages.
 const TICK: Duration = Duration::from_millis(20);
+/// Messages of one burst, at most.
+const BURST_MAX: usize = 5;
+/// A whole night delivers so many messages at least.
+const NIGHT_MESSAGES: usize = 100_000;
 /// A cycle goes on for so long after its fault, milliseconds.
 const REST_MS: (u64, u64) = (200, 700);
 /// Longer than any link lives without a word, milliseconds.
@@ -61,6 +65,8 @@ pub fn run(order: &Order) -> Result<()> {
     }
     totals.print(order.seed);
     let slowest = [&totals.listening, &totals.serving, &totals.ready].into_iter().flatten().max();
+    let enough = order.form == Form::Gate || order.amount.is_some() || totals.messages >= NIGHT_MESSAGES;
+    ensure!(enough, "a night is to deliver {NIGHT_MESSAGES} messages at least");
     ensure!(slowest.is_none_or(|slowest| *slowest < RECOVERY_MAX), "a program took {slowest:?} to serve again");
     Ok(())
 }
@@ -141,7 +147,7 @@ impl Storm {
 
     /// One fault, and what follows.
     fn cycle(&mut self, long: bool) {
-        // The directory is one of nine, and half of what can go wrong.
+        // One of nine, but everybody depends on it.
         let victim = if self.below(4) == 0 { DIRECTORY } else { self.below(NAMES.len()) };
         match self.below(8) {
             0..=1 => self.stop(victim, long),
@@ -231,7 +237,7 @@ impl Storm {
             self.wake(false);
             let (from, to) = (self.below(NAMES.len()), self.below(NAMES.len()));
             if from != to && !self.dead[from] && self.stopped[from].is_none() {
-                for _ in 0..=self.below(4) {
+                for _ in 0..=self.below(BURST_MAX) {
                     self.said += 1;
                     self.peers[from].command(&[&format!("!send {} {}", NAMES[to], self.said)]);
                 }
