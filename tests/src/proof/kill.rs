@@ -2,7 +2,7 @@
 //! (SIGKILL) or stopped (SIGSTOP) at any moment. At the end everything is delivered, once and in order, by the histories
 //! of both ends and by the checker.
 //!
-//! A world lives for [`ROUND`] cycles, so that a night needs no more memory than one of them.
+//! A world lives for a hundred cycles, so that a night needs no more memory than one of them.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
