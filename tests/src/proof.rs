@@ -2,6 +2,8 @@
 //! releases, the same code for both. `scripts/proof-*` call them by name. What is promised stands in the model and the
 //! checker, not here.
 
+pub mod power;
+
 use anyhow::Result;
 
 /// How much of a proof to run.
@@ -39,4 +41,4 @@ impl Order {
 pub type Proof = fn(&Order) -> Result<()>;
 
 /// All proofs by name.
-pub const PROOFS: &[(&str, Proof)] = &[];
+pub const PROOFS: &[(&str, Proof)] = &[("power", power::run)];
