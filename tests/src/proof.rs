@@ -5,6 +5,7 @@
 pub mod check;
 pub mod kill;
 pub mod network;
+pub mod power;
 
 use anyhow::Result;
 
@@ -43,7 +44,7 @@ impl Order {
 pub type Proof = fn(&Order) -> Result<()>;
 
 /// All proofs by name.
-pub const PROOFS: &[(&str, Proof)] = &[("kill", kill::run), ("network", network::run)];
+pub const PROOFS: &[(&str, Proof)] = &[("kill", kill::run), ("network", network::run), ("power", power::run)];
 
 /// One fact, on standard output.
 #[allow(clippy::print_stdout, reason = "what a proof has to say is its output")]

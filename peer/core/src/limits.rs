@@ -37,7 +37,7 @@ pub const PARKED_DIRECT_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// Items of the mailbox that do; more than a directory hands out without hearing that they are taken.
 pub const PARKED_ITEMS_MAX: usize = 512;
 /// A message held because the directory's disk is full or its store failed is tried again after so long, milliseconds.
-pub const DIRECTORY_ROOM_RETRY_MS: u64 = 4_000;
+pub const DIRECTORY_ROOM_RETRY_MS: u64 = 2_500;
 /// Links to known people.
 pub const LINKS_KNOWN_MAX: usize = 64;
 /// Links to strangers.
