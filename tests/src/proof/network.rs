@@ -68,7 +68,7 @@ fn line_trials(order: Order) -> Vec<Trial> {
     };
     let mut trials: Vec<Trial> = cases.iter().map(trial).collect();
     // Each pair of peers takes its share; the cuts of one pair wait for each other's reconnecting.
-    let (every_byte, pairs) = if order.form == Form::Gate { (false, 4) } else { (true, 8) };
+    let (every_byte, pairs) = if order.form == Form::Gate { (false, 4) } else { (true, 16) };
     let cuts = move |pair| move || lines::cuts(every_byte, (pair, pairs));
     if order.form == Form::Gate {
         trials.extend((0..pairs).map(|pair| Trial {
