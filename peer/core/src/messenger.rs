@@ -107,6 +107,8 @@ struct Owed {
     /// Pair states through the directory.
     slots: BTreeSet<PublicKey>,
     slots_sealing: BTreeSet<PublicKey>,
+    /// Pair states handed to the directory, and when, milliseconds: it never answers that it has them.
+    slots_put: BTreeMap<PublicKey, u64>,
     takes: Vec<(u64, common::wire::directory::Taking)>,
     withdrawals: Vec<common::wire::directory::Place>,
     /// Whether the acknowledgements of an earlier run were repeated after the first login of this one.

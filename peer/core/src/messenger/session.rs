@@ -116,6 +116,7 @@ impl Messenger {
             return;
         }
         let was_online = std::mem::take(&mut self.errands.online_told);
+        self.doubt_slots();
         self.errands.probe_ms = None;
         let random = self.rng.next_u32();
         let delay_ms = self.session.down(random);

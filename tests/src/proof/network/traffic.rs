@@ -28,6 +28,8 @@ pub struct Receipts {
     pub ms: Vec<f64>,
     /// How many arrived by the direct way.
     pub direct: usize,
+    /// When the last of them was read.
+    pub last: Option<Instant>,
 }
 
 impl Receipts {
@@ -37,9 +39,16 @@ impl Receipts {
         percentile(&mut self.ms.clone(), share)
     }
 
-    fn add(&mut self, ms: f64, direct: bool) {
-        self.ms.push(ms);
+    /// From `begin` to the last of them.
+    #[must_use]
+    pub fn all_after(&self, begin: Instant) -> Duration {
+        self.last.map_or(Duration::ZERO, |last| last.saturating_duration_since(begin))
+    }
+
+    fn add(&mut self, written: Instant, read: Instant, direct: bool) {
+        self.ms.push(read.saturating_duration_since(written).as_secs_f64() * 1e3);
         self.direct += usize::from(direct);
+        self.last = self.last.max(Some(read));
     }
 }
 
@@ -54,18 +63,6 @@ impl Two {
         let hello = bob.send("alice", "hello");
         bob.wait_state(&hello.id, "delivered");
         Self { writers: [alice, bob].map(|peer| Writer { peer, written: Vec::new() }) }
-    }
-
-    /// Alice.
-    #[must_use]
-    pub fn alice(&self) -> &Peer {
-        &self.writers[0].peer
-    }
-
-    /// Bob.
-    #[must_use]
-    pub fn bob(&self) -> &Peer {
-        &self.writers[1].peer
     }
 
     fn write(&mut self, who: usize) {
@@ -92,23 +89,37 @@ impl Two {
         }
     }
 
-    /// Both write one after the other, `gap` apart, until `end`.
-    pub fn until(&mut self, end: Instant, gap: Duration) {
+    /// Each writes for `time`, `gap` apart.
+    pub fn keep_writing(&mut self, time: Duration, gap: Duration) {
+        let end = Instant::now() + time;
         while Instant::now() < end {
-            self.spaced(1, gap);
+            self.burst(1);
             std::thread::sleep(gap);
+        }
+    }
+
+    /// Writes until a message each way went direct, which it must within a minute.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn wait_for_link(&mut self) {
+        let (end, patience) = (Instant::now() + PATIENCE, PATIENCE);
+        let mut before = self.receipts(patience).direct;
+        loop {
+            self.burst(1);
+            let now = self.receipts(patience).direct;
+            if now == before + 2 {
+                return;
+            }
+            before = now;
+            assert!(Instant::now() < end, "no link stands within a minute");
+            std::thread::sleep(Duration::from_millis(100));
         }
     }
 
     /// Each writes `count` messages at once.
     pub fn burst(&mut self, count: usize) {
         self.spaced(count, Duration::ZERO);
-    }
-
-    /// Messages written so far.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.writers.iter().map(|writer| writer.written.len()).sum()
     }
 
     /// Waits until everything written has its receipt, and says how long each took.
@@ -135,8 +146,7 @@ impl Two {
                     && line.json["state"] == "delivered"
                     && let Some(written) = open.remove(line.json["id"].as_str().unwrap_or(""))
                 {
-                    let ms = line.at.saturating_duration_since(written).as_secs_f64() * 1e3;
-                    all.add(ms, line.json["via"] == "direct");
+                    all.add(written, line.at, line.json["via"] == "direct");
                 }
                 open.is_empty().then_some(())
             });
