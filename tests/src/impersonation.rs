@@ -1,6 +1,8 @@
 //! Handshakes of somebody who is not what they show: keys of other kinds, of others, of too many; certificates;
 //! earlier protocols. Each end learns from the alert why it was refused. What is said after a handshake is not here.
 
+pub mod letters;
+
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
