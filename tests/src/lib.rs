@@ -5,6 +5,7 @@
 pub mod bench;
 pub mod checks;
 pub mod cutter;
+pub mod fuzz;
 pub mod hostile;
 pub mod lossy;
 mod model;

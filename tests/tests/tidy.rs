@@ -21,7 +21,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 7] = [
     ("directory-server", &["common", "directory-core"]),
     ("peer", &["common", "peer-core"]),
     ("system-tests", &["common", "directory-core", "directory-server", "peer-core", "peer"]),
-    ("fuzz", &["common", "directory-core", "peer-core"]),
+    ("fuzz", &["system-tests"]),
 ];
 
 /// The crates that decide without doing, and their sources.
