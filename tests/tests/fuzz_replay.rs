@@ -2,7 +2,7 @@
 //! of them from a fixed seed. More, and other ones: `scripts/proof-fuzz`.
 //!
 //! One input again: `HOMING_FUZZ_INPUT=FILE cargo test -p system-tests --test fuzz_replay -- one_input`, where the folder of FILE
-//! names the target.
+//! names the target. More mutants, from another seed: `HOMING_FUZZ_SEED=7 HOMING_FUZZ_TIMES=100`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
@@ -43,6 +43,10 @@ impl Drop for Input<'_> {
     }
 }
 
+fn setting(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
+}
+
 fn try_out(target: &Target, origin: &str, bytes: &[u8]) {
     let _said = Input(target, origin, bytes);
     (target.body)(bytes);
@@ -59,8 +63,8 @@ fn committed_inputs_and_mutants_of_them_find_nothing() {
                     try_out(target, path, bytes);
                 }
                 let bytes: Vec<Vec<u8>> = known.into_iter().map(|(_, bytes)| bytes).collect();
-                let mut mutator = Mutator::new(number, &bytes, target.max_bytes);
-                for count in 0..target.gate {
+                let mut mutator = Mutator::new(number + 100 * setting("HOMING_FUZZ_SEED", 0), &bytes, target.max_bytes);
+                for count in 0..u64::from(target.gate) * setting("HOMING_FUZZ_TIMES", 1) {
                     try_out(target, &format!("mutant {count}"), &mutator.next_input());
                 }
             });

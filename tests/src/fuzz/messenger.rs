@@ -47,7 +47,7 @@ fn honest_beginning() -> Vec<u8> {
         candidates: Vec::new(),
         prekey: Some(BOBBYS_PREKEY.clone()),
     };
-    world.from_directory(wire::Person { request, profile });
+    world.say(wire::Person { request, profile });
     world.settle();
     assert_eq!(world.queued, 1, "the honest beginning queues a message");
     world.store.image().expect("a copy")
@@ -365,7 +365,7 @@ impl<'a> World<'a> {
         self.connected = true;
         self.tell(Told::DirectoryUp { key: SERVER.public() });
         self.settle();
-        self.from_directory(wire::Welcome {
+        self.say(wire::Welcome {
             version: 1,
             features: 0,
             store_id: [6; 16],
@@ -376,14 +376,14 @@ impl<'a> World<'a> {
             token: [7; 16],
         });
         self.settle();
-        self.from_directory(wire::TokenKept {});
+        self.say(wire::TokenKept {});
         self.settle();
         let request = self.requests.iter().next_back().copied().unwrap_or(0);
-        self.from_directory(wire::Done { request });
+        self.say(wire::Done { request });
         self.settle();
     }
 
-    fn from_directory(&mut self, frame: impl Into<wire::FromDirectory>) {
+    fn say(&mut self, frame: impl Into<wire::FromDirectory>) {
         let frame = frame.into();
         match &frame {
             wire::FromDirectory::Deposited(deposited) => {
@@ -441,14 +441,14 @@ impl<'a> World<'a> {
 
     fn directory_frame(&mut self) {
         let frame = frames::from_directory(self);
-        self.from_directory(frame);
+        self.say(frame);
     }
 
     fn raw_frame(&mut self) {
         use common::wire::Frame;
         let kind = 0x0201 + u16::from(self.input.byte() % 20);
         if let Ok(frame) = wire::FromDirectory::decode(kind, self.input.blob(255)) {
-            self.from_directory(frame);
+            self.say(frame);
         }
     }
 
