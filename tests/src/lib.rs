@@ -6,6 +6,7 @@ pub mod bench;
 pub mod checker;
 pub mod checks;
 pub mod cutter;
+pub mod fuzz;
 pub mod hostile;
 pub mod impersonation;
 pub mod lossy;
