@@ -291,7 +291,7 @@ impl World {
                 let at_ms = machine.sealed_at;
                 self.at(at_ms, What::Input(number, run, Box::new(input)));
             }
-            Output::Exit(_) => {}
+            Output::Dropped { .. } | Output::Exit(_) => {}
         }
     }
 

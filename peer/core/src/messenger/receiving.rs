@@ -12,7 +12,7 @@ use common::wire::peer::{CloseReason, Parcel};
 
 use super::pairing::GENERATION_MAX;
 use super::{Messenger, Opening, Then};
-use crate::event::{Event, NotOpened, Output, SealedKind, Ticket};
+use crate::event::{Dropped, Event, NotOpened, Output, SealedKind, Ticket};
 use crate::inbox::Showing;
 use crate::lane::{Arriving, Received, is_plausible};
 use crate::limits::{STRANGER_BYTES_MAX, STRANGER_MESSAGES_MAX};
@@ -34,10 +34,17 @@ impl Messenger {
         let header = &envelope.header;
         let addressed = header.sender == sender && header.recipient == self.config.me && sender != self.config.me;
         if !addressed || header.epoch.generation > GENERATION_MAX || envelope.body.len() > BODY_MAX_BYTES {
+            self.dropped(sender, if addressed { Dropped::EnvelopeAbsurd } else { Dropped::EnvelopeOfOthers });
             self.taken(item, Taking::Stored);
             return;
         }
+        let stores = |arriving| matches!(arriving, Arriving::Follow | Arriving::Store | Arriving::StoreUnacknowledged);
+        if self.room.is_full() && stores(self.judge(&sender, &envelope)) {
+            self.park(sender, envelope, via, waited, item);
+            return;
+        }
         if via == Via::Direct && self.is_too_much(sender, envelope.body.len()) {
+            self.dropped(sender, Dropped::TooMuch);
             return;
         }
         self.hear_generation(header.epoch.generation);
@@ -70,6 +77,7 @@ impl Messenger {
                 return;
             }
             Arriving::Refuse => {
+                self.dropped(sender, Dropped::EnvelopeAbsurd);
                 self.taken(item, Taking::Stored);
                 return;
             }
@@ -392,21 +400,25 @@ impl Messenger {
         let plain = match plain {
             Ok(plain) => plain,
             Err(NotOpened::WrongPrekey) => {
+                self.dropped(from, Dropped::NotOpened);
                 self.not_opened_here(item);
                 return;
             }
             Err(NotOpened::Forged) => {
+                self.dropped(from, Dropped::Forged);
                 self.taken(Some(item), Taking::Stored);
                 return;
             }
         };
         let Ok(parcel) = codec::decode::<Parcel>(&plain) else {
+            self.dropped(from, Dropped::Forged);
             self.taken(Some(item), Taking::Stored);
             return;
         };
         let named = parcel.binding.as_ref().is_some_and(|binding| self.hear_binding(&from, binding));
         if !named && self.book.of(&from).is_none() {
             // Nobody says who this is. Its sender still holds it and is told nothing.
+            self.dropped(from, Dropped::Unnamed);
             self.taken(Some(item), Taking::Stored);
             return;
         }
@@ -419,12 +431,18 @@ impl Messenger {
                 self.send_directory(ToDirectory::TakeSlot(TakeSlot { from, serial }));
                 if self.book.of(&from).is_some() {
                     self.apply(from, state, Via::Directory);
+                } else {
+                    self.dropped(from, Dropped::Unnamed);
                 }
             }
             Ok(Err(_)) | Err(NotOpened::Forged) => {
+                self.dropped(from, Dropped::Forged);
                 self.send_directory(ToDirectory::TakeSlot(TakeSlot { from, serial }));
             }
-            Err(NotOpened::WrongPrekey) => self.slot_useless(from, serial),
+            Err(NotOpened::WrongPrekey) => {
+                self.dropped(from, Dropped::NotOpened);
+                self.slot_useless(from, serial);
+            }
         }
     }
 }
