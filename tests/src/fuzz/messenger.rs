@@ -205,6 +205,7 @@ impl<'a> World<'a> {
     }
 
     fn output(&mut self, output: Output) {
+        assert!(!self.ended, "{output:?} after the exit");
         match output {
             Output::Event(event) => self.event(&event),
             Output::Store { ticket, ops } => self.jobs.push_back(Job::Store(ticket, ops)),
