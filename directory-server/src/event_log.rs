@@ -1,5 +1,5 @@
 //! The event log: what the store was asked and has committed, as JSON lines for whoever checks that nothing is lost
-//! (`docs/proof.md` has the format). A pure observer: it decides nothing. The file is in [`file`].
+//! (`docs/proof.md` has the format). A pure observer: it decides nothing. The file is in [`mod@file`].
 
 pub mod file;
 

@@ -96,8 +96,16 @@ impl Settings {
 
     fn resolve_with(options: Options, path: Option<&Path>) -> Result<Self, ConfigError> {
         let text = path.map(read).transpose()?.flatten().unwrap_or_default();
-        let content = |why: String| ConfigError::Content { path: path.unwrap_or(Path::new("")).to_owned(), why };
-        let file: File = toml::from_str(&text).map_err(|error| content(error.to_string()))?;
+        Self::from_text(options, &text, path.unwrap_or(Path::new("")))
+    }
+
+    /// Resolves the options with the text of a configuration file, which errors call `path`.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: all of them wrong usage.
+    pub fn from_text(options: Options, text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let content = |why: String| ConfigError::Content { path: path.to_owned(), why };
+        let file: File = toml::from_str(text).map_err(|error| content(error.to_string()))?;
         let bind = or_file(options.bind, "bind", file.bind, values::bind).map_err(content)?;
         let directory = or_file(options.directory, "directory", file.directory, DirectoryAddress::from_str);
         let advertise = or_file(options.advertise, "advertise", file.advertise, values::advertise);

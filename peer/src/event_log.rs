@@ -1,6 +1,6 @@
 //! The event log: what flows between the messenger and the program around it, as JSON lines for whoever checks that
 //! nothing is lost (`docs/proof.md` has the format). A pure observer: it decides nothing, and writes no text anybody
-//! wrote. The file is in [`file`].
+//! wrote. The file is in [`mod@file`].
 
 pub mod file;
 
@@ -132,6 +132,9 @@ impl Observer {
                 if let Ok(state) = codec::decode::<PairState>(plain) {
                     self.acknowledged(&state, Via::Directory);
                 }
+            }
+            Output::Dropped { from, why } => {
+                self.put("dropped", json!({"from": key(from), "why": format!("{why:?}")}));
             }
             Output::Exit(exit) => self.put("exit", json!({"how": format!("{exit:?}")})),
             _ => {}

@@ -1,7 +1,7 @@
 //! The real programs under a harness: where their binaries are, and the world one test plays in. What a single
 //! program does under it is in the modules below; nothing here decides what is right, the tests do.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -40,15 +40,22 @@ pub fn binary(program: &str) -> PathBuf {
     path
 }
 
-/// The command that starts `program`, inside a network namespace if one is named.
+/// The command that starts `program`: inside a network namespace, and with so many descriptors at most, where that is said.
 ///
 /// # Panics
 /// When it has not been built.
 #[must_use]
-pub fn command_inside(namespace: Option<&str>, program: &str) -> Command {
-    let Some(namespace) = namespace else { return Command::new(binary(program)) };
-    let mut command = Command::new("ip");
-    command.args(["netns", "exec", namespace]).arg(binary(program));
+pub fn starting(program: &str, namespace: Option<&str>, open_files: Option<u32>) -> Command {
+    let mut words: Vec<std::ffi::OsString> = Vec::new();
+    if let Some(namespace) = namespace {
+        words.extend(["ip", "netns", "exec", namespace].map(Into::into));
+    }
+    if let Some(open_files) = open_files {
+        words.extend(["sh".into(), "-c".into(), format!("ulimit -n {open_files} && exec \"$0\" \"$@\"").into()]);
+    }
+    words.push(binary(program).into());
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
     command
 }
 
@@ -87,18 +94,27 @@ impl World {
     /// A world with a running directory server.
     #[must_use]
     pub fn new() -> Self {
-        Self::start(own_address(), None)
+        Self::with(&["-v"], None)
+    }
+
+    /// A world whose directory server is started with `arguments` and may open so many files.
+    #[must_use]
+    pub fn with(arguments: &[&str], open_files: Option<u32>) -> Self {
+        let ip = own_address();
+        Self::around(ip, |root| {
+            Directory::start_with(root, "directory", SocketAddrV4::new(ip, 0), arguments, open_files)
+        })
     }
 
     /// A world whose directory server runs at `ip` inside a network namespace. Its peers say themselves where they run.
     #[must_use]
     pub fn inside(namespace: &str, ip: Ipv4Addr) -> Self {
-        Self::start(ip, Some(namespace))
+        Self::around(ip, |root| Directory::start_inside(Some(namespace), root, "directory", ip, 0))
     }
 
-    fn start(ip: Ipv4Addr, namespace: Option<&str>) -> Self {
+    fn around(ip: Ipv4Addr, start: impl FnOnce(&Path) -> Directory) -> Self {
         let root = tempfile::Builder::new().prefix("homing-test-").tempdir().expect("a temporary folder");
-        let directory = Directory::start_inside(namespace, root.path(), "directory", ip, 0);
+        let directory = start(root.path());
         Self { root, ip, directory }
     }
 

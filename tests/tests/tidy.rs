@@ -22,7 +22,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 8] = [
     ("peer", &["common", "peer-core"]),
     ("crash-vfs", &[]),
     ("system-tests", &["common", "crash-vfs", "directory-core", "directory-server", "peer-core", "peer"]),
-    ("fuzz", &["common", "directory-core", "peer-core"]),
+    ("fuzz", &["system-tests"]),
 ];
 
 /// The crates that decide without doing, and their sources.

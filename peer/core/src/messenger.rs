@@ -29,7 +29,7 @@ use rand_core::{Rng, SeedableRng};
 use crate::answers::Answers;
 use crate::clock::{AgeClock, IdMaker};
 use crate::contact::Book;
-use crate::event::{Config, Event, Exit, Input, Now, Output, Source, Ticket};
+use crate::event::{Config, Dropped, Event, Exit, Input, Now, Output, Source, Ticket};
 use crate::inbox::Inbox;
 use crate::lane::{Received, Sent};
 use crate::limits::VERSION_RESERVE;
@@ -107,6 +107,8 @@ struct Owed {
     /// Pair states through the directory.
     slots: BTreeSet<PublicKey>,
     slots_sealing: BTreeSet<PublicKey>,
+    /// Pair states handed to the directory, and when, milliseconds: it never answers that it has them.
+    slots_put: BTreeMap<PublicKey, u64>,
     takes: Vec<(u64, common::wire::directory::Taking)>,
     withdrawals: Vec<common::wire::directory::Place>,
     /// Whether the acknowledgements of an earlier run were repeated after the first login of this one.
@@ -353,7 +355,10 @@ impl Messenger {
     }
 
     fn fire_timers(&mut self) {
-        while let Some(timer) = self.timers.pop(self.now.mono_ms) {
+        // The exit is the last output, whatever else is due.
+        while !self.exited
+            && let Some(timer) = self.timers.pop(self.now.mono_ms)
+        {
             match timer {
                 Timer::Reconnect => self.connect(),
                 Timer::KeepAlive => self.keep_alive(),
@@ -437,6 +442,10 @@ impl Messenger {
         );
         self.out.push_back(Output::Event(Event::Error(error)));
         self.out.push_back(Output::Exit(Exit::StoreFailed(why)));
+    }
+
+    fn dropped(&mut self, from: PublicKey, why: Dropped) {
+        self.out.push_back(Output::Dropped { from, why });
     }
 
     fn ticket(&mut self) -> Ticket {

@@ -47,15 +47,20 @@ impl EventFile {
     pub fn open(path: &Path) -> Result<Self, EventLogError> {
         let failed = |error| EventLogError::File { path: path.to_owned(), error };
         let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path).map_err(failed)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(EventLogError::InUse(path.to_owned())),
-            Err(error) => return Err(failed(error.into())),
-        }
         let about = file.metadata().map_err(failed)?;
         let mut last = [b'\n'];
-        if about.is_file() && about.len() > 0 {
-            file.read_exact_at(&mut last, about.len() - 1).map_err(failed)?;
+        // Of a device or a pipe there is only one for all, and no end to look at.
+        if about.is_file() {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {}
+                Err(rustix::io::Errno::WOULDBLOCK) => return Err(EventLogError::InUse(path.to_owned())),
+                Err(error) => return Err(failed(error.into())),
+            }
+            // Asked again now that nobody else writes.
+            let bytes = file.metadata().map_err(failed)?.len();
+            if bytes > 0 {
+                file.read_exact_at(&mut last, bytes - 1).map_err(failed)?;
+            }
         }
         Ok(Self { path: path.to_owned(), file, torn: last != *b"\n", hole: false })
     }

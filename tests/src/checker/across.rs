@@ -49,7 +49,7 @@ impl Facts {
         self.held.entry((recipient.to_owned(), id.to_owned())).or_insert_with(|| (sender.to_owned(), at));
     }
 
-    pub(super) fn said(&mut self, sender: &str, id: &str, _to: &str, state: State, at: At) {
+    pub(super) fn said(&mut self, sender: &str, id: &str, state: State, at: At) {
         let said = match state {
             State::Kept => &mut self.said_kept,
             State::Delivered | State::Read => &mut self.said_delivered,

@@ -26,7 +26,6 @@ pub(super) struct Own {
     run: u32,
     crashed: bool,
     messages: BTreeMap<u64, Message>,
-    of_id: HashMap<String, u64>,
     /// Recipient, epoch and seq: who has the place.
     places: HashMap<(String, String, u64), (String, At)>,
     listed: BTreeSet<u64>,
@@ -39,7 +38,6 @@ impl Own {
             run: 0,
             crashed: false,
             messages: BTreeMap::new(),
-            of_id: HashMap::new(),
             places: HashMap::new(),
             listed: BTreeSet::new(),
         }
@@ -86,17 +84,15 @@ impl Own {
                 }
                 self.moved(*n, to, facts);
             }
-            Record::State { n, to, state, reason } => {
-                // A state on the way to somebody it does not go to any more changes nothing.
-                if self.messages.get(n).is_some_and(|message| message.to == *to) {
-                    self.enter(*n, (*state, reason.clone()), false, at, facts, court);
-                }
+            // A state on the way to somebody it does not go to any more changes nothing.
+            Record::State { n, to, state, reason } if self.messages.get(n).is_some_and(|message| message.to == *to) => {
+                self.enter(*n, (*state, reason.clone()), false, at, facts, court);
             }
             Record::Told { n, id, state, reason } => self.told(*n, id, &(*state, reason.clone()), at, court),
-            Record::Answered { id: Some(id), n: Some(n), again: false } => {
-                if self.messages.get(n).is_none_or(|message| message.id != *id) {
-                    court.breach(Rule::Committed, format!("message {n} is answered as queued and was not"), &[at]);
-                }
+            Record::Answered { id: Some(id), n: Some(n), again: false }
+                if self.messages.get(n).is_none_or(|message| message.id != *id) =>
+            {
+                court.breach(Rule::Committed, format!("message {n} is answered as queued and was not"), &[at]);
             }
             Record::Sent { id, to, epoch, seq } => {
                 let place = (to.clone(), epoch.clone(), *seq);
@@ -113,9 +109,8 @@ impl Own {
 
     fn new_message(&mut self, n: u64, id: &str, to: &str, word: Word, at: At, facts: &mut Facts) {
         facts.written(&self.me, id, to);
-        facts.said(&self.me, id, to, word.0, at);
+        facts.said(&self.me, id, word.0, at);
         let (id, to, state) = (id.to_owned(), to.to_owned(), word.0);
-        self.of_id.insert(id.clone(), n);
         let committed = HashSet::from([word]);
         self.messages.insert(n, Message { id, to, state, at, committed, told: None });
     }
@@ -150,7 +145,7 @@ impl Own {
             let what = format!("message {n} goes from {before:?} to {state:?}");
             court.breach(Rule::Arrow, what, &[message.at, at]);
         }
-        facts.said(&self.me, &message.id, &message.to, state, at);
+        facts.said(&self.me, &message.id, state, at);
         (message.state, message.at) = (state, at);
         message.committed.insert(word);
     }

@@ -230,8 +230,8 @@ impl Messenger {
             self.not_opened(place.recipient, place.seq);
         }
         for key in touched {
-            if not.prekey.as_ref().is_some_and(|record| self.book.hear_prekey(&key, record)) {
-                self.reseal(key);
+            if let Some(record) = &not.prekey {
+                self.learn_prekey(key, record);
             }
             self.tend(key);
         }

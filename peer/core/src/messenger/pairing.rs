@@ -3,13 +3,14 @@
 
 use common::identity::PublicKey;
 use common::message::{Epoch, EpochId, PairState};
+use common::planted::{self, Bug};
 use common::wire::codec;
 use common::wire::directory::{PutSlot, ToDirectory};
 use common::wire::peer::{CloseReason, PeerFrame};
 
 use super::people::LookUp;
 use super::{Messenger, Sealing, Then};
-use crate::event::{Output, SealedKind};
+use crate::event::{Dropped, Output, SealedKind};
 use crate::lane::{Sent, echoes_newer_self, is_sane};
 use crate::outbox::Deposit;
 use crate::stored::{Move, Reason, State, StoreOp, Via};
@@ -27,7 +28,9 @@ const LEAP_PACE_MS: u64 = 60_000;
 const EPOCH_PACE_MS: u64 = 10_000;
 /// Pair states being sealed for slots at once.
 const SLOTS_SEALING_MAX: usize = 32;
-/// Acknowledgements repeated after a start; the rest is repeated when a sender asks or writes.
+/// A pair state handed to the directory so long before it was last heard is on its disk, milliseconds.
+const SLOT_DOUBT_MS: u64 = 2 * 60_000;
+/// Acknowledgements repeated after a start, or after a lost session; the rest is repeated when a sender asks or writes.
 const ACKS_REPEATED_MAX: usize = 512;
 
 /// The way from evidence of a roll-back to a new epoch.
@@ -135,31 +138,46 @@ impl Messenger {
         let Some(sealed) = sealed else { return };
         if self.session.is_online() {
             self.send_directory(ToDirectory::PutSlot(PutSlot { recipient: to, prekey, sealed }));
+            self.owed.slots_put.insert(to, self.now.mono_ms);
+            if self.owed.slots_put.len() > ACKS_REPEATED_MAX
+                && let Some((oldest, _)) = self.owed.slots_put.iter().min_by_key(|(_, at_ms)| **at_ms)
+            {
+                let oldest = *oldest;
+                self.owed.slots_put.remove(&oldest);
+            }
         } else {
             self.owed.slots.insert(to);
         }
     }
 
+    /// The session is lost, and with it what the directory had not written yet. The takings that went before a pair state may
+    /// have got through without it: the mail would not come again, and its sender would hear nothing for hours.
+    pub(super) fn doubt_slots(&mut self) {
+        let since_ms = self.session.heard_ms().saturating_sub(SLOT_DOUBT_MS);
+        let put = std::mem::take(&mut self.owed.slots_put);
+        self.owed.slots.extend(put.into_iter().filter(|(_, at_ms)| *at_ms >= since_ms).map(|(key, _)| key));
+    }
+
     /// Applies what somebody says of our two lanes; `via` is the way it came.
     pub(super) fn apply(&mut self, key: PublicKey, state: PairState, via: Via) {
-        if state.from != key || state.to != self.config.me || !state.held.as_ref().is_none_or(is_sane) {
-            return;
-        }
-        if state.epoch.generation > GENERATION_MAX || state.floor == 0 {
+        let addressed = state.from == key && state.to == self.config.me;
+        let sane = state.held.as_ref().is_none_or(is_sane);
+        if !addressed || !sane || state.epoch.generation > GENERATION_MAX || state.floor == 0 {
+            self.dropped(key, if addressed { Dropped::StateAbsurd } else { Dropped::StateOfOthers });
             return;
         }
         self.hear_generation(state.epoch.generation);
         if let Some(record) = &state.prekey
-            && self.book.hear_prekey(&key, record)
+            && self.learn_prekey(key, record)
+            && self.received.contains_key(&key)
+            && self.links.open_to(&key).is_none()
         {
-            self.reseal(key);
-            if self.received.contains_key(&key) && self.links.open_to(&key).is_none() {
-                self.owed.slots.insert(key);
-            }
+            self.owed.slots.insert(key);
         }
         let newest = self.ways.get(&key).and_then(|way| way.applied);
         let at = (state.epoch.generation, state.version);
         if newest.is_some_and(|(epoch, version)| (epoch.generation, version) >= at) {
+            self.dropped(key, Dropped::StateOld);
             if newest != Some((state.epoch, state.version)) {
                 self.correct(key);
             }
@@ -331,7 +349,8 @@ impl Messenger {
         self.epochs.changing = true;
         self.epochs.last_ms = Some(self.now.mono_ms);
         let generation = at_least.max(self.meta.highest_generation).max(self.meta.epoch.generation) + 1;
-        let epoch = Epoch { generation, id: EpochId(self.random()) };
+        let new = Epoch { generation, id: EpochId(self.random()) };
+        let epoch = if planted::is(Bug::SeqReused) { self.meta.epoch } else { new };
         // The places to be withdrawn are named by the old epoch, so the rows move before it changes.
         let moves = self.renumber();
         self.hear_generation(generation);

@@ -116,6 +116,7 @@ impl Messenger {
             return;
         }
         let was_online = std::mem::take(&mut self.errands.online_told);
+        self.doubt_slots();
         self.errands.probe_ms = None;
         let random = self.rng.next_u32();
         let delay_ms = self.session.down(random);
@@ -213,7 +214,8 @@ impl Messenger {
         directory.commits = welcome.commits;
         directory.token = Some(welcome.token);
         let record = directory.clone();
-        self.clock.confirm(welcome.now_ms, self.now);
+        let counted_ms = self.clock.confirm(welcome.now_ms, self.now);
+        self.age_right(counted_ms);
         self.session.go(Step::Confirming);
         let bound = welcome
             .binding
