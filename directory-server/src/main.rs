@@ -30,8 +30,8 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
             Ok(output::line(&identity.public().fingerprint().to_string())?)
         }
         None | Some(Command::Serve) => {
-            let config = Config { data_dir, bind: cli.bind, port: cli.port, limits: Default::default() };
-            serve(config)
+            let (bind, event_log) = (cli.bind, cli.event_log.clone());
+            serve(Config { data_dir, bind, port: cli.port, limits: Default::default(), event_log })
         }
     }
 }

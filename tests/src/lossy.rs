@@ -1,30 +1,31 @@
-//! A bad network in front of one peer: a UDP relay that loses, doubles, delays and reorders by a seed, and can be
-//! shut and opened while it runs. It is a translator of addresses too: each client gets a socket of its own behind
-//! it, so that the peer never learns the client's own address. It never looks into a datagram.
+//! A bad network in front of one peer: a UDP relay that loses, doubles, delays and reorders by a seed, and can be shut,
+//! opened and rebound while it runs. It is a translator of addresses too: each client gets a socket of its own behind it,
+//! so that the peer never learns the client's own address. It never looks into a datagram. `scripts/lossy-relay` runs one
+//! by hand.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rand_chacha::ChaCha8Rng;
-use rand_core::{Rng, SeedableRng};
 use tokio::net::UdpSocket;
 use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
-/// How bad the network is; probabilities in percent.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Shape {
-    /// Lost.
-    pub loss_percent: u32,
-    /// Sent twice.
-    pub double_percent: u32,
-    /// Held back for up to 30 ms, so that later ones overtake it.
-    pub reorder_percent: u32,
-    /// Added to everything, milliseconds.
-    pub delay_ms: u64,
-}
+mod delay;
+mod options;
+mod shape;
+
+use delay::{HELD_MAX, Held};
+pub use options::Options;
+use shape::Dice;
+pub use shape::{Luck, Shape, Way};
+
+/// Clients with a socket behind the relay, at most; one more, and the one that was silent longest goes.
+const CLIENTS_MAX: usize = 256;
 
 /// What the relay did so far, in datagrams.
 #[derive(Debug, Default)]
@@ -37,17 +38,25 @@ pub struct Counts {
     pub doubled: AtomicU64,
     /// Held back.
     pub reordered: AtomicU64,
-    /// Swallowed while shut.
+    /// Longer than the line takes.
+    pub too_long: AtomicU64,
+    /// Swallowed while shut, by the hole, or on their way to a forgotten port.
     pub swallowed: AtomicU64,
+    /// Dropped because too many were held back.
+    pub crowded: AtomicU64,
+    /// Times a client's port behind the relay was changed.
+    pub rebound: AtomicU64,
 }
 
 struct Shared {
-    shape: Shape,
+    shape: Mutex<Shape>,
     shut: AtomicBool,
+    /// Grows when all ports behind the relay are to be forgotten.
+    ports_age: AtomicU64,
     target: Mutex<SocketAddr>,
-    rng: Mutex<ChaCha8Rng>,
+    dice: Mutex<Dice>,
     counts: Counts,
-    ip: IpAddr,
+    held: mpsc::Sender<Held>,
 }
 
 /// A relay in front of one UDP address; it ends when dropped.
@@ -65,21 +74,31 @@ impl Relay {
     /// When no socket can be opened.
     #[must_use]
     pub fn open(ip: IpAddr, shape: Shape, seed: u64) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let runtime = runtime.expect("a runtime for the relay");
-        let front = runtime.block_on(UdpSocket::bind((ip, 0))).expect("a socket for the relay");
-        let address = front.local_addr().expect("a bound socket");
+        Self::listen((ip, 0).into(), shape, seed).expect("a socket for the relay")
+    }
+
+    /// Opens a relay at `address`; it passes nothing until it has a target.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub fn listen(address: SocketAddr, shape: Shape, seed: u64) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let front = runtime.block_on(UdpSocket::bind(address))?;
+        let address = front.local_addr()?;
+        let (held, arriving) = mpsc::channel(HELD_MAX);
         let shared = Arc::new(Shared {
-            shape,
+            shape: Mutex::new(shape),
             shut: AtomicBool::new(false),
+            ports_age: AtomicU64::new(0),
             // Port 9 of the own address: nobody is there until the target is known.
-            target: Mutex::new((ip, 9).into()),
-            rng: Mutex::new(ChaCha8Rng::seed_from_u64(seed)),
+            target: Mutex::new((address.ip(), 9).into()),
+            dice: Mutex::new(Dice::new(seed)),
             counts: Counts::default(),
-            ip,
+            held,
         });
+        runtime.spawn(delay::serve(arriving));
         runtime.spawn(serve(Arc::new(front), Arc::clone(&shared)));
-        Self { address, shared, runtime: Some(runtime) }
+        Ok(Self { address, shared, runtime: Some(runtime) })
     }
 
     /// The address in front.
@@ -89,11 +108,13 @@ impl Relay {
     }
 
     /// Passes everything to `target` from now on.
-    ///
-    /// # Panics
-    /// Never.
     pub fn pass_to(&self, target: SocketAddr) {
-        *self.shared.target.lock().expect("no holder panics") = target;
+        *lock(&self.shared.target) = target;
+    }
+
+    /// Is as bad as `shape` from now on.
+    pub fn reshape(&self, shape: Shape) {
+        *lock(&self.shared.shape) = shape;
     }
 
     /// Swallows everything from now on, as a firewall does.
@@ -104,6 +125,12 @@ impl Relay {
     /// Passes again.
     pub fn reopen(&self) {
         self.shared.shut.store(false, Ordering::SeqCst);
+    }
+
+    /// Forgets all ports behind it, as a translator does that was restarted: what comes back to one is swallowed, and each
+    /// client gets a new one with its next datagram.
+    pub fn rebind(&self) {
+        self.shared.ports_age.fetch_add(1, Ordering::SeqCst);
     }
 
     /// What it did so far.
@@ -121,127 +148,139 @@ impl Drop for Relay {
     }
 }
 
-/// What chance says about one datagram.
-enum Luck {
-    Lost,
-    Passed { copies: u32, wait: Duration },
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
 }
 
 impl Shared {
-    fn luck(&self) -> Luck {
-        let count = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed);
-        if self.shut.load(Ordering::SeqCst) {
-            count(&self.counts.swallowed);
-            return Luck::Lost;
+    /// Sends one datagram on, as luck has it. `nth` is its number among all of its client.
+    async fn pass(&self, way: Way, nth: u64, from: &Arc<UdpSocket>, to: SocketAddr, datagram: &[u8]) {
+        let (shape, counts) = (*lock(&self.shape), &self.counts);
+        if self.shut.load(Ordering::SeqCst) || shape.hole_after > 0 && nth > shape.hole_after {
+            return count(&counts.swallowed);
         }
-        let mut rng = self.rng.lock().expect("no holder panics");
-        let mut happens = |percent: u32| rng.next_u32() % 100 < percent;
-        let (lost, doubled, reordered) =
-            (happens(self.shape.loss_percent), happens(self.shape.double_percent), happens(self.shape.reorder_percent));
-        if lost {
-            count(&self.counts.lost);
-            return Luck::Lost;
+        let luck = lock(&self.dice).throw(&shape, way, datagram.len());
+        let (copies, late, wait) = match luck {
+            Luck::Lost => return count(&counts.lost),
+            Luck::TooLong => return count(&counts.too_long),
+            Luck::Passed { copies, late, wait } => (copies, late, wait),
+        };
+        let held = Held { due: Instant::now() + wait, copies, from: Arc::clone(from), to, bytes: datagram.to_vec() };
+        if wait.is_zero() {
+            delay::send(&held).await;
+        } else if self.held.try_send(held).is_err() {
+            return count(&counts.crowded);
         }
-        count(&self.counts.passed);
-        let mut wait_ms = self.shape.delay_ms;
-        if reordered {
-            count(&self.counts.reordered);
-            wait_ms += 5 + u64::from(rng.next_u32() % 25);
+        count(&counts.passed);
+        for (counter, _) in [(&counts.doubled, copies > 1), (&counts.reordered, late)].iter().filter(|each| each.1) {
+            count(counter);
         }
-        if doubled {
-            count(&self.counts.doubled);
-        }
-        Luck::Passed { copies: if doubled { 2 } else { 1 }, wait: Duration::from_millis(wait_ms) }
     }
 }
 
-/// Sends one datagram on, as luck has it.
-fn pass(shared: &Arc<Shared>, out: &Arc<UdpSocket>, to: SocketAddr, datagram: Vec<u8>) {
-    let Luck::Passed { copies, wait } = shared.luck() else { return };
-    let out = Arc::clone(out);
-    tokio::spawn(async move {
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
-        }
-        for _ in 0..copies {
-            // A target that is down answers with an ICMP error; the network does not care.
-            let _ = out.send_to(&datagram, to).await;
-        }
-    });
+/// One client's port behind the relay.
+struct Port {
+    back: Arc<UdpSocket>,
+    answers: JoinHandle<()>,
+    /// Datagrams of the client, both ways, over all its ports.
+    carried: Arc<AtomicU64>,
+    /// Of them, when this port was opened.
+    carried_before: u64,
+    age: u64,
+    heard: Instant,
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        self.answers.abort();
+    }
+}
+
+impl Port {
+    async fn open(
+        front: &Arc<UdpSocket>,
+        client: SocketAddr,
+        shared: &Arc<Shared>,
+        carried: Arc<AtomicU64>,
+    ) -> std::io::Result<Self> {
+        let back = Arc::new(UdpSocket::bind((front.local_addr()?.ip(), 0)).await?);
+        let age = shared.ports_age.load(Ordering::SeqCst);
+        let answers = Answers {
+            back: Arc::clone(&back),
+            front: Arc::clone(front),
+            client,
+            shared: Arc::clone(shared),
+            carried: Arc::clone(&carried),
+            age,
+        };
+        let carried_before = carried.load(Ordering::Relaxed);
+        Ok(Self { back, answers: tokio::spawn(answers.carry()), carried, carried_before, age, heard: Instant::now() })
+    }
+
+    fn forgotten(&self, shared: &Shared) -> bool {
+        let after = lock(&shared.shape).rebind_after;
+        let worn = after > 0 && self.carried.load(Ordering::Relaxed) - self.carried_before >= after;
+        worn || self.age != shared.ports_age.load(Ordering::SeqCst)
+    }
 }
 
 async fn serve(front: Arc<UdpSocket>, shared: Arc<Shared>) {
-    let mut behind: HashMap<SocketAddr, Arc<UdpSocket>> = HashMap::new();
+    let mut ports: HashMap<SocketAddr, Port> = HashMap::new();
     let mut buffer = vec![0; 65_536];
     loop {
         let Ok((bytes, client)) = front.recv_from(&mut buffer).await else { continue };
-        let back = match behind.get(&client) {
-            Some(back) => Arc::clone(back),
-            None => {
-                let Ok(back) = UdpSocket::bind((shared.ip, 0)).await else { continue };
-                let back = Arc::new(back);
-                behind.insert(client, Arc::clone(&back));
-                tokio::spawn(answer(Arc::clone(&back), Arc::clone(&front), client, Arc::clone(&shared)));
-                back
+        let known = ports.get(&client);
+        if known.is_none_or(|port| port.forgotten(&shared)) {
+            let carried = known.map(|port| Arc::clone(&port.carried)).unwrap_or_default();
+            if known.is_some() {
+                count(&shared.counts.rebound);
+            } else if ports.len() >= CLIENTS_MAX {
+                let oldest = ports.iter().min_by_key(|(_, port)| port.heard).map(|(client, _)| *client);
+                oldest.and_then(|oldest| ports.remove(&oldest));
             }
-        };
-        let target = *shared.target.lock().expect("no holder panics");
-        pass(&shared, &back, target, buffer[..bytes].to_vec());
+            let Ok(port) = Port::open(&front, client, &shared, carried).await else { continue };
+            ports.insert(client, port);
+        }
+        let Some(port) = ports.get_mut(&client) else { continue };
+        port.heard = Instant::now();
+        let nth = port.carried.fetch_add(1, Ordering::Relaxed) + 1;
+        let target = *lock(&shared.target);
+        shared.pass(Way::There, nth, &port.back, target, &buffer[..bytes]).await;
     }
 }
 
-/// Carries what the target says back to one client.
-async fn answer(back: Arc<UdpSocket>, front: Arc<UdpSocket>, client: SocketAddr, shared: Arc<Shared>) {
-    let mut buffer = vec![0; 65_536];
-    loop {
-        match back.recv_from(&mut buffer).await {
-            Ok((bytes, _)) => pass(&shared, &front, client, buffer[..bytes].to_vec()),
-            // An ICMP error for something sent before; the socket lives on.
-            Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+/// What the target says back to one client.
+struct Answers {
+    back: Arc<UdpSocket>,
+    front: Arc<UdpSocket>,
+    client: SocketAddr,
+    shared: Arc<Shared>,
+    carried: Arc<AtomicU64>,
+    age: u64,
+}
+
+impl Answers {
+    async fn carry(self) {
+        let mut buffer = vec![0; 65_536];
+        loop {
+            let Ok((bytes, _)) = self.back.recv_from(&mut buffer).await else {
+                // An ICMP error for something sent before; the socket lives on.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                continue;
+            };
+            if self.age != self.shared.ports_age.load(Ordering::SeqCst) {
+                count(&self.shared.counts.swallowed);
+                continue;
+            }
+            let nth = self.carried.fetch_add(1, Ordering::Relaxed) + 1;
+            self.shared.pass(Way::Back, nth, &self.front, self.client, &buffer[..bytes]).await;
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// How many of 400 datagrams come through a relay of this shape, doubles counted.
-    fn arrived(shape: Shape, shut: bool) -> usize {
-        let ip = IpAddr::from([127, 0, 0, 1]);
-        let relay = Relay::open(ip, shape, 7);
-        let target = std::net::UdpSocket::bind((ip, 0)).unwrap();
-        target.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-        relay.pass_to(target.local_addr().unwrap());
-        if shut {
-            relay.shut();
-        }
-        let client = std::net::UdpSocket::bind((ip, 0)).unwrap();
-        let counting = std::thread::spawn(move || {
-            let mut sources = Vec::new();
-            while let Ok((_, from)) = target.recv_from(&mut [0; 16]) {
-                sources.push(from);
-            }
-            sources
-        });
-        for number in 0..400u32 {
-            client.send_to(&number.to_be_bytes(), relay.address()).unwrap();
-            if number % 20 == 19 {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-        }
-        let sources = counting.join().unwrap();
-        assert!(!sources.contains(&client.local_addr().unwrap()), "the target sees the relay alone");
-        sources.len()
-    }
-
-    #[test]
-    fn a_relay_does_what_its_shape_says() {
-        assert_eq!(arrived(Shape::default(), true), 0);
-        assert_eq!(arrived(Shape { loss_percent: 100, ..Shape::default() }, false), 0);
-        let doubled = arrived(Shape { double_percent: 100, reorder_percent: 50, ..Shape::default() }, false);
-        assert!((401..=800).contains(&doubled), "{doubled}");
-        let lossy = arrived(Shape { loss_percent: 50, ..Shape::default() }, false);
-        assert!((100..300).contains(&lossy), "{lossy}");
-    }
-}
+mod tests;

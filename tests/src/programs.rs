@@ -8,12 +8,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 pub mod directory;
+pub mod events;
 pub mod files;
 pub mod log;
 pub mod one_shot;
 pub mod peer;
 pub mod process;
 
+pub use crate::checker::Log;
 pub use directory::Directory;
 pub use one_shot::{Outcome, run};
 pub use peer::{Peer, Sent, Setup};
@@ -38,13 +40,22 @@ pub fn binary(program: &str) -> PathBuf {
     path
 }
 
-/// A command that starts `program`, with so many descriptors at most where that is said.
+/// The command that starts `program`: inside a network namespace, and with so many descriptors at most, where that is said.
+///
+/// # Panics
+/// When it has not been built.
 #[must_use]
-pub fn starting(program: &str, open_files: Option<u32>) -> Command {
-    let binary = binary(program);
-    let Some(open_files) = open_files else { return Command::new(binary) };
-    let mut command = Command::new("sh");
-    command.arg("-c").arg(format!("ulimit -n {open_files} && exec \"$0\" \"$@\"")).arg(binary);
+pub fn starting(program: &str, namespace: Option<&str>, open_files: Option<u32>) -> Command {
+    let mut words: Vec<std::ffi::OsString> = Vec::new();
+    if let Some(namespace) = namespace {
+        words.extend(["ip", "netns", "exec", namespace].map(Into::into));
+    }
+    if let Some(open_files) = open_files {
+        words.extend(["sh".into(), "-c".into(), format!("ulimit -n {open_files} && exec \"$0\" \"$@\"").into()]);
+    }
+    words.push(binary(program).into());
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
     command
 }
 
@@ -89,11 +100,48 @@ impl World {
     /// A world whose directory server is started with `arguments` and may open so many files.
     #[must_use]
     pub fn with(arguments: &[&str], open_files: Option<u32>) -> Self {
-        let root = tempfile::Builder::new().prefix("homing-test-").tempdir().expect("a temporary folder");
         let ip = own_address();
-        let directory =
-            Directory::start_with(root.path(), "directory", SocketAddrV4::new(ip, 0), arguments, open_files);
+        Self::around(ip, |root| {
+            Directory::start_with(root, "directory", SocketAddrV4::new(ip, 0), arguments, open_files)
+        })
+    }
+
+    /// A world whose directory server runs at `ip` inside a network namespace. Its peers say themselves where they run.
+    #[must_use]
+    pub fn inside(namespace: &str, ip: Ipv4Addr) -> Self {
+        Self::around(ip, |root| Directory::start_inside(Some(namespace), root, "directory", ip, 0))
+    }
+
+    fn around(ip: Ipv4Addr, start: impl FnOnce(&Path) -> Directory) -> Self {
+        let root = tempfile::Builder::new().prefix("homing-test-").tempdir().expect("a temporary folder");
+        let directory = start(root.path());
         Self { root, ip, directory }
+    }
+
+    /// The event logs of all programs of this world so far.
+    ///
+    /// # Panics
+    /// When one cannot be read.
+    #[must_use]
+    pub fn event_logs(&self) -> Vec<Log> {
+        events::logs_in(self.root.path())
+    }
+
+    /// Asserts of everything that the programs of this world have logged so far that no promise is broken. Every world
+    /// does so at its end.
+    ///
+    /// # Panics
+    /// When one is, saying how and which lines show it.
+    pub fn assert_promises(&self) {
+        events::assert_promises(self.root.path(), false);
+    }
+
+    /// The same, of programs that had time to bring everything to its end.
+    ///
+    /// # Panics
+    /// When a promise is broken, or something has no end.
+    pub fn assert_healed(&self) {
+        events::assert_promises(self.root.path(), true);
     }
 
     /// A folder of this world.
@@ -118,6 +166,14 @@ impl World {
     #[must_use]
     pub fn peer(&self, name: &str) -> Peer {
         self.setup(name).registered()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.assert_promises();
+        }
     }
 }
 

@@ -17,10 +17,11 @@ use common::identity::Identity;
 use peer_core::command::Command;
 use peer_core::stored::{Query, QueryResult, State};
 
-use dice::Dice;
+pub(crate) use dice::Dice;
 use directory::DirectoryNode;
 use plan::Plan;
 pub use plan::{Profile, profile_of};
+pub(crate) use sealing::Seals;
 use world::{What, World};
 
 const NAMES: [&str; 6] = ["anna", "bert", "carla", "dora", "emil", "fritz"];

@@ -154,7 +154,7 @@ fn a_udp_port_that_was_never_open_still_gets_messages_through_the_directory() {
 fn a_line_that_loses_doubles_and_reorders_delivers_everything_once_and_in_order() {
     const COUNT: usize = 300;
     let world = World::new();
-    let shape = Shape { loss_percent: 30, double_percent: 10, reorder_percent: 20, delay_ms: 1 };
+    let shape = Shape { loss_percent: 30, double_percent: 10, reorder_percent: 20, delay_ms: 1, ..Shape::default() };
     let (alice, bob, relays) = behind_relays(&world, shape, 13);
     let there = alice.send_many("bob", "there ", 0..COUNT);
     let back = bob.send_many("alice", "back ", 0..COUNT);
@@ -177,7 +177,7 @@ fn a_line_that_loses_doubles_and_reorders_delivers_everything_once_and_in_order(
 fn direct_goes_on_over_a_bad_line_while_the_directory_is_away() {
     const COUNT: usize = 60;
     let mut world = World::new();
-    let shape = Shape { loss_percent: 10, double_percent: 10, reorder_percent: 20, delay_ms: 1 };
+    let shape = Shape { loss_percent: 10, double_percent: 10, reorder_percent: 20, delay_ms: 1, ..Shape::default() };
     let (alice, bob, _relays) = behind_relays(&world, shape, 131);
     until_direct(&alice, "bob", "warm ", Duration::from_secs(90));
     world.directory.kill_9();

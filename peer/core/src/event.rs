@@ -162,6 +162,13 @@ pub enum Input {
         /// The answer.
         result: QueryResult,
     },
+    /// The room on the disk of the store. Measured every few seconds; none free when the store found none.
+    DiskFree {
+        /// What may still be written.
+        free_bytes: u64,
+        /// All of it.
+        total_bytes: u64,
+    },
     /// The store cannot commit any more: nothing more is promised.
     StoreFailed(String),
     /// TLS to the directory stands, under this key. Nothing was sent yet.

@@ -37,28 +37,28 @@ impl<'a> Writer<'a> {
     }
 
     /// Carries out one op.
-    pub fn carry_out(&mut self, op: StoreOp) -> Result<StoreResult> {
+    pub fn carry_out(&mut self, op: &StoreOp) -> Result<StoreResult> {
         match op {
-            StoreOp::Queue(message) => return self.queue(&message),
-            StoreOp::Receive(arrival) => return Ok(StoreResult::Arrived(self.receive(&arrival)?)),
-            StoreOp::Shown(numbers) => self.shown(&numbers)?,
+            StoreOp::Queue(message) => return self.queue(message),
+            StoreOp::Receive(arrival) => return Ok(StoreResult::Arrived(self.receive(arrival)?)),
+            StoreOp::Shown(numbers) => self.shown(numbers)?,
             StoreOp::State { n, recipient, state, via, reason, at_ms, elapsed_ms } => {
-                let step = Step { state: Some(state), what: None, via, reason, at_ms };
-                self.state(n, &recipient, state, elapsed_ms, &step)?;
+                let step = Step { state: Some(*state), what: None, via: *via, reason: *reason, at_ms: *at_ms };
+                self.state(*n, recipient, *state, *elapsed_ms, &step)?;
             }
             StoreOp::Step { n, what, via, at_ms } => {
-                self.step(signed(n), &Step { state: None, what: Some(what), via, reason: None, at_ms })?;
+                self.step(signed(*n), &Step { state: None, what: Some(what), via: *via, reason: None, at_ms: *at_ms })?;
             }
-            StoreOp::Forget { recipient, below } => self.forget(&recipient, below)?,
-            StoreOp::NewEpoch { epoch: _, moves } => self.new_epoch(&moves)?,
-            StoreOp::Readdress(moves) => self.readdress(&moves)?,
-            StoreOp::Follow { sender, epoch, floor } => self.follow(&sender, &epoch, floor)?,
-            StoreOp::PutContact(contact) => self.put_contact(&contact)?,
-            StoreOp::PutMeta(meta) => self.put_meta(&meta)?,
-            StoreOp::PutPin { directory, name, key } => self.put_pin(&directory, &name, key.as_ref())?,
-            StoreOp::PutDirectory(record) => self.put_directory(&record)?,
-            StoreOp::PutPrekey(prekey) => self.put_prekey(&prekey)?,
-            StoreOp::DropPrekeys(counters) => self.drop_prekeys(&counters)?,
+            StoreOp::Forget { recipient, below } => self.forget(recipient, *below)?,
+            StoreOp::NewEpoch { epoch: _, moves } => self.new_epoch(moves)?,
+            StoreOp::Readdress(moves) => self.readdress(moves)?,
+            StoreOp::Follow { sender, epoch, floor } => self.follow(sender, epoch, *floor)?,
+            StoreOp::PutContact(contact) => self.put_contact(contact)?,
+            StoreOp::PutMeta(meta) => self.put_meta(meta)?,
+            StoreOp::PutPin { directory, name, key } => self.put_pin(directory, name, key.as_ref())?,
+            StoreOp::PutDirectory(record) => self.put_directory(record)?,
+            StoreOp::PutPrekey(prekey) => self.put_prekey(prekey)?,
+            StoreOp::DropPrekeys(counters) => self.drop_prekeys(counters)?,
         }
         Ok(StoreResult::Done)
     }

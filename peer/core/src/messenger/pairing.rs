@@ -27,7 +27,9 @@ const LEAP_PACE_MS: u64 = 60_000;
 const EPOCH_PACE_MS: u64 = 10_000;
 /// Pair states being sealed for slots at once.
 const SLOTS_SEALING_MAX: usize = 32;
-/// Acknowledgements repeated after a start; the rest is repeated when a sender asks or writes.
+/// A pair state handed to the directory so long before it was last heard is on its disk, milliseconds.
+const SLOT_DOUBT_MS: u64 = 2 * 60_000;
+/// Acknowledgements repeated after a start, or after a lost session; the rest is repeated when a sender asks or writes.
 const ACKS_REPEATED_MAX: usize = 512;
 
 /// The way from evidence of a roll-back to a new epoch.
@@ -135,9 +137,24 @@ impl Messenger {
         let Some(sealed) = sealed else { return };
         if self.session.is_online() {
             self.send_directory(ToDirectory::PutSlot(PutSlot { recipient: to, prekey, sealed }));
+            self.owed.slots_put.insert(to, self.now.mono_ms);
+            if self.owed.slots_put.len() > ACKS_REPEATED_MAX
+                && let Some((oldest, _)) = self.owed.slots_put.iter().min_by_key(|(_, at_ms)| **at_ms)
+            {
+                let oldest = *oldest;
+                self.owed.slots_put.remove(&oldest);
+            }
         } else {
             self.owed.slots.insert(to);
         }
+    }
+
+    /// The session is lost, and with it what the directory had not written yet. The takings that went before a pair state may
+    /// have got through without it: the mail would not come again, and its sender would hear nothing for hours.
+    pub(super) fn doubt_slots(&mut self) {
+        let since_ms = self.session.heard_ms().saturating_sub(SLOT_DOUBT_MS);
+        let put = std::mem::take(&mut self.owed.slots_put);
+        self.owed.slots.extend(put.into_iter().filter(|(_, at_ms)| *at_ms >= since_ms).map(|(key, _)| key));
     }
 
     /// Applies what somebody says of our two lanes; `via` is the way it came.

@@ -37,6 +37,11 @@ impl Messenger {
             self.taken(item, Taking::Stored);
             return;
         }
+        let stores = |arriving| matches!(arriving, Arriving::Follow | Arriving::Store | Arriving::StoreUnacknowledged);
+        if self.room.is_full() && stores(self.judge(&sender, &envelope)) {
+            self.park(sender, envelope, via, waited, item);
+            return;
+        }
         if via == Via::Direct && self.is_too_much(sender, envelope.body.len()) {
             self.dropped(sender, Dropped::TooMuch);
             return;

@@ -116,6 +116,7 @@ impl Messenger {
             return;
         }
         let was_online = std::mem::take(&mut self.errands.online_told);
+        self.doubt_slots();
         self.errands.probe_ms = None;
         let random = self.rng.next_u32();
         let delay_ms = self.session.down(random);
@@ -127,6 +128,7 @@ impl Messenger {
         self.errands.prekey = None;
         self.errands.depositing = 0;
         self.errands.draining = false;
+        self.lot.forget_items();
         self.errands.lookups.retain(|_, why| matches!(why, LookUp::Command(_)));
         for way in self.ways.values_mut() {
             way.looked_up = false;
