@@ -10,6 +10,7 @@ use directory_server::{Config, Server, admin, logging, output};
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
+    common::planted::plant_named(|| std::env::var("HOMING_PLANTED").ok());
     let cli = Cli::parse();
     logging::start(logging::Level::new(cli.verbose, cli.quiet), cli.json_log);
     match run(&cli) {

@@ -11,6 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use common::planted::{self, Bug};
 use common::wire::codec::DecodeError;
 use directory_core::{StoreHead, StoreOp, StoreResult, Ticket};
 use rusqlite::config::DbConfig;
@@ -194,7 +195,10 @@ impl Store {
     fn transact(&mut self, ops: Vec<(Ticket, StoreOp)>) -> Result<Applied, StoreError> {
         self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let applied = Self::carry_out(&self.db, ops)?;
-        self.db.prepare_cached("COMMIT")?.execute([])?;
+        let committed = self.db.prepare_cached("COMMIT")?.execute([]);
+        if !planted::is(Bug::CommitErrorIgnored) {
+            committed?;
+        }
         Ok(applied)
     }
 
@@ -281,6 +285,9 @@ impl Store {
         db.pragma_update(None, "journal_size_limit", LOG_MAX_BYTES)?;
         db.pragma_update(None, "cache_size", -CACHE_KIB)?;
         db.pragma_update(None, "temp_store", "MEMORY")?;
+        if planted::is(Bug::SynchronousOff) {
+            db.pragma_update(None, "synchronous", "OFF")?;
+        }
         let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         match layout(&transaction)? {
             SCHEMA_VERSION => {}

@@ -19,6 +19,7 @@ mod write;
 use std::path::{Path, PathBuf};
 
 use common::identity::PublicKey;
+use common::planted::{self, Bug};
 use peer_core::event::Ticket;
 use peer_core::stored::{Query, QueryResult, Snapshot, StoreOp, StoreResult};
 use rusqlite::config::DbConfig;
@@ -137,6 +138,9 @@ impl Store {
         let ops = || batch.iter().flat_map(|(_, ops)| ops);
         let destroys = ops().any(|op| matches!(op, StoreOp::DropPrekeys(_)));
         let pages = ops().map(pages_of).sum::<usize>();
+        if planted::is(Bug::WaterMarkApart) {
+            self.mark_held(ops())?;
+        }
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut writer = write::Writer::new(&transaction, self.me)?;
         let mut answers = Vec::with_capacity(batch.len());
@@ -144,7 +148,10 @@ impl Store {
             let results = ops.iter().map(|op| writer.carry_out(op)).collect::<rusqlite::Result<Vec<_>>>()?;
             answers.push((*ticket, results));
         }
-        transaction.commit()?;
+        let committed = transaction.commit();
+        if !planted::is(Bug::CommitErrorIgnored) {
+            committed?;
+        }
         self.grown += pages;
         if destroys {
             self.truncate_log()?;
@@ -158,6 +165,20 @@ impl Store {
     /// [`StoreError`]: a flush failed, nothing is written any more.
     pub fn make_room(&mut self) -> Result<(), StoreError> {
         self.unless_failed(Self::truncate_log)
+    }
+
+    /// The planted [`Bug::WaterMarkApart`]: what is held, before the messages themselves.
+    fn mark_held<'a>(&mut self, ops: impl Iterator<Item = &'a StoreOp>) -> Result<(), StoreError> {
+        let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let writer = write::Writer::new(&transaction, self.me)?;
+        for op in ops {
+            match op {
+                StoreOp::Receive(arrival) => writer.note_held(arrival)?,
+                StoreOp::Follow { sender, epoch, floor } => writer.follow(sender, epoch, *floor)?,
+                _ => {}
+            }
+        }
+        Ok(transaction.commit()?)
     }
 
     /// Reads. A failure is an answer too.
@@ -225,6 +246,7 @@ fn pages_of(op: &StoreOp) -> usize {
         StoreOp::NewEpoch { moves, .. } | StoreOp::Readdress(moves) => moves.len() * 256,
         StoreOp::Shown(numbers) => numbers.len() * 256,
         StoreOp::State { .. }
+        | StoreOp::Aged { .. }
         | StoreOp::Step { .. }
         | StoreOp::Forget { .. }
         | StoreOp::Follow { .. }

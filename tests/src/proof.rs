@@ -5,7 +5,10 @@
 pub mod check;
 pub mod kill;
 pub mod network;
+#[cfg(feature = "planted")]
+pub mod planted;
 pub mod power;
+pub mod sim;
 
 use anyhow::Result;
 
@@ -44,7 +47,14 @@ impl Order {
 pub type Proof = fn(&Order) -> Result<()>;
 
 /// All proofs by name.
-pub const PROOFS: &[(&str, Proof)] = &[("kill", kill::run), ("network", network::run), ("power", power::run)];
+pub const PROOFS: &[(&str, Proof)] = &[
+    ("kill", kill::run),
+    ("network", network::run),
+    #[cfg(feature = "planted")]
+    ("planted", planted::run),
+    ("power", power::run),
+    ("sim", sim::run),
+];
 
 /// One fact, on standard output.
 #[allow(clippy::print_stdout, reason = "what a proof has to say is its output")]

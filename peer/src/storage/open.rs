@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use common::identity::PublicKey;
+use common::planted::{self, Bug};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use rustix::fs::statfs;
@@ -123,6 +124,9 @@ fn set_common(conn: &Connection) -> Result<(), StoreError> {
     // No message text in temporary files; nothing from the file is trusted as code.
     conn.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON")?;
     conn.execute_batch("PRAGMA cache_size = -16000")?;
+    if planted::is(Bug::SynchronousOff) {
+        conn.execute_batch("PRAGMA synchronous = OFF")?;
+    }
     if pragma(conn, "secure_delete")? != 1 {
         return Err(StoreError::Setting("secure_delete = ON"));
     }
@@ -138,7 +142,12 @@ fn check(conn: &Connection) -> Result<(), StoreError> {
 fn prepare(conn: &Connection, me: &PublicKey) -> Result<(), StoreError> {
     if is_empty(conn)? {
         let transaction = conn.unchecked_transaction()?;
-        transaction.execute_batch(include_str!("schema.sql"))?;
+        let schema = include_str!("schema.sql");
+        if planted::is(Bug::DedupeWindow) {
+            transaction.execute_batch(&schema.replace("UNIQUE (sender, id)", "CHECK (1)"))?;
+        } else {
+            transaction.execute_batch(schema)?;
+        }
         transaction.execute("INSERT INTO store (one, me) VALUES (1, ?1)", [me.0])?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;

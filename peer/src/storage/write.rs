@@ -46,6 +46,7 @@ impl<'a> Writer<'a> {
                 let step = Step { state: Some(*state), what: None, via: *via, reason: *reason, at_ms: *at_ms };
                 self.state(*n, recipient, *state, *elapsed_ms, &step)?;
             }
+            StoreOp::Aged { id, queued_age_ms } => self.aged(id, *queued_age_ms)?,
             StoreOp::Step { n, what, via, at_ms } => {
                 self.step(signed(*n), &Step { state: None, what: Some(what), via: *via, reason: None, at_ms: *at_ms })?;
             }
@@ -152,6 +153,14 @@ impl<'a> Writer<'a> {
             signed(elapsed_ms),
         ])?;
         if changed > 0 { self.step(signed(n), step) } else { Ok(()) }
+    }
+
+    fn aged(&self, id: &MessageId, queued_age_ms: u64) -> Result<()> {
+        if let Some(n) = self.number_of(&self.me, id)? {
+            let sql = "UPDATE outbox SET queued_age = ?2 WHERE n = ?1";
+            self.tx.prepare_cached(sql)?.execute(params![n, signed(queued_age_ms)])?;
+        }
+        Ok(())
     }
 
     fn step(&self, n: i64, step: &Step) -> Result<()> {

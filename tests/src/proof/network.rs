@@ -149,4 +149,3 @@ fn words(panic: Box<dyn Any + Send>) -> Error {
     let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     anyhow!("{}", words.unwrap_or("a panic without words"))
 }
-

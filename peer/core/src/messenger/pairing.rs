@@ -3,6 +3,7 @@
 
 use common::identity::PublicKey;
 use common::message::{Epoch, EpochId, PairState};
+use common::planted::{self, Bug};
 use common::wire::codec;
 use common::wire::directory::{PutSlot, ToDirectory};
 use common::wire::peer::{CloseReason, PeerFrame};
@@ -348,7 +349,8 @@ impl Messenger {
         self.epochs.changing = true;
         self.epochs.last_ms = Some(self.now.mono_ms);
         let generation = at_least.max(self.meta.highest_generation).max(self.meta.epoch.generation) + 1;
-        let epoch = Epoch { generation, id: EpochId(self.random()) };
+        let new = Epoch { generation, id: EpochId(self.random()) };
+        let epoch = if planted::is(Bug::SeqReused) { self.meta.epoch } else { new };
         // The places to be withdrawn are named by the old epoch, so the rows move before it changes.
         let moves = self.renumber();
         self.hear_generation(generation);

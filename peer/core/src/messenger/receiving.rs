@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use common::identity::PublicKey;
 use common::limits::TEXT_MAX_BYTES;
 use common::message::{Conversation, Envelope, Epoch, MessageId, PairState};
+use common::planted::{self, Bug};
 use common::wire::codec;
 use common::wire::directory::{Item, Slot, TakeSlot, Taking, ToDirectory};
 use common::wire::peer::{CloseReason, Parcel};
@@ -169,6 +170,13 @@ impl Messenger {
             held,
         };
         self.talked_with(sender, false);
+        if planted::is(Bug::AckBeforeCommit) {
+            self.hold(sender, held, message.id);
+            self.owe_ack(sender, via, waited);
+        }
+        if planted::is(Bug::ShownBeforeCommit) {
+            self.bring_in(message.clone(), true);
+        }
         self.store(StoreOp::Receive(Box::new(arrival)), Then::Arrived { message: Box::new(message), held, item });
     }
 
@@ -185,6 +193,11 @@ impl Messenger {
         if let Some(item) = item {
             self.owed.takes.push((item, how));
         }
+    }
+
+    fn not_opened_here(&mut self, item: u64) {
+        let how = if planted::is(Bug::AckUnopened) { Taking::Stored } else { Taking::NotOpened };
+        self.taken(Some(item), how);
     }
 
     pub(super) fn on_followed(&mut self, sender: PublicKey, epoch: Epoch, floor: u64) {
@@ -210,14 +223,7 @@ impl Messenger {
             Arrived::Double { .. } => None,
             Arrived::Conflict => return,
         };
-        let mut risen = false;
-        if let (Some((epoch, seq)), Some(lane)) = (held, self.received.get_mut(&sender))
-            && lane.epoch() == epoch
-        {
-            let before = lane.water_mark();
-            lane.hold(seq, id);
-            risen = lane.water_mark() > before;
-        }
+        let risen = self.hold(sender, held, id);
         if let Some(n) = new {
             message.n = n;
             let lane = self.received.get(&sender);
@@ -228,6 +234,15 @@ impl Messenger {
         if risen {
             self.recheck(sender, &BTreeSet::new());
         }
+    }
+
+    /// A message is held in its sender's lane from now on. Whether the water-mark has risen.
+    fn hold(&mut self, sender: PublicKey, held: Option<(Epoch, u64)>, id: MessageId) -> bool {
+        let Some((epoch, seq)) = held else { return false };
+        let Some(lane) = self.received.get_mut(&sender).filter(|lane| lane.epoch() == epoch) else { return false };
+        let before = lane.water_mark();
+        lane.hold(seq, id);
+        lane.water_mark() > before
     }
 
     /// A committed message goes on towards the screen, if its sender has a believed name.
@@ -317,7 +332,7 @@ impl Messenger {
         self.inbox.progress(from, self.now.mono_ms);
         let Some(key) = self.prekeys.with(item.prekey) else {
             self.prekey_lost(item.prekey);
-            self.taken(Some(item.item), Taking::NotOpened);
+            self.not_opened_here(item.item);
             return;
         };
         let secret = key.secret.clone();
@@ -386,7 +401,7 @@ impl Messenger {
             Ok(plain) => plain,
             Err(NotOpened::WrongPrekey) => {
                 self.dropped(from, Dropped::NotOpened);
-                self.taken(Some(item), Taking::NotOpened);
+                self.not_opened_here(item);
                 return;
             }
             Err(NotOpened::Forged) => {

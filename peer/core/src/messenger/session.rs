@@ -214,7 +214,8 @@ impl Messenger {
         directory.commits = welcome.commits;
         directory.token = Some(welcome.token);
         let record = directory.clone();
-        self.clock.confirm(welcome.now_ms, self.now);
+        let counted_ms = self.clock.confirm(welcome.now_ms, self.now);
+        self.age_right(counted_ms);
         self.session.go(Step::Confirming);
         let bound = welcome
             .binding
