@@ -8,6 +8,7 @@ pub mod addresses;
 pub mod batch;
 pub mod budget;
 mod config;
+mod congestion;
 pub mod dial;
 pub mod directory;
 pub mod link;

@@ -10,6 +10,8 @@ use quinn::{
 };
 use thiserror::Error;
 
+use super::congestion::Floored;
+
 /// Open handshakes above which a newcomer must first prove its address.
 pub const HANDSHAKES_UNPROVED_MAX: usize = 32;
 /// Open handshakes above which newcomers are refused.
@@ -73,6 +75,7 @@ fn transport() -> Arc<TransportConfig> {
         .receive_window(VarInt::from_u32(WINDOW_BYTES))
         .send_window(u64::from(WINDOW_BYTES))
         .datagram_receive_buffer_size(None)
+        .congestion_controller_factory(Arc::new(Floored::default()))
         .initial_rtt(INITIAL_RTT)
         .time_threshold(REORDERING_ROUND_TRIPS)
         .packet_threshold(REORDERING_PACKETS)

@@ -21,6 +21,9 @@ mod traffic;
 use datagrams::Amount;
 use traffic::Receipts;
 
+/// Networks tried at once, where nothing depends on how fast the machine is.
+const AT_ONCE: usize = 8;
+
 /// One network to be tried: its name, and what tries it and gives the rest of its line.
 struct Trial {
     name: String,
@@ -34,15 +37,20 @@ struct Trial {
 /// Which networks broke what.
 pub fn run(order: &Order) -> Result<()> {
     let only = std::env::var("HOMING_NETWORK").unwrap_or_default();
-    let mut trials = datagram_trials(*order);
-    trials.extend(line_trials(*order));
-    trials.extend(partition_trials(*order));
-    trials.retain(|trial| trial.name.contains(&only));
     say("| network | messages | direct | p50 | p99 | max | what happened | took |");
     say("| --- | --- | --- | --- | --- | --- | --- | --- |");
-    // At night one after the other, so that figures are of the network and not of the machine.
-    let at_once = if order.form == Form::Gate { 8 } else { 1 };
-    let broken = all(&trials, at_once);
+    let (mut timed, mut others) = (datagram_trials(*order), line_trials(*order));
+    others.extend(partition_trials(*order));
+    timed.retain(|trial| trial.name.contains(&only));
+    others.retain(|trial| trial.name.contains(&only));
+    let mut broken = Vec::new();
+    if order.form == Form::Gate {
+        others.extend(timed);
+    } else {
+        // One after the other, so that the figures are of the network and not of the machine.
+        broken = all(&timed, 1);
+    }
+    broken.extend(all(&others, AT_ONCE));
     if !broken.is_empty() {
         bail!("seed {}: {}", order.seed, broken.join("; "));
     }
@@ -54,7 +62,7 @@ fn datagram_trials(order: Order) -> Vec<Trial> {
     let amount = Amount { spaced: count, gap: Duration::from_millis(50), burst: count };
     let trial = |case: &'static datagrams::Case| Trial {
         name: case.name.to_string(),
-        run: Box::new(move || datagrams::run(case, amount, order.seed, true).map(line)),
+        run: Box::new(move || datagrams::run(case, amount, order.seed, order.form).map(line)),
     };
     datagrams::CASES.iter().map(trial).collect()
 }
