@@ -98,8 +98,15 @@ impl DirectorySession {
     /// # Errors
     /// When the connection or the handshake fails.
     pub async fn open(directory: SocketAddr, identity: Identity) -> Result<Self> {
+        Self::over(TcpStream::connect(directory).await?, identity).await
+    }
+
+    /// The same over a connection that stands.
+    ///
+    /// # Errors
+    /// When the handshake fails.
+    pub async fn over(tcp: TcpStream, identity: Identity) -> Result<Self> {
         let config = client_config(&identity, Expect::Any, Alpn::Directory)?;
-        let tcp = TcpStream::connect(directory).await?;
         tcp.set_nodelay(true)?;
         let name = ServerName::try_from(SERVER_NAME)?;
         let stream = TlsConnector::from(Arc::new(config)).connect(name, tcp).await?;
@@ -112,11 +119,20 @@ impl DirectorySession {
     /// When the directory does not let it.
     pub async fn log_in(directory: SocketAddr, identity: Identity) -> Result<(Self, Welcome)> {
         let mut session = Self::open(directory, identity).await?;
-        session.send(hello()).await?;
-        let Some(FromDirectory::Welcome(welcome)) = session.receive().await? else { bail!("no welcome") };
-        session.send(ConfirmToken { token: welcome.token }).await?;
-        let Some(FromDirectory::TokenKept(_)) = session.receive().await? else { bail!("the token is not kept") };
+        let welcome = session.greet().await?;
         Ok((session, welcome))
+    }
+
+    /// Logs in, as a newcomer.
+    ///
+    /// # Errors
+    /// When the directory does not let it.
+    pub async fn greet(&mut self) -> Result<Welcome> {
+        self.send(hello()).await?;
+        let Some(FromDirectory::Welcome(welcome)) = self.receive().await? else { bail!("no welcome") };
+        self.send(ConfirmToken { token: welcome.token }).await?;
+        let Some(FromDirectory::TokenKept(_)) = self.receive().await? else { bail!("the token is not kept") };
+        Ok(welcome)
     }
 
     /// Sends a frame.
@@ -142,6 +158,12 @@ impl DirectorySession {
     /// When nothing comes for 15 s or it is not a frame.
     pub async fn receive(&mut self) -> Result<Option<FromDirectory>> {
         read_frame(&mut self.stream, &mut self.held).await
+    }
+
+    /// Waits for the end of the session, however long it lasts; what comes is passed over.
+    pub async fn until_it_ends(&mut self) {
+        let mut buffer = [0; 1024];
+        while matches!(self.stream.read(&mut buffer).await, Ok(1..)) {}
     }
 
     /// Reads to the end of the session: the last frame before it, if any.

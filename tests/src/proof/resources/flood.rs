@@ -38,7 +38,9 @@ pub(super) fn run(order: &Order) -> Result<()> {
     let world = World::new();
     let (alice, mut bob) = (world.peer("alice"), world.peer("bob"));
     talk(&alice, &bob, "before");
-    let first = first_packets(world.ip.into())?;
+    let flights = first_flights(world.ip.into())?;
+    unanswered(&flights, world.ip.into(), bob.address())?;
+    let first: Vec<Vec<u8>> = flights.into_iter().flatten().collect();
     for (what, kind) in [("first packets", 0), ("noise", 1), ("packets of no connection", 2), ("unknown versions", 3)] {
         let count = Arc::new(Count::default());
         let stop = Arc::new(AtomicBool::new(false));
@@ -139,26 +141,60 @@ fn datagram(kind: u32, first: &[Vec<u8>], rng: &mut ChaCha8Rng) -> Vec<u8> {
     }
 }
 
-/// The first datagrams that honest diallers send, recorded at a port where nobody answers.
-fn first_packets(ip: IpAddr) -> Result<Vec<Vec<u8>>> {
+/// Few handshakes, each begun by an address that never answers, as a forged one would not: whatever the port sends,
+/// repeated or not, is no more than what came in that address's name.
+fn unanswered(flights: &[[Vec<u8>; 2]], ip: IpAddr, to: SocketAddr) -> Result<()> {
+    let (mut worst, mut buffer) = (0.0_f64, [0; 2_048]);
+    let sources: Vec<UdpSocket> = flights.iter().map(|_| UdpSocket::bind((ip, 0))).collect::<std::io::Result<_>>()?;
+    for (socket, flight) in sources.iter().zip(flights) {
+        socket.set_nonblocking(true)?;
+        for datagram in flight {
+            socket.send_to(datagram, to)?;
+        }
+    }
+    std::thread::sleep(QUIET);
+    for (socket, flight) in sources.iter().zip(flights) {
+        let asked: usize = flight.iter().map(Vec::len).sum();
+        let mut answered = 0;
+        while let Ok(bytes) = socket.recv(&mut buffer) {
+            answered += bytes;
+        }
+        worst = worst.max(answered as f64 / asked as f64);
+    }
+    say(&format!(
+        "{} handshakes begun and left: the most that one address was answered is {worst:.2} x",
+        flights.len()
+    ));
+    ensure!(worst > 0.0, "the recorded packets are no handshakes");
+    ensure!(worst <= 1.0, "an address was sent {worst:.2} times what it had asked with");
+    Ok(())
+}
+
+/// The first datagrams that honest diallers send, recorded at a port where nobody answers. A hybrid key share makes two.
+fn first_flights(ip: IpAddr) -> Result<Vec<[Vec<u8>; 2]>> {
     let silent = UdpSocket::bind((ip, 0))?;
     silent.set_read_timeout(Some(Duration::from_secs(5)))?;
     let address = silent.local_addr()?;
-    let mut packets = Vec::new();
+    let mut flights = Vec::new();
     runtime()?.block_on(async {
-        let endpoint = quic_endpoint(ip)?;
         for number in 0..16 {
+            // An endpoint for each: nothing of the one before is repeated into this one.
+            let endpoint = quic_endpoint(ip)?;
             let config = QuicClientConfig::try_from(client_config(&stranger(number), Expect::Any, Alpn::Peer)?)?;
             let connecting = endpoint.connect_with(quinn::ClientConfig::new(Arc::new(config)), address, SERVER_NAME)?;
-            let mut buffer = [0; 2_048];
-            // A hybrid key share makes two datagrams.
-            for _ in 0..2 {
-                let bytes = silent.recv(&mut buffer)?;
-                packets.push(buffer[..bytes].to_vec());
+            let from = endpoint.local_addr()?;
+            let mut flight = Vec::new();
+            while flight.len() < 2 {
+                let mut buffer = [0; 2_048];
+                let (bytes, sender) = silent.recv_from(&mut buffer)?;
+                if sender == from {
+                    flight.push(buffer[..bytes].to_vec());
+                }
             }
             drop(connecting);
+            flights.push(flight.try_into().ok().context("two datagrams")?);
         }
         anyhow::Ok(())
     })?;
-    Ok(packets)
+    Ok(flights)
 }

@@ -1,12 +1,14 @@
 //! Readers and senders that do not keep up, by the hundred, with a login and without: what others wait for their
 //! deposits is compared without and with them, in one run.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
-use common::wire::directory::{Deposit, FromDirectory, Place, Who};
+use common::limits::HAVE_MAX;
+use common::wire::directory::{Deposit, FromDirectory, Have, Place, Who};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -20,6 +22,8 @@ use crate::programs::World;
 const SENDER: u64 = 1;
 const RECIPIENT: u64 = 2;
 const SEALED_BYTES: usize = 2_185;
+/// Sessions that read nothing and were closed for it.
+static DEAF_CLOSED: AtomicU64 = AtomicU64::new(0);
 
 pub(super) fn run(order: &Order) -> Result<()> {
     let (slow, rounds) = match order.form {
@@ -40,10 +44,12 @@ pub(super) fn run(order: &Order) -> Result<()> {
             crowd.spawn(async move { slow_sender(directory, 1_000 + number).await });
             crowd.spawn(async move { deaf_reader(directory, 10_000 + number).await });
         }
-        // All of them are there before it counts.
-        sleep(Duration::from_secs(3)).await;
+        // All of them are there before it counts; in the long form so long that the deaf ones are closed.
+        let patience_s = if order.form == Form::Gate { 5 } else { 60 };
+        sleep(Duration::from_secs(patience_s)).await;
         let with = deposits(&mut sender, rounds).await?;
         let there = crowd.len();
+        say(&format!("slow: {} deaf sessions were closed meanwhile", DEAF_CLOSED.load(Ordering::Relaxed)));
         crowd.abort_all();
         let after = deposits(&mut sender, rounds).await?;
         for (what, mut times) in [("without", without.clone()), ("with", with.clone()), ("after", after.clone())] {
@@ -104,15 +110,28 @@ async fn slow_sender(directory: std::net::SocketAddr, number: u64) {
     }
 }
 
-/// Logged in; asks as much as it may and never reads an answer.
-async fn deaf_reader(directory: std::net::SocketAddr, number: u64) {
-    let Ok((mut session, _)) = DirectorySession::log_in(directory, stranger(number)).await else { return };
-    for request in 0.. {
-        if session.send(who(request)).await.is_err() {
-            return;
-        }
-        sleep(Duration::from_millis(100)).await;
+/// Logged in; asks for long answers as fast as it may, with no room for them, and never reads one. Comes again under
+/// another key when it is closed.
+async fn deaf_reader(directory: std::net::SocketAddr, mut number: u64) {
+    while ask_and_never_read(directory, number).await.is_ok() {
+        DEAF_CLOSED.fetch_add(1, Ordering::Relaxed);
+        number += 1_000_000;
     }
+}
+
+async fn ask_and_never_read(directory: std::net::SocketAddr, number: u64) -> Result<()> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(4_096)?;
+    let mut session = DirectorySession::over(socket.connect(directory).await?, stranger(number)).await?;
+    session.greet().await?;
+    let places = vec![Place { recipient: key(RECIPIENT), epoch: epoch().id, seq: 1 }; HAVE_MAX];
+    for request in 0.. {
+        if session.send(Have { request, places: places.clone() }).await.is_err() {
+            return Ok(());
+        }
+        sleep(Duration::from_millis(250)).await;
+    }
+    Ok(())
 }
 
 fn who(request: u32) -> Who {
