@@ -29,6 +29,9 @@ use crate::store::{Store, StoreError};
 
 /// Connections that the operating system may hold for us.
 const BACKLOG: i32 = 1_024;
+/// Bytes of one connection that the operating system may hold on their way out. By itself it holds up to megabytes of each
+/// of those who read nothing, and they would count as keeping up.
+const SOCKET_SEND_BYTES: usize = 128 * 1024;
 /// How long accepting rests when the operating system refuses it.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long the last bytes may take to leave at the end.
@@ -238,6 +241,8 @@ fn bound(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     // A restarted server takes its port back while old connections linger; two listeners at once stay impossible.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    // What is accepted inherits it.
+    socket.set_send_buffer_size(SOCKET_SEND_BYTES)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     let listener = TcpListener::from_std(socket.into())?;
