@@ -10,6 +10,7 @@ pub mod identity;
 pub mod limits;
 pub mod message;
 pub mod name;
+pub mod planted;
 pub mod record;
 pub mod seal;
 pub mod tls;

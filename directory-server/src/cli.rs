@@ -48,6 +48,10 @@ pub struct Cli {
           action = ArgAction::SetTrue)]
     pub json_log: bool,
 
+    /// Append what happens to every item to this file, as JSON lines
+    #[arg(long, global = true, value_name = "FILE", env = "HOMING_EVENT_LOG", value_parser = parse_file)]
+    pub event_log: Option<PathBuf>,
+
     /// What to do; without it: serve
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -118,6 +122,10 @@ fn parse_bind(text: &str) -> Result<IpAddr, String> {
 
 fn parse_dir(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("the path of a folder is wanted".to_owned()) } else { Ok(PathBuf::from(text)) }
+}
+
+fn parse_file(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("the path of a file is wanted".to_owned()) } else { Ok(PathBuf::from(text)) }
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ use tokio::time::MissedTickBehavior;
 
 use crate::connection::{Arrival, Incoming};
 use crate::data_dir::DataDir;
+use crate::event_log::Observer;
+use crate::event_log::file::EventFile;
 use crate::link::{Ending, Link};
 use crate::store::StoreError;
 use crate::store::writer::{Answer, BATCH_MAX, Writer, batch};
@@ -29,7 +31,7 @@ const IN_FLIGHT_MAX: usize = 2 * BATCH_MAX;
 /// Store operations held back; then nothing more is taken from connections.
 const BACKLOG_MAX: usize = 8 * BATCH_MAX;
 /// How often the disk is measured.
-const DISK_EVERY: Duration = Duration::from_secs(5);
+const DISK_EVERY: Duration = Duration::from_secs(2);
 /// How long the answers to what is in hand may take at the end.
 const FINISH_MAX: Duration = Duration::from_secs(4);
 
@@ -47,6 +49,15 @@ pub struct Driver {
     spare_bytes: u64,
     failure: Option<StoreError>,
     fatal: bool,
+    log: Option<EventLog>,
+}
+
+/// What is noted of what flows between core and shell, and where.
+pub struct EventLog {
+    /// Notes it.
+    pub observer: Observer,
+    /// Keeps it.
+    pub file: EventFile,
 }
 
 /// What the core is told about time.
@@ -97,10 +108,11 @@ impl Driver {
         arrivals: mpsc::Receiver<Arrival>,
         writer: Writer,
         data_dir: DataDir,
+        log: Option<EventLog>,
     ) -> Self {
         let (links, backlog) = Default::default();
         let (in_flight, spare_bytes, failure, fatal) = (0, writer.spare_bytes, None, false);
-        Self { core, clock, arrivals, writer, data_dir, links, backlog, in_flight, spare_bytes, failure, fatal }
+        Self { core, clock, arrivals, writer, data_dir, links, backlog, in_flight, spare_bytes, failure, fatal, log }
     }
 
     /// Runs until `stop` is ready and what was in hand then is answered.
@@ -135,7 +147,7 @@ impl Driver {
         match event {
             Event::Arrivals(arrivals) => arrivals.into_iter().for_each(|arrival| self.arrived(arrival, now)),
             Event::Answer(answer) => self.answered(answer, now),
-            Event::Deadline => self.core.handle(Input::Timeout, now),
+            Event::Deadline => self.tell(Input::Timeout, now),
             Event::Disk => self.measure_disk(now),
             Event::Stop => {}
         }
@@ -147,21 +159,24 @@ impl Driver {
         match arrival {
             Arrival::Opened { session, key, address, link } => {
                 self.links.insert(session, link);
-                self.core.handle(Input::SessionOpened { session, key, address }, now);
+                self.tell(Input::SessionOpened { session, key, address }, now);
             }
             Arrival::Frames { session, frames } => {
-                for incoming in frames.into_iter().take_while(|_| self.links.contains_key(&session)) {
+                for incoming in frames {
+                    if !self.links.contains_key(&session) {
+                        break;
+                    }
                     let input = match incoming {
                         Incoming::Frame(frame) => Input::Frame { session, frame },
                         Incoming::Unknown(kind) => Input::UnknownFrame { session, kind },
                         Incoming::Bad => Input::BadFrame { session },
                     };
-                    self.core.handle(input, now);
+                    self.tell(input, now);
                 }
             }
             Arrival::Closed { session } => {
                 if self.links.remove(&session).is_some() {
-                    self.core.handle(Input::SessionClosed { session }, now);
+                    self.tell(Input::SessionClosed { session }, now);
                 }
             }
         }
@@ -172,7 +187,11 @@ impl Driver {
             Some(Ok(applied)) => {
                 self.in_flight = self.in_flight.saturating_sub(applied.results.len());
                 self.spare_bytes = applied.spare_bytes;
-                self.core.handle(Input::Stored { results: applied.results, commits: applied.commits }, now);
+                if applied.full {
+                    // The next measuring finds out whether that is still so.
+                    self.tell(Input::DiskFree { free_bytes: 0, total_bytes: u64::MAX }, now);
+                }
+                self.tell(Input::Stored { results: applied.results, commits: applied.commits }, now);
             }
             Some(Err(error)) => self.fail(error, now),
             None => self.fail(StoreError::Damaged("the store's thread ended unexpectedly"), now),
@@ -184,21 +203,41 @@ impl Driver {
         self.backlog.clear();
         self.failure.get_or_insert(error);
         self.fatal = true;
-        self.core.handle(Input::StoreFailed, now);
+        self.tell(Input::StoreFailed, now);
     }
 
     fn measure_disk(&mut self, now: Now) {
         match self.data_dir.room() {
             Ok(room) => {
                 let free_bytes = room.usable_bytes(self.spare_bytes);
-                self.core.handle(Input::DiskFree { free_bytes, total_bytes: room.total_bytes }, now);
+                self.tell(Input::DiskFree { free_bytes, total_bytes: room.total_bytes }, now);
             }
             Err(error) => tracing::warn!(%error, "the free room on the disk is not known"),
         }
     }
 
+    /// Hands the core an input.
+    fn tell(&mut self, input: Input, now: Now) {
+        if let Some(log) = &mut self.log {
+            log.observer.input(&input);
+        }
+        self.core.handle(input, now);
+    }
+
+    /// Writes down what the inputs of this turn tell, before anything is said that follows from them.
+    fn note(&mut self) {
+        if let Some(EventLog { observer, file }) = &mut self.log {
+            file.append(&observer.take());
+            observer.turn(self.clock.now().wall_ms);
+        }
+    }
+
     fn carry_out(&mut self) {
+        self.note();
         while let Some(output) = self.core.poll_output() {
+            if let Some(log) = &mut self.log {
+                log.observer.output(&output);
+            }
             match output {
                 Output::Send { session, frame } => self.send(session, &frame),
                 Output::Close { session } => {
@@ -223,7 +262,7 @@ impl Driver {
             tracing::debug!(session = session.0, "takes too little of what is sent to it, and is closed");
             link.end(Ending::Now);
             self.links.remove(&session);
-            self.core.handle(Input::SessionClosed { session }, self.clock.now());
+            self.tell(Input::SessionClosed { session }, self.clock.now());
         }
     }
 
@@ -246,7 +285,7 @@ impl Driver {
     /// Answers what is in hand, says goodbye, closes the store.
     async fn finish(mut self) -> Result<(), StoreError> {
         self.settle().await;
-        self.core.handle(Input::Shutdown, self.clock.now());
+        self.tell(Input::Shutdown, self.clock.now());
         self.carry_out();
         for link in self.links.values() {
             link.end(Ending::Flushed);

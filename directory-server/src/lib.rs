@@ -12,6 +12,7 @@ pub mod connection;
 pub mod data_dir;
 pub mod doors;
 pub mod driver;
+pub mod event_log;
 pub mod link;
 pub mod logging;
 pub mod metered;

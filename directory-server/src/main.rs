@@ -10,6 +10,7 @@ use directory_server::{Config, Server, admin, logging, output};
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
+    common::planted::plant_named(|| std::env::var("HOMING_PLANTED").ok());
     let cli = Cli::parse();
     logging::start(logging::Level::new(cli.verbose, cli.quiet), cli.json_log);
     match run(&cli) {
@@ -30,8 +31,8 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
             Ok(output::line(&identity.public().fingerprint().to_string())?)
         }
         None | Some(Command::Serve) => {
-            let config = Config { data_dir, bind: cli.bind, port: cli.port, limits: Default::default() };
-            serve(config)
+            let (bind, event_log) = (cli.bind, cli.event_log.clone());
+            serve(Config { data_dir, bind, port: cli.port, limits: Default::default(), event_log })
         }
     }
 }

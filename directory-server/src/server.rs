@@ -20,7 +20,9 @@ use tokio_rustls::TlsAcceptor;
 use crate::connection::{Accepted, Arrival, greet};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::doors::{Doors, raise_descriptor_limit};
-use crate::driver::{ARRIVALS, Clock, Driver};
+use crate::driver::{ARRIVALS, Clock, Driver, EventLog};
+use crate::event_log::Observer;
+use crate::event_log::file::{EventFile, EventLogError};
 use crate::link::Link;
 use crate::store::writer::Writer;
 use crate::store::{Store, StoreError};
@@ -43,6 +45,8 @@ pub struct Config {
     pub port: u16,
     /// What its core decides by.
     pub limits: Limits,
+    /// Where what happens to every item is logged.
+    pub event_log: Option<PathBuf>,
 }
 
 /// Why a server does not start or ends early.
@@ -62,6 +66,9 @@ pub enum ServeError {
         /// What the operating system says.
         error: io::Error,
     },
+    /// The event log.
+    #[error(transparent)]
+    EventLog(#[from] EventLogError),
     /// TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -113,6 +120,7 @@ impl Server {
         let identity = data_dir.identity()?;
         let store = Store::open(&data_dir.database())?;
         let head = store.head()?;
+        let event_file = config.event_log.as_deref().map(EventFile::open).transpose()?;
         let acceptor = TlsAcceptor::from(Arc::new(server_config(&identity, Alpn::Directory)?));
         let (listener, address) = listen(config.bind, config.port)?;
         let doors = Doors::new(raise_descriptor_limit());
@@ -122,10 +130,12 @@ impl Server {
         getrandom::fill(&mut seed).map_err(|error| ServeError::System(error.to_string()))?;
         let fingerprint = identity.public().fingerprint();
         let clock = Clock::start();
+        let log = event_file
+            .map(|file| EventLog { observer: Observer::start(&identity.public(), &head, clock.now().wall_ms), file });
         let core = Directory::new(limits, identity, seed, head, clock.now());
         let writer = Writer::start(store).map_err(|error| ServeError::System(error.to_string()))?;
         let (arrivals, inbox) = mpsc::channel(ARRIVALS);
-        let driver = Driver::new(core, clock, inbox, writer, data_dir);
+        let driver = Driver::new(core, clock, inbox, writer, data_dir, log);
         Ok(Self { listener, address, fingerprint, acceptor, doors, arrivals, driver })
     }
 

@@ -2,7 +2,8 @@
 //! for many operations; [`writer::Writer`] runs it on a thread of its own. What the answers mean is the core's business.
 //!
 //! Nothing is held in memory between two transactions but prepared statements and SQLite's page cache, so the store
-//! serves any number of users and mailboxes. An error leaves the store unusable: it is dropped, never retried.
+//! serves any number of users and mailboxes. An error leaves the store unusable: it is dropped, never retried; but for a
+//! disk without room, which leaves it as it was.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -10,10 +11,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use common::planted::{self, Bug};
 use common::wire::codec::DecodeError;
 use directory_core::{StoreHead, StoreOp, StoreResult, Ticket};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, MAIN_DB};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 use thiserror::Error;
 
 mod accounts;
@@ -91,6 +93,18 @@ pub enum StoreError {
     Entropy(String),
 }
 
+impl StoreError {
+    /// Whether it says that the disk has no room, before anything was promised: a write that found none, or shared
+    /// memory that could not grow. The transaction is rolled back, and may be tried again. (`docs/decisions/0011`)
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let Self::Sql(error) = self else { return false };
+        error.sqlite_error().is_some_and(|error| {
+            error.code == ErrorCode::DiskFull || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+        })
+    }
+}
+
 /// An open store.
 pub struct Store {
     db: Connection,
@@ -108,6 +122,15 @@ impl Store {
         let mut store_id = [0; 16];
         getrandom::fill(&mut store_id).map_err(|error| StoreError::Entropy(error.to_string()))?;
         Self::prepare(Connection::open(path)?, true, store_id)
+    }
+
+    /// The same on a file system that SQLite knows as `vfs`, for tests that let it fail; a new store is to have the number
+    /// `store_id`.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_on(vfs: &str, path: &Path, store_id: [u8; 16]) -> Result<Self, StoreError> {
+        Self::prepare(Connection::open_with_flags_and_vfs(path, OpenFlags::default(), vfs)?, true, store_id)
     }
 
     /// A new store in memory; `store_id` is the number it is to have.
@@ -158,20 +181,34 @@ impl Store {
     /// the commits of the store so far. A transaction that writes nothing is no commit and costs no write.
     ///
     /// # Errors
-    /// [`StoreError`]: none of `ops` happened, or it is unknown whether they did. Drop the store.
+    /// [`StoreError`]: none of `ops` happened, or it is unknown whether they did. Drop the store, unless the error
+    /// [is a lack of room](StoreError::is_full): then none happened, and they may be tried again.
     pub fn apply(&mut self, ops: Vec<(Ticket, StoreOp)>) -> Result<Applied, StoreError> {
-        self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        match Self::carry_out(&self.db, ops) {
-            Ok(applied) => {
-                self.db.prepare_cached("COMMIT")?.execute([])?;
-                Ok(applied)
-            }
-            Err(error) => {
-                // The transaction is given up either way; the first error is the one to tell.
-                let _ = self.db.execute_batch("ROLLBACK");
-                Err(error)
-            }
+        let result = self.transact(ops);
+        if result.is_err() {
+            // The transaction is given up either way; the first error is the one to tell.
+            let _ = self.db.execute_batch("ROLLBACK");
         }
+        self.trusted(result)
+    }
+
+    fn transact(&mut self, ops: Vec<(Ticket, StoreOp)>) -> Result<Applied, StoreError> {
+        self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let applied = Self::carry_out(&self.db, ops)?;
+        let committed = self.db.prepare_cached("COMMIT")?.execute([]);
+        if !planted::is(Bug::CommitErrorIgnored) {
+            committed?;
+        }
+        Ok(applied)
+    }
+
+    /// After anything but a lack of room nobody knows what the disk holds: dropping the store must not write either.
+    fn trusted<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if result.as_ref().is_err_and(|error| !error.is_full()) {
+            // Where this is refused, dropping does what it did before: it brings in the log.
+            let _ = self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        }
+        result
     }
 
     fn carry_out(db: &Connection, ops: Vec<(Ticket, StoreOp)>) -> Result<Applied, StoreError> {
@@ -186,7 +223,7 @@ impl Store {
         }
         let commits = ledger.head().commits;
         ledger.close()?;
-        Ok(Applied { results, commits, spare_bytes: spare_bytes(db)? })
+        Ok(Applied { results, commits, spare_bytes: spare_bytes(db)?, full: false })
     }
 
     /// Bytes of the database file that hold nothing and are used again before the file grows.
@@ -197,26 +234,40 @@ impl Store {
         spare_bytes(&self.db)
     }
 
-    /// Moves committed pages from the log into the database file, as far as nobody reads older ones.
+    /// Moves committed pages from the log into the database file, as far as nobody reads older ones and the disk has room.
     ///
     /// # Errors
     /// [`StoreError`] when the disk refuses.
     pub fn checkpoint(&mut self) -> Result<(), StoreError> {
-        if self.on_disk {
-            self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
-        }
-        Ok(())
+        self.bring_in("PASSIVE")
     }
 
-    /// Closes the store and leaves no log behind.
+    /// Gives the disk what the log takes, as far as that is possible without more room.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the disk refuses.
+    pub fn make_room(&mut self) -> Result<(), StoreError> {
+        self.bring_in("TRUNCATE")
+    }
+
+    /// Closes the store and leaves no log behind, unless there is no room for what is in it.
     ///
     /// # Errors
     /// [`StoreError`] when the disk refuses; what was committed stays committed.
-    pub fn close(self) -> Result<(), StoreError> {
-        if self.on_disk {
-            self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-        }
+    pub fn close(mut self) -> Result<(), StoreError> {
+        self.bring_in("TRUNCATE")?;
         self.db.close().map_err(|(_, error)| error.into())
+    }
+
+    fn bring_in(&mut self, mode: &str) -> Result<(), StoreError> {
+        if !self.on_disk {
+            return Ok(());
+        }
+        let result = self.db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()));
+        match self.trusted(result.map_err(StoreError::from)) {
+            Err(error) if error.is_full() => Ok(()),
+            other => other,
+        }
     }
 
     fn prepare(mut db: Connection, on_disk: bool, store_id: [u8; 16]) -> Result<Self, StoreError> {
@@ -234,6 +285,9 @@ impl Store {
         db.pragma_update(None, "journal_size_limit", LOG_MAX_BYTES)?;
         db.pragma_update(None, "cache_size", -CACHE_KIB)?;
         db.pragma_update(None, "temp_store", "MEMORY")?;
+        if planted::is(Bug::SynchronousOff) {
+            db.pragma_update(None, "synchronous", "OFF")?;
+        }
         let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         match layout(&transaction)? {
             SCHEMA_VERSION => {}
@@ -259,6 +313,8 @@ pub struct Applied {
     pub commits: u64,
     /// See [`Store::spare_bytes`].
     pub spare_bytes: u64,
+    /// The disk had no room for some of it, which is refused.
+    pub full: bool,
 }
 
 fn spare_bytes(db: &Connection) -> Result<u64, StoreError> {

@@ -38,7 +38,7 @@ struct Running {
 impl Running {
     fn start(folder: &Path) -> Self {
         let bind = Some("127.0.0.1".parse().unwrap());
-        let config = Config { data_dir: folder.to_owned(), bind, port: 0, limits: Default::default() };
+        let config = Config { data_dir: folder.to_owned(), bind, port: 0, limits: Default::default(), event_log: None };
         let server = Server::open(config).unwrap();
         let (stop, stopped) = oneshot::channel();
         let address = server.address();
@@ -250,7 +250,8 @@ async fn a_second_server_on_the_same_folder_is_refused_with_exit_code_9() {
     let folder = tempfile::tempdir().unwrap();
     let server = Running::start(folder.path());
     let bind = Some("127.0.0.1".parse().unwrap());
-    let config = Config { data_dir: folder.path().to_owned(), bind, port: 0, limits: Default::default() };
+    let config =
+        Config { data_dir: folder.path().to_owned(), bind, port: 0, limits: Default::default(), event_log: None };
     let refused = Server::open(config).err().unwrap();
     assert_eq!(refused.exit_code(), 9);
     assert!(refused.to_string().contains("in use"));

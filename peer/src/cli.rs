@@ -59,6 +59,10 @@ pub struct Options {
           value_parser = BoolishValueParser::new())]
     pub no_color: bool,
 
+    /// Append what happens to every message to this file, as JSON lines without texts
+    #[arg(long, global = true, value_name = "FILE", env = "HOMING_EVENT_LOG", value_parser = file)]
+    pub event_log: Option<PathBuf>,
+
     /// More log on standard error; twice for still more
     #[arg(short, long, global = true, env = "HOMING_VERBOSE", action = ArgAction::Count)]
     pub verbose: u8,
@@ -123,6 +127,10 @@ pub enum Wait {
 
 fn folder(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("the path of a folder is wanted".to_owned()) } else { Ok(PathBuf::from(text)) }
+}
+
+fn file(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("the path of a file is wanted".to_owned()) } else { Ok(PathBuf::from(text)) }
 }
 
 #[cfg(test)]

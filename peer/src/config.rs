@@ -60,6 +60,8 @@ pub struct Settings {
     pub json: bool,
     /// No colour even on a terminal.
     pub no_color: bool,
+    /// Where to log what happens to every message.
+    pub event_log: Option<PathBuf>,
     /// How much is logged.
     pub verbose: u8,
     /// Errors only.
@@ -77,6 +79,7 @@ struct File {
     advertise: Option<String>,
     json: bool,
     no_color: bool,
+    event_log: Option<PathBuf>,
     verbose: u8,
     quiet: bool,
 }
@@ -93,8 +96,16 @@ impl Settings {
 
     fn resolve_with(options: Options, path: Option<&Path>) -> Result<Self, ConfigError> {
         let text = path.map(read).transpose()?.flatten().unwrap_or_default();
-        let content = |why: String| ConfigError::Content { path: path.unwrap_or(Path::new("")).to_owned(), why };
-        let file: File = toml::from_str(&text).map_err(|error| content(error.to_string()))?;
+        Self::from_text(options, &text, path.unwrap_or(Path::new("")))
+    }
+
+    /// Resolves the options with the text of a configuration file, which errors call `path`.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: all of them wrong usage.
+    pub fn from_text(options: Options, text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let content = |why: String| ConfigError::Content { path: path.to_owned(), why };
+        let file: File = toml::from_str(text).map_err(|error| content(error.to_string()))?;
         let bind = or_file(options.bind, "bind", file.bind, values::bind).map_err(content)?;
         let directory = or_file(options.directory, "directory", file.directory, DirectoryAddress::from_str);
         let advertise = or_file(options.advertise, "advertise", file.advertise, values::advertise);
@@ -108,6 +119,7 @@ impl Settings {
             advertise: advertise.map_err(content)?,
             json: options.json || file.json,
             no_color: options.no_color || file.no_color,
+            event_log: options.event_log.or(file.event_log),
             verbose: if options.verbose > 0 || options.quiet { options.verbose } else { file.verbose },
             quiet: options.quiet || (file.quiet && options.verbose == 0),
         })
@@ -168,11 +180,13 @@ mod tests {
 
     #[test]
     fn options_beat_the_file_which_beats_the_defaults() {
-        let content = "bind = \"10.0.0.1:7\"\ndirectory = \"file.example\"\nname = \"alice\"\njson = true\n";
+        let content = "bind = \"10.0.0.1:7\"\ndirectory = \"file.example\"\nname = \"alice\"\njson = true\n\
+                       event-log = \"/x/events\"\n";
         let options = Options { bind: Some("127.0.0.1:5".parse().unwrap()), ..at("/x") };
         let settings = resolve(options, content).unwrap();
         assert_eq!(settings.bind, "127.0.0.1:5".parse().unwrap());
         assert_eq!(settings.directory.address, "file.example:8282");
+        assert_eq!(settings.event_log.as_deref(), Some(Path::new("/x/events")));
         assert!(settings.json && settings.name == Some("alice".parse().unwrap()));
         let defaults = Settings::resolve_with(at("/x"), None).unwrap();
         assert_eq!(

@@ -18,20 +18,22 @@ use std::net::{SocketAddr, UdpSocket};
 
 use common::identity::Identity;
 use common::tls::TlsError;
-use peer_core::event::{Config, Exit, Input, Ticket};
+use peer_core::event::{Config, Exit, Input, Now, Output, Ticket};
 use peer_core::messenger::Messenger;
 use peer_core::stored::{Snapshot, StoreOp};
 use thiserror::Error;
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
+use tokio::time::{Interval, MissedTickBehavior, interval_at, sleep_until};
 
+use crate::event_log::Observer;
+use crate::event_log::file::EventFile;
 use crate::storage::{Job, StorageThread, Store};
 use crate::transport::{BATCHES_MAX, Directory, Quic, QuicError, addresses};
 use api::FrontSide;
 use carrier::Carrier;
 use sealing::Sealing;
 use sources::{Sources, Taken};
-use watch::{CHECK_EVERY, Clocks, Network};
+use watch::{CHECK_EVERY, Clocks, DISK_EVERY, Disk, Network};
 
 /// Replies of the store that wait for the loop.
 const REPLIES_MAX: usize = 1_024;
@@ -69,6 +71,8 @@ pub struct Parts {
     pub socket: UdpSocket,
     /// `--advertise`.
     pub advertise: Option<SocketAddr>,
+    /// `--event-log`.
+    pub event_log: Option<EventFile>,
 }
 
 /// What to publish at the start: for [`Config::candidates`].
@@ -100,25 +104,45 @@ struct Turns {
     carrier: Carrier,
     clocks: Clocks,
     network: Network,
-    check: tokio::time::Interval,
+    disk: Disk,
+    check: Interval,
+    check_disk: Interval,
+    log: Option<EventLog>,
+}
+
+/// What is noted, and where.
+struct EventLog {
+    observer: Observer,
+    file: EventFile,
 }
 
 impl Turns {
     fn start(parts: Parts, side: FrontSide) -> Result<(Self, Sources), StartError> {
-        let Parts { identity, config, snapshot, store, socket, advertise } = parts;
+        let Parts { identity, config, snapshot, store, socket, advertise, event_log } = parts;
         let (batches_in, batches) = mpsc::channel(BATCHES_MAX);
         let (replies_in, replies) = mpsc::channel(REPLIES_MAX);
         let directory = Directory::new(config.directory.clone(), &identity, batches_in.clone())?;
         let quic = Quic::start(socket, identity.clone(), batches_in)?;
         let (sealing, sealed) = Sealing::start(identity)?;
+        let disk = Disk::of(store.folder());
         let storage = StorageThread::start(store, replies_in)?;
         let clocks = Clocks::new();
         let network = Network::new(config.bind, advertise);
-        let messenger = Messenger::new(config, snapshot, clocks.now());
-        let mut check = interval_at(tokio::time::Instant::now() + CHECK_EVERY, CHECK_EVERY);
-        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let now = clocks.now();
+        let log = event_log.map(|file| EventLog { observer: Observer::start(&config, &snapshot, now.wall_ms), file });
+        let messenger = Messenger::new(config, snapshot, now);
         let carrier = Carrier::new(quic, directory, storage, sealing);
-        Ok((Self { messenger, carrier, clocks, network, check }, Sources::new(batches, replies, sealed, side)))
+        let (check, check_disk) = (every(CHECK_EVERY), every(DISK_EVERY));
+        let mut turns = Self { messenger, carrier, clocks, network, disk, check, check_disk, log };
+        // Before the first command.
+        turns.measure_disk();
+        Ok((turns, Sources::new(batches, replies, sealed, side)))
+    }
+
+    fn measure_disk(&mut self) {
+        if let Some(measured) = self.disk.measure() {
+            self.tell(measured, self.clocks.now());
+        }
     }
 
     /// Carries out all outputs, those of fronts that went meanwhile included.
@@ -126,7 +150,10 @@ impl Turns {
         self.carrier.retry();
         self.carrier.fronts.adopt(sources.fresh());
         loop {
-            while let Some(output) = self.messenger.poll_output() {
+            // Noted before the first of them is carried out: nothing is said that the event log has not.
+            let outputs: Vec<Output> = std::iter::from_fn(|| self.messenger.poll_output()).collect();
+            self.note(&outputs);
+            for output in outputs {
                 if let Some(exit) = self.carrier.carry(output) {
                     return Some(exit);
                 }
@@ -136,8 +163,23 @@ impl Turns {
                 return None;
             }
             let now = self.clocks.now();
-            gone.into_iter().for_each(|source| self.messenger.handle(Input::SourceClosed(source), now));
+            gone.into_iter().for_each(|source| self.tell(Input::SourceClosed(source), now));
         }
+    }
+
+    fn note(&mut self, outputs: &[Output]) {
+        let Some(EventLog { observer, file }) = &mut self.log else { return };
+        outputs.iter().for_each(|output| observer.output(output));
+        file.append(&observer.take());
+        observer.turn(self.clocks.now().wall_ms);
+    }
+
+    /// Hands the messenger an input.
+    fn tell(&mut self, input: Input, now: Now) {
+        if let Some(log) = &mut self.log {
+            log.observer.input(&input);
+        }
+        self.messenger.handle(input, now);
     }
 
     /// Waits for something to happen, then hands the messenger a batch of it.
@@ -146,39 +188,47 @@ impl Turns {
         let due_ms = self.messenger.poll_timeout();
         let wake = self.clocks.at(due_ms.unwrap_or_else(|| self.clocks.now().mono_ms.saturating_add(LONG_MS)));
         let retry = async { if behind { tokio::time::sleep(RETRY_EVERY).await } else { std::future::pending().await } };
-        let mut network_checked = false;
+        let (mut network_checked, mut disk_due) = (false, false);
         tokio::select! {
             () = sources.wait(!behind) => {}
             () = sleep_until(wake) => {}
             () = self.carrier.fronts.room() => {}
             () = retry => {}
             _ = self.check.tick() => network_checked = true,
+            _ = self.check_disk.tick() => disk_due = true,
+        }
+        if disk_due {
+            self.measure_disk();
         }
         let now = self.clocks.now();
         let slept = self.clocks.slept(now);
         if slept || (network_checked && self.network.has_changed(self.carrier.directory.last_address())) {
             tracing::info!(slept, "the network has changed");
-            self.messenger.handle(Input::NetworkChanged(self.network.candidates().to_vec()), now);
+            self.tell(Input::NetworkChanged(self.network.candidates().to_vec()), now);
         }
         if due_ms.is_some_and(|due_ms| due_ms <= now.mono_ms) {
-            self.messenger.handle(Input::Wake, now);
+            self.tell(Input::Wake, now);
         }
         for taken in sources.take(!behind) {
             self.hand_over(taken, now);
         }
     }
 
-    fn hand_over(&mut self, taken: Taken, now: peer_core::event::Now) {
+    fn hand_over(&mut self, taken: Taken, now: Now) {
         match taken {
-            Taken::Inputs(inputs) => inputs.into_iter().for_each(|input| self.messenger.handle(input, now)),
+            Taken::Inputs(inputs) => inputs.into_iter().for_each(|input| self.tell(input, now)),
             Taken::Directory { session, inputs } => {
                 if self.carrier.directory.is_current(session) {
-                    inputs.into_iter().for_each(|input| self.messenger.handle(input, now));
+                    inputs.into_iter().for_each(|input| self.tell(input, now));
                 }
+            }
+            Taken::StoreFull(full) => {
+                self.disk.refuses(full);
+                self.measure_disk();
             }
             Taken::StoreFailed(why) => {
                 self.carrier.store_failed();
-                self.messenger.handle(Input::StoreFailed(why), now);
+                self.tell(Input::StoreFailed(why), now);
             }
         }
     }
@@ -206,15 +256,26 @@ impl Turns {
             numbers.extend(more);
         }
         sealing.shutdown();
+        storage.hurry();
         for job in store_jobs {
             storage.submit(job).await;
         }
         if !numbers.is_empty() {
+            if let Some(EventLog { mut observer, mut file }) = self.log {
+                observer.input(&Input::Shown(numbers.clone()));
+                file.append(&observer.take());
+            }
             // Else the next start would show them again.
             storage.submit(Job::Store { ticket: Ticket(u64::MAX), ops: vec![StoreOp::Shown(numbers)] }).await;
         }
         storage.shutdown().await;
     }
+}
+
+fn every(period: std::time::Duration) -> Interval {
+    let mut interval = interval_at(tokio::time::Instant::now() + period, period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod driver;
+pub mod event_log;
 pub mod follow;
 pub mod front;
 pub mod keystore;

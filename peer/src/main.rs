@@ -7,6 +7,7 @@ use peer::cli::Cli;
 use peer::{app, once};
 
 fn main() -> ExitCode {
+    common::planted::plant_named(|| std::env::var("HOMING_PLANTED").ok());
     match app::run(Cli::parse()) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {

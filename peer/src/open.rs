@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::config::{ConfigError, Settings};
 use crate::control::ControlError;
 use crate::driver::{self, Parts, StartError};
+use crate::event_log::file::{EventFile, EventLogError};
 use crate::keystore::{DataDir, DataDirError};
 use crate::progress::exit;
 use crate::storage::{Store, StoreError};
@@ -38,6 +39,9 @@ pub enum Failure {
     /// The UDP socket cannot be opened.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The event log cannot be written.
+    #[error(transparent)]
+    EventLog(#[from] EventLogError),
     /// The loop cannot begin.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -64,9 +68,15 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) => exit::USAGE,
+            Self::Store(StoreError::Full) => exit::FAILED,
             Self::DataDir(_) | Self::Store(_) | Self::NoAnswer { .. } => exit::DATA_DIR,
             Self::WrongDirectoryKey | Self::WrongDirectoryKeyQueued => exit::WRONG_KEY,
-            Self::Bind(_) | Self::Start(_) | Self::System(_) | Self::Entropy(_) | Self::StoreFailed(_) => exit::FAILED,
+            Self::Bind(_)
+            | Self::EventLog(_)
+            | Self::Start(_)
+            | Self::System(_)
+            | Self::Entropy(_)
+            | Self::StoreFailed(_) => exit::FAILED,
         }
     }
 }
@@ -77,6 +87,7 @@ impl Failure {
 /// [`Failure`].
 pub fn open(settings: &Settings, data_dir: &DataDir, shows: bool) -> Result<Parts, Failure> {
     let identity = data_dir.identity().clone();
+    let event_log = settings.event_log.as_deref().map(EventFile::open).transpose()?;
     let mut store = Store::open(&data_dir.store_path(), identity.public())?;
     let snapshot = store.load(&settings.directory.address)?;
     let bound = socket::bind(settings.bind)?;
@@ -95,5 +106,6 @@ pub fn open(settings: &Settings, data_dir: &DataDir, shows: bool) -> Result<Part
         shows,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    Ok(Parts { identity, config, snapshot, store, socket: bound.socket, advertise: settings.advertise })
+    let advertise = settings.advertise;
+    Ok(Parts { identity, config, snapshot, store, socket: bound.socket, advertise, event_log })
 }

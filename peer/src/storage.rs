@@ -19,12 +19,19 @@ mod write;
 use std::path::{Path, PathBuf};
 
 use common::identity::PublicKey;
+use common::planted::{self, Bug};
 use peer_core::event::Ticket;
 use peer_core::stored::{Query, QueryResult, Snapshot, StoreOp, StoreResult};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
 pub use error::StoreError;
 pub use thread::{JOBS_MAX, Job, Reply, StorageThread};
+
+/// Ops that belong together, and the ticket for their answer.
+pub type Written = (Ticket, Vec<StoreOp>);
+/// One result for each of these ops.
+pub type Answered = (Ticket, Vec<StoreResult>);
 
 /// After about so many pages written since the last checkpoint, the log is brought into the database.
 const CHECKPOINT_PAGES: usize = 4_096;
@@ -53,6 +60,15 @@ impl Store {
         Ok(Self { conn, me, path: Some(path.to_owned()), failed: false, grown: 0, unclean: false })
     }
 
+    /// The same on a file system that SQLite knows as `vfs`, for tests that let it fail.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_on(vfs: &str, path: &Path, me: PublicKey) -> Result<Self, StoreError> {
+        let conn = open::on_vfs(vfs, path, &me)?;
+        Ok(Self { conn, me, path: Some(path.to_owned()), failed: false, grown: 0, unclean: false })
+    }
+
     /// A new store of the key `me` that is gone when it is dropped.
     ///
     /// # Errors
@@ -60,6 +76,13 @@ impl Store {
     pub fn open_in_memory(me: PublicKey) -> Result<Self, StoreError> {
         let conn = open::in_memory(&me)?;
         Ok(Self { conn, me, path: None, failed: false, grown: 0, unclean: false })
+    }
+
+    /// The folder it lies in; none in memory.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        let folder = self.path.as_deref()?.parent()?;
+        Some(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
     }
 
     /// Everything committed, as bytes for [`Self::from_image`]. For a store in memory.
@@ -82,34 +105,80 @@ impl Store {
     /// Writes a batch in one transaction and returns when it is on stable storage, with one result for each op.
     ///
     /// # Errors
-    /// [`StoreError`]: nothing of the batch may be told as written, and nothing is written any more. (After a failed
-    /// flush nobody knows what the disk holds, so it is never tried again in place.)
-    pub fn apply(&mut self, batch: Vec<(Ticket, Vec<StoreOp>)>) -> Result<Vec<(Ticket, Vec<StoreResult>)>, StoreError> {
+    /// [`StoreError`]: nothing of the batch may be told as written. After [`StoreError::Full`] the same batch may be tried
+    /// again; after any other nothing is written any more. (After a failed flush nobody knows what the disk holds, so
+    /// it is never tried again in place.)
+    pub fn apply(&mut self, batch: Vec<Written>) -> Result<Vec<Answered>, StoreError> {
+        self.commit(&batch)
+    }
+
+    /// The same for a batch that is still needed when the disk has no room for it.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub fn commit(&mut self, batch: &[Written]) -> Result<Vec<Answered>, StoreError> {
+        self.unless_failed(|store| store.transact(batch))
+    }
+
+    /// Does something that writes. Whatever it fails with but a lack of room is the end of all writing.
+    fn unless_failed<T>(&mut self, write: impl FnOnce(&mut Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
         if self.failed {
             return Err(StoreError::Failed);
         }
-        let result = self.transact(batch);
-        self.failed = result.is_err();
+        let result = write(self);
+        self.failed = !matches!(result, Ok(_) | Err(StoreError::Full));
+        if self.failed {
+            // Closing must not write either. Where this is refused, it does what it did before: bring in the log.
+            let _ = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        }
         result
     }
 
-    fn transact(&mut self, batch: Vec<(Ticket, Vec<StoreOp>)>) -> Result<Vec<(Ticket, Vec<StoreResult>)>, StoreError> {
+    fn transact(&mut self, batch: &[Written]) -> Result<Vec<Answered>, StoreError> {
         let ops = || batch.iter().flat_map(|(_, ops)| ops);
         let destroys = ops().any(|op| matches!(op, StoreOp::DropPrekeys(_)));
         let pages = ops().map(pages_of).sum::<usize>();
+        if planted::is(Bug::WaterMarkApart) {
+            self.mark_held(ops())?;
+        }
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut writer = write::Writer::new(&transaction, self.me)?;
         let mut answers = Vec::with_capacity(batch.len());
         for (ticket, ops) in batch {
-            let results = ops.into_iter().map(|op| writer.carry_out(op)).collect::<rusqlite::Result<Vec<_>>>()?;
-            answers.push((ticket, results));
+            let results = ops.iter().map(|op| writer.carry_out(op)).collect::<rusqlite::Result<Vec<_>>>()?;
+            answers.push((*ticket, results));
         }
-        transaction.commit()?;
+        let committed = transaction.commit();
+        if !planted::is(Bug::CommitErrorIgnored) {
+            committed?;
+        }
         self.grown += pages;
         if destroys {
             self.truncate_log()?;
         }
         Ok(answers)
+    }
+
+    /// Gives the disk what the log takes, as far as that is possible without more room.
+    ///
+    /// # Errors
+    /// [`StoreError`]: a flush failed, nothing is written any more.
+    pub fn make_room(&mut self) -> Result<(), StoreError> {
+        self.unless_failed(Self::truncate_log)
+    }
+
+    /// The planted [`Bug::WaterMarkApart`]: what is held, before the messages themselves.
+    fn mark_held<'a>(&mut self, ops: impl Iterator<Item = &'a StoreOp>) -> Result<(), StoreError> {
+        let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let writer = write::Writer::new(&transaction, self.me)?;
+        for op in ops {
+            match op {
+                StoreOp::Receive(arrival) => writer.note_held(arrival)?,
+                StoreOp::Follow { sender, epoch, floor } => writer.follow(sender, epoch, *floor)?,
+                _ => {}
+            }
+        }
+        Ok(transaction.commit()?)
     }
 
     /// Reads. A failure is an answer too.
@@ -131,15 +200,12 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: a flush failed, nothing is written any more.
     pub fn checkpoint_if_grown(&mut self) -> Result<(), StoreError> {
-        if self.failed {
-            return Err(StoreError::Failed);
-        }
-        if self.path.is_none() || self.grown < CHECKPOINT_PAGES {
-            return Ok(());
-        }
-        let result = if self.unclean { self.truncate_log() } else { self.checkpoint("PASSIVE").map(|_| ()) };
-        self.failed = result.is_err();
-        result
+        self.unless_failed(|store| {
+            if store.path.is_none() || store.grown < CHECKPOINT_PAGES {
+                return Ok(());
+            }
+            if store.unclean { store.truncate_log() } else { store.checkpoint("PASSIVE").map(|_| ()) }
+        })
     }
 
     /// Brings the log into the database, empties it and closes.
@@ -147,10 +213,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: a flush failed. What was answered before is in the log.
     pub fn close(mut self) -> Result<(), StoreError> {
-        if self.failed {
-            return Err(StoreError::Failed);
-        }
-        self.truncate_log()?;
+        self.unless_failed(Self::truncate_log)?;
         self.conn.close().map_err(|(_, error)| error.into())
     }
 
@@ -163,9 +226,14 @@ impl Store {
         Ok(())
     }
 
-    /// Whether all of it was done: somebody reading the file beside us makes it incomplete, and a later one makes up for it.
+    /// Whether all of it was done: somebody reading the file beside us, or a disk without room for the database to grow,
+    /// makes it incomplete, and a later one makes up for it.
     fn checkpoint(&mut self, mode: &str) -> Result<bool, StoreError> {
-        let busy: bool = self.conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get(0))?;
+        let sql = format!("PRAGMA wal_checkpoint({mode})");
+        let busy: bool = match self.conn.query_row(&sql, [], |row| row.get(0)).map_err(StoreError::from) {
+            Err(StoreError::Full) => return Ok(false),
+            other => other?,
+        };
         self.grown = 0;
         Ok(!busy)
     }
@@ -178,6 +246,7 @@ fn pages_of(op: &StoreOp) -> usize {
         StoreOp::NewEpoch { moves, .. } | StoreOp::Readdress(moves) => moves.len() * 256,
         StoreOp::Shown(numbers) => numbers.len() * 256,
         StoreOp::State { .. }
+        | StoreOp::Aged { .. }
         | StoreOp::Step { .. }
         | StoreOp::Forget { .. }
         | StoreOp::Follow { .. }

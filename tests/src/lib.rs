@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 pub mod bench;
+pub mod checker;
 pub mod checks;
 pub mod cutter;
+pub mod fuzz;
 pub mod hostile;
+pub mod impersonation;
 pub mod lossy;
 mod model;
 pub mod namespaces;

@@ -4,9 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::identity::PublicKey;
+use common::limits::MESSAGE_LIFETIME_MS;
 use common::message::MessageId;
 use peer_core::event::{MessageView, StateView};
 use peer_core::stored::{Arrival, OutboxRow, Reason, State};
+
+/// What clocks that are wrong may add to an age, each step by an hour at most.
+const LIFETIME_SLACK_MS: u64 = 2 * 86_400_000;
 
 /// An identity, by its number in the world.
 pub(crate) type Who = usize;
@@ -21,6 +25,7 @@ struct Written {
     text: String,
     urgent: bool,
     recipients: BTreeSet<Who>,
+    queued_ms: u64,
 }
 
 /// What one disk holds. Saved and put back with it.
@@ -65,6 +70,17 @@ pub(crate) struct Model {
     /// Names an identity ever had at the directory.
     named: BTreeSet<(String, Who)>,
     failure: Option<String>,
+    /// The directory lies: its word is no truth.
+    malicious: bool,
+    now_ms: u64,
+    /// When the directory's clock was set, it may have confirmed a wrong age.
+    clock_stepped: bool,
+    /// A peer's clock was set.
+    clocks_wrong: bool,
+    /// How long everything was switched off.
+    dark_ms: u64,
+    /// Ids by tag.
+    tags: BTreeMap<[u8; 8], MessageId>,
 }
 
 /// Asserts a promise, saying what is broken otherwise.
@@ -86,6 +102,39 @@ impl Model {
         screen.shown.values_mut().for_each(|(_, run)| *run = 0);
         screen.states.values_mut().for_each(|(_, _, run)| *run = 0);
         self.screens.push(screen);
+    }
+
+    pub(crate) fn new(malicious: bool) -> Self {
+        Self { malicious, ..Self::default() }
+    }
+
+    /// The true time.
+    pub(crate) fn at(&mut self, now_ms: u64) {
+        self.now_ms = now_ms;
+    }
+
+    pub(crate) fn directory_clock_stepped(&mut self) {
+        self.clock_stepped = true;
+    }
+
+    pub(crate) fn clock_stepped(&mut self) {
+        self.clocks_wrong = true;
+    }
+
+    pub(crate) fn dark(&mut self, for_ms: u64) {
+        self.dark_ms += for_ms;
+    }
+
+    /// An item that was kept is not on the directory's disk any more, and nothing says why.
+    pub(crate) fn let_go(&mut self, submitter: &PublicKey, recipient: &PublicKey, tag: [u8; 8]) {
+        let (Some(from), Some(to)) = (self.who(submitter), self.who(recipient)) else { return };
+        let Some(id) = self.tags.get(&tag).copied() else { return };
+        let held = self.ever_held.contains(&(to, id));
+        let mut own = self.disks.iter().flat_map(|disk| disk.own.values());
+        let settled = own.any(|(own, state)| *own == id && state.is_settled());
+        // A directory whose clock leaps forgets at once what it expired, and when.
+        let excused = self.put_back.contains(&from) || self.put_back.contains(&to) || self.clock_stepped;
+        promise!(self, held || settled || excused, "{id} was kept for {to}, who never held it, and it is gone");
     }
 
     pub(crate) fn broken(&mut self, how: String) {
@@ -128,8 +177,9 @@ impl Model {
     /// The sender's disk has committed a message.
     pub(crate) fn queued(&mut self, machine: MachineNo, who: Who, n: u64, row: &OutboxRow, to: Who, text: String) {
         let id = row.id;
-        let written =
-            Written { sender: who, body: row.body.clone(), text, urgent: row.urgent, recipients: BTreeSet::from([to]) };
+        let (body, urgent, recipients) = (row.body.clone(), row.urgent, BTreeSet::from([to]));
+        let written = Written { sender: who, body, text, urgent, recipients, queued_ms: self.now_ms };
+        self.tags.insert(id.tag(), id);
         let before = self.written.insert(id, written);
         promise!(self, before.is_none(), "the id {id} was given twice");
         let taken = self.disks[machine].own.insert(n, (id, State::Queued));
@@ -169,10 +219,17 @@ impl Model {
                 promise!(self, held, "machine {machine} says that {id} is delivered, and no disk has ever held it");
             }
             State::Kept => {
-                let kept = self.ever_kept.contains(&(who, id.tag()));
+                let kept = self.malicious || self.ever_kept.contains(&(who, id.tag()));
                 promise!(self, kept, "machine {machine} says that {id} is kept, and the directory's disk never was");
             }
-            State::Queued | State::Held | State::Expired | State::Refused | State::Cancelled => {}
+            State::Expired => {
+                let lived_ms = self.written.get(&id).map_or(0, |written| self.now_ms - written.queued_ms);
+                // A clock that was behind when a message was written cannot tell time switched off before from time after.
+                let dark_ms = if self.clocks_wrong { self.dark_ms } else { 0 };
+                let old = lived_ms + dark_ms + LIFETIME_SLACK_MS >= MESSAGE_LIFETIME_MS || self.clock_stepped;
+                promise!(self, old, "machine {machine} gives {id} up after {lived_ms} ms of life");
+            }
+            State::Queued | State::Held | State::Refused | State::Cancelled => {}
         }
     }
 

@@ -1,19 +1,21 @@
 //! The real programs under a harness: where their binaries are, and the world one test plays in. What a single
 //! program does under it is in the modules below; nothing here decides what is right, the tests do.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 pub mod directory;
+pub mod events;
 pub mod files;
 pub mod log;
 pub mod one_shot;
 pub mod peer;
 pub mod process;
 
+pub use crate::checker::Log;
 pub use directory::Directory;
 pub use one_shot::{Outcome, run};
 pub use peer::{Peer, Sent, Setup};
@@ -38,15 +40,22 @@ pub fn binary(program: &str) -> PathBuf {
     path
 }
 
-/// The command that starts `program`, inside a network namespace if one is named.
+/// The command that starts `program`: inside a network namespace, and with so many descriptors at most, where that is said.
 ///
 /// # Panics
 /// When it has not been built.
 #[must_use]
-pub fn command_inside(namespace: Option<&str>, program: &str) -> Command {
-    let Some(namespace) = namespace else { return Command::new(binary(program)) };
-    let mut command = Command::new("ip");
-    command.args(["netns", "exec", namespace]).arg(binary(program));
+pub fn starting(program: &str, namespace: Option<&str>, open_files: Option<u32>) -> Command {
+    let mut words: Vec<std::ffi::OsString> = Vec::new();
+    if let Some(namespace) = namespace {
+        words.extend(["ip", "netns", "exec", namespace].map(Into::into));
+    }
+    if let Some(open_files) = open_files {
+        words.extend(["sh".into(), "-c".into(), format!("ulimit -n {open_files} && exec \"$0\" \"$@\"").into()]);
+    }
+    words.push(binary(program).into());
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
     command
 }
 
@@ -85,19 +94,54 @@ impl World {
     /// A world with a running directory server.
     #[must_use]
     pub fn new() -> Self {
-        Self::start(own_address(), None)
+        Self::with(&["-v"], None)
+    }
+
+    /// A world whose directory server is started with `arguments` and may open so many files.
+    #[must_use]
+    pub fn with(arguments: &[&str], open_files: Option<u32>) -> Self {
+        let ip = own_address();
+        Self::around(ip, |root| {
+            Directory::start_with(root, "directory", SocketAddrV4::new(ip, 0), arguments, open_files)
+        })
     }
 
     /// A world whose directory server runs at `ip` inside a network namespace. Its peers say themselves where they run.
     #[must_use]
     pub fn inside(namespace: &str, ip: Ipv4Addr) -> Self {
-        Self::start(ip, Some(namespace))
+        Self::around(ip, |root| Directory::start_inside(Some(namespace), root, "directory", ip, 0))
     }
 
-    fn start(ip: Ipv4Addr, namespace: Option<&str>) -> Self {
+    fn around(ip: Ipv4Addr, start: impl FnOnce(&Path) -> Directory) -> Self {
         let root = tempfile::Builder::new().prefix("homing-test-").tempdir().expect("a temporary folder");
-        let directory = Directory::start_inside(namespace, root.path(), "directory", ip, 0);
+        let directory = start(root.path());
         Self { root, ip, directory }
+    }
+
+    /// The event logs of all programs of this world so far.
+    ///
+    /// # Panics
+    /// When one cannot be read.
+    #[must_use]
+    pub fn event_logs(&self) -> Vec<Log> {
+        events::logs_in(self.root.path())
+    }
+
+    /// Asserts of everything that the programs of this world have logged so far that no promise is broken. Every world
+    /// does so at its end.
+    ///
+    /// # Panics
+    /// When one is, saying how and which lines show it.
+    pub fn assert_promises(&self) {
+        events::assert_promises(self.root.path(), false);
+    }
+
+    /// The same, of programs that had time to bring everything to its end.
+    ///
+    /// # Panics
+    /// When a promise is broken, or something has no end.
+    pub fn assert_healed(&self) {
+        events::assert_promises(self.root.path(), true);
     }
 
     /// A folder of this world.
@@ -122,6 +166,14 @@ impl World {
     #[must_use]
     pub fn peer(&self, name: &str) -> Peer {
         self.setup(name).registered()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.assert_promises();
+        }
     }
 }
 

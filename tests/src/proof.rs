@@ -2,9 +2,15 @@
 //! releases, the same code for both. `scripts/proof-*` call them by name. What is promised stands in the model and the
 //! checker, not here.
 
-use anyhow::Result;
-
+pub mod check;
+pub mod kill;
 pub mod network;
+#[cfg(feature = "planted")]
+pub mod planted;
+pub mod power;
+pub mod sim;
+
+use anyhow::Result;
 
 /// How much of a proof to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,4 +47,17 @@ impl Order {
 pub type Proof = fn(&Order) -> Result<()>;
 
 /// All proofs by name.
-pub const PROOFS: &[(&str, Proof)] = &[("network", network::run)];
+pub const PROOFS: &[(&str, Proof)] = &[
+    ("kill", kill::run),
+    ("network", network::run),
+    #[cfg(feature = "planted")]
+    ("planted", planted::run),
+    ("power", power::run),
+    ("sim", sim::run),
+];
+
+/// One fact, on standard output.
+#[allow(clippy::print_stdout, reason = "what a proof has to say is its output")]
+fn say(line: &str) {
+    println!("{line}");
+}

@@ -1,11 +1,14 @@
 //! A whole world in one thread: both cores, both real stores in memory, and a network, clocks and users made of one seed.
 //! A storm of faults, then peace, then the question whether every promise was kept. No socket, no real time.
 
+mod audit;
 mod dice;
 mod directory;
 mod faults;
+mod liar;
 mod links;
 mod machine;
+mod many;
 mod plan;
 mod sealing;
 mod sessions;
@@ -17,15 +20,19 @@ use common::identity::Identity;
 use peer_core::command::Command;
 use peer_core::stored::{Query, QueryResult, State};
 
-use dice::Dice;
+pub(crate) use dice::Dice;
 use directory::DirectoryNode;
+pub use many::{Sum, failure, many};
 use plan::Plan;
 pub use plan::{Profile, profile_of};
+pub(crate) use sealing::Seals;
 use world::{What, World};
 
 const NAMES: [&str; 6] = ["anna", "bert", "carla", "dora", "emil", "fritz"];
 /// After the storm everything has to be settled within so long.
 const PEACE_MS: u64 = 4 * 3_600_000;
+/// ... and after a malicious directory within so long: what it said of kept mail is checked once in a day.
+const LONG_PEACE_MS: u64 = 60 * 3_600_000;
 /// How often it is looked whether it is.
 const LOOK_MS: u64 = 30_000;
 /// In a world at rest, no more may happen in so long ...
@@ -119,6 +126,10 @@ impl World {
         self.cut_off.clear();
         self.blocked.clear();
         self.undo(faults::Undo::DiskFull);
+        if self.plan.malicious {
+            // An honest one takes over, with the same key and store.
+            self.kill_directory(false);
+        }
         for copy in self.copies() {
             self.machines[copy].retired = true;
             self.command(copy, Command::Quit);
@@ -149,7 +160,7 @@ impl World {
 
     /// Waits until everything queued on a running machine has an end.
     fn make_peace(&mut self, whose: &str) {
-        let until_ms = self.now + PEACE_MS;
+        let until_ms = self.now + if self.plan.malicious { LONG_PEACE_MS } else { PEACE_MS };
         self.run_until(self.now + LOOK_MS);
         while self.now < until_ms && self.model.failure().is_none() {
             if self.open_matters().is_empty() {
@@ -159,7 +170,7 @@ impl World {
         }
         let open = self.open_matters();
         if !open.is_empty() {
-            self.model.broken(format!("four hours after the storm, with {whose}: {}", open.join("; ")));
+            self.model.broken(format!("hours after the storm, with {whose}: {}", open.join("; ")));
         }
     }
 

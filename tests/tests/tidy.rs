@@ -14,14 +14,15 @@ use system_tests::tidy::rules;
 use system_tests::tidy::source::{Source, read_tree};
 
 /// Which crate of this project may use which.
-const MAY_DEPEND_ON: [(&str, &[&str]); 7] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 8] = [
     ("common", &[]),
     ("directory-core", &["common"]),
     ("peer-core", &["common"]),
     ("directory-server", &["common", "directory-core"]),
     ("peer", &["common", "peer-core"]),
-    ("system-tests", &["common", "directory-core", "directory-server", "peer-core", "peer"]),
-    ("fuzz", &["common", "directory-core", "peer-core"]),
+    ("crash-vfs", &[]),
+    ("system-tests", &["common", "crash-vfs", "directory-core", "directory-server", "peer-core", "peer"]),
+    ("fuzz", &["system-tests"]),
 ];
 
 /// The crates that decide without doing, and their sources.

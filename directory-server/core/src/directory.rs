@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 use common::identity::{Identity, PublicKey};
+use common::planted::{self, Bug};
 use common::wire::directory::{
-    FromDirectory, Place, Pong, Refused, Rejected, Rejection, RequestId, ToDirectory, Unsupported,
+    FromDirectory, Place, Pong, Refused, Rejected, Rejection, RequestId, Taking, ToDirectory, Unsupported,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -297,7 +298,14 @@ impl Directory {
     }
 
     fn send(&mut self, session: SessionId, frame: impl Into<FromDirectory>) {
-        self.outputs.push_back(Output::Send { session, frame: frame.into() });
+        let frame = frame.into();
+        if planted::is(Bug::DeleteBeforeTaken)
+            && let (FromDirectory::Item(item), Some(recipient)) = (&frame, self.sessions.key(session))
+        {
+            let items = vec![(item.item, Taking::Stored)];
+            self.ask(None, Asked::Quiet, StoreOp::Take { recipient, items, now_ms: 0 });
+        }
+        self.outputs.push_back(Output::Send { session, frame });
     }
 
     fn refuse(&mut self, session: SessionId, request: RequestId, reason: common::wire::directory::Refusal) {

@@ -41,6 +41,43 @@ pub fn rows(op: &StoreOp) -> usize {
     rows.max(1)
 }
 
+/// How much an operation depends on room on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// It makes room, overwrites, reads, or is what a known key needs to log in.
+    None,
+    /// It adds little or nothing, and what is lost without it is only late.
+    Little,
+    /// It adds something.
+    Much,
+}
+
+/// See [`Need`].
+#[must_use]
+pub fn need(op: &StoreOp) -> Need {
+    match op {
+        StoreOp::Deposit(_) | StoreOp::Register { .. } | StoreOp::Accept { .. } => Need::Much,
+        StoreOp::PutSlot(_) => Need::Little,
+        StoreOp::LoadAccount { .. }
+        | StoreOp::OfferToken { .. }
+        | StoreOp::ConfirmToken { .. }
+        | StoreOp::Deregister { .. }
+        | StoreOp::Online { .. }
+        | StoreOp::WentOffline { .. }
+        | StoreOp::PutPrekey { .. }
+        | StoreOp::LookUp { .. }
+        | StoreOp::Who { .. }
+        | StoreOp::LastSeen { .. }
+        | StoreOp::Withdraw { .. }
+        | StoreOp::Have { .. }
+        | StoreOp::Take { .. }
+        | StoreOp::Page { .. }
+        | StoreOp::TakeSlot { .. }
+        | StoreOp::SlotPage { .. }
+        | StoreOp::Expire(_) => Need::None,
+    }
+}
+
 /// How many requests a frame counts as; none: deposits, takes and acknowledgements are not rationed.
 #[must_use]
 pub fn requests(frame: &ToDirectory) -> Option<u32> {

@@ -27,7 +27,7 @@ fn driver(folder: &std::path::Path) -> Driver {
     let store = Store::open(&data_dir.database()).unwrap();
     let (clock, head) = (Clock::start(), store.head().unwrap());
     let core = Directory::new(Limits::default(), identity(0), [1; 32], head, clock.now());
-    Driver::new(core, clock, mpsc::channel(1).1, Writer::start(store).unwrap(), data_dir)
+    Driver::new(core, clock, mpsc::channel(1).1, Writer::start(store).unwrap(), data_dir, None)
 }
 
 /// Every session says something, and everything is answered.

@@ -3,6 +3,7 @@
 use common::identity::PublicKey;
 use common::limits::LANE_WINDOW;
 use common::message::EpochId;
+use common::planted::{self, Bug};
 use common::record::PrekeyRecord;
 use common::wire::codec;
 use common::wire::directory::{Fate, Place, Refusal, Taking};
@@ -49,6 +50,12 @@ impl Kept {
         let sql =
             format!("SELECT {COLUMNS} FROM items WHERE recipient = ?1 AND late IN (0, 1) AND lane = ?2 AND seq = ?3");
         Ok(db.prepare_cached(&sql)?.query_row([recipient, lane, seq], Self::read).optional()?)
+    }
+
+    /// The planted [`Bug::DepositWithoutLane`]: any item of this seq.
+    fn anywhere(db: &Connection, recipient: i64, seq: i64) -> Result<Option<Self>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM items WHERE recipient = ?1 AND seq = ?2 LIMIT 1");
+        Ok(db.prepare_cached(&sql)?.query_row([recipient, seq], Self::read).optional()?)
     }
 
     /// The oldest items deposited before `before_ms`, at most `limit`.
@@ -118,6 +125,9 @@ fn keep(ledger: &mut Ledger<'_>, op: &DepositOp) -> Result<Result<u64, Refusal>,
     }
     if let Some(lane) = buried {
         ledger.db().prepare_cached("DELETE FROM tombstones WHERE lane = ?1 AND seq = ?2")?.execute([lane, seq])?;
+    }
+    if planted::is(Bug::DepositWithoutLane) {
+        old = Kept::anywhere(ledger.db(), recipient.account, seq)?;
     }
     if let Some(old) = old {
         old.remove(ledger)?;

@@ -1,12 +1,15 @@
-//! The store's own thread: takes what waits, commits it in one transaction, gives the answers. An error ends it.
+//! The store's own thread: takes what waits, commits it in one transaction, gives the answers. An error ends it, but for
+//! a disk without room: then what needs room is refused, and the rest waits for some.
 //!
 //! Both ways are bounded channels. The loop never waits for them: it holds back what does not fit.
 
 use std::collections::VecDeque;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use directory_core::weight::rows;
-use directory_core::{StoreOp, Ticket};
+use common::wire::directory::Refusal;
+use directory_core::weight::{Need, need, rows};
+use directory_core::{StoreOp, StoreResult, Ticket};
 use tokio::sync::mpsc;
 
 use super::{Applied, Store, StoreError};
@@ -23,6 +26,8 @@ const BATCHES: usize = 64;
 const CHECKPOINT_COMMITS: usize = 256;
 /// ... or so many operations.
 const CHECKPOINT_OPS: usize = 4_096;
+/// How often a disk without room is asked for some.
+const ROOM_EVERY: Duration = Duration::from_millis(250);
 
 /// Operations that share a transaction.
 pub type Batch = Vec<(Ticket, StoreOp)>;
@@ -94,7 +99,7 @@ fn serve(mut store: Store, mut inbox: mpsc::Receiver<Batch>, outbox: &mpsc::Send
         }
         commits += 1;
         ops += batch.len();
-        let answer = store.apply(batch);
+        let answer = commit(&mut store, &batch, &inbox);
         let failed = answer.is_err();
         if outbox.blocking_send(answer).is_err() || failed {
             // A failed store is dropped without another write; the answer has told it.
@@ -109,6 +114,51 @@ fn serve(mut store: Store, mut inbox: mpsc::Receiver<Batch>, outbox: &mpsc::Send
         }
     }
     store.close()
+}
+
+/// Commits a batch. Where the disk has no room for it even after the log was brought in, what needs room is refused, and
+/// slots are dropped if that does not help; what is left is tried until it succeeds or nobody waits for it any more.
+fn commit(store: &mut Store, batch: &Batch, inbox: &mpsc::Receiver<Batch>) -> Answer {
+    let answer = store.apply(batch.clone());
+    if !is_full(&answer) {
+        return answer;
+    }
+    store.make_room()?;
+    let answer = store.apply(batch.clone());
+    if !is_full(&answer) {
+        return answer;
+    }
+    tracing::warn!("there is no room on the disk; what needs some is refused until there is");
+    let mut refused = Need::Much;
+    loop {
+        let rest = batch.iter().filter(|(_, op)| need(op) < refused).cloned().collect();
+        let answer = store.apply(rest);
+        if !is_full(&answer) {
+            return answer.map(|applied| with_refused(batch, refused, applied));
+        }
+        if refused == Need::Little {
+            if inbox.is_closed() {
+                return answer;
+            }
+            std::thread::sleep(ROOM_EVERY);
+            store.make_room()?;
+        }
+        refused = Need::Little;
+    }
+}
+
+fn is_full(answer: &Answer) -> bool {
+    answer.as_ref().is_err_and(StoreError::is_full)
+}
+
+/// Puts refusals between the results of the rest, so that each operation of `batch` has its answer in its place.
+fn with_refused(batch: &Batch, refused: Need, applied: Applied) -> Applied {
+    let mut rest = applied.results.into_iter();
+    let result = |(ticket, op): &(Ticket, StoreOp)| match need(op) >= refused {
+        true => Some((*ticket, StoreResult::Refused(Refusal::DiskFull))),
+        false => rest.next(),
+    };
+    Applied { results: batch.iter().filter_map(result).collect(), full: true, ..applied }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Elapsed time that survives restarts, and message ids that only grow. Both must not trust the wall clock.
 
 use common::message::MessageId;
+use common::planted::{self, Bug};
 
 use crate::event::Now;
 use crate::limits::CLOCK_TRUST_MS;
@@ -40,7 +41,8 @@ impl AgeClock {
         self.age_ms += ran_ms;
         self.trusted_ms = self.trusted_ms.saturating_add_unsigned(ran_ms);
         let ahead_ms = now.wall_ms.saturating_sub(self.trusted_ms);
-        if (1_000..=CLOCK_TRUST_MS).contains(&ahead_ms) {
+        let trusted_ms = if planted::is(Bug::WallClockLifetime) { i64::MAX } else { CLOCK_TRUST_MS };
+        if (1_000..=trusted_ms).contains(&ahead_ms) {
             self.count(ahead_ms);
         }
     }
@@ -51,14 +53,17 @@ impl AgeClock {
     }
 
     /// The directory's clock, milliseconds since 1970: where the system's clock agrees with it, that one is trusted.
-    pub fn confirm(&mut self, directory_ms: i64, now: Now) {
+    /// Returns how much was counted only now.
+    pub fn confirm(&mut self, directory_ms: i64, now: Now) -> u64 {
         if directory_ms.abs_diff(now.wall_ms) > CLOCK_TRUST_MS.unsigned_abs() {
-            return;
+            return 0;
         }
+        let before_ms = self.age_ms;
         if std::mem::replace(&mut self.anchored, true) {
             self.count(now.wall_ms.saturating_sub(self.trusted_ms));
         }
         self.trusted_ms = now.wall_ms;
+        self.age_ms - before_ms
     }
 
     /// The age as of the last observation, milliseconds.
@@ -119,7 +124,7 @@ mod tests {
         let ten_years = 315_360_000_000;
         clock.observe(at(2_000, 63_000 + ten_years));
         assert_eq!(clock.age_ms(), 62_500);
-        clock.confirm(63_000, at(2_000, 63_000 + ten_years));
+        assert_eq!(clock.confirm(63_000, at(2_000, 63_000 + ten_years)), 0);
         assert_eq!(clock.age_ms(), 62_500);
     }
 
@@ -128,7 +133,7 @@ mod tests {
         let week = 7 * 86_400_000;
         let mut clock = AgeClock::new(Some((0, 0)), at(0, week));
         assert_eq!(clock.age_ms(), 0);
-        clock.confirm(week + 5, at(0, week));
+        assert_eq!(clock.confirm(week + 5, at(0, week)), week.unsigned_abs());
         assert_eq!(clock.age_ms(), week.unsigned_abs());
     }
 

@@ -128,6 +128,8 @@ pub enum ErrorCode {
     Suspended,
     /// `store-failed`
     StoreFailed,
+    /// `store-full`
+    StoreFull,
     /// `unsupported`
     Unsupported,
     /// `not-allowed`
@@ -158,6 +160,7 @@ impl ErrorCode {
             Self::RateLimited => "rate-limited",
             Self::Suspended => "suspended",
             Self::StoreFailed => "store-failed",
+            Self::StoreFull => "store-full",
             Self::Unsupported => "unsupported",
             Self::NotAllowed => "not-allowed",
         }

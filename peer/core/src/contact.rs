@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::identity::PublicKey;
 use common::name::Name;
-use common::record::{Bound, PrekeyRecord};
+use common::record::{Bound, PrekeyRecord, RecordError};
 
 use crate::stored::{Contact, Pin};
 
@@ -178,12 +178,15 @@ impl Book {
         Some(rival)
     }
 
-    /// A verified prekey record of `key` with this counter; kept unless a newer one is known. True when it is new.
-    pub fn hear_prekey(&mut self, key: &PublicKey, record: &PrekeyRecord) -> bool {
-        let Ok(prekey) = record.verify(key) else { return false };
+    /// A prekey record of `key`, kept unless a newer one is known. True when it is new.
+    ///
+    /// # Errors
+    /// When it is not `key`'s own word about itself.
+    pub fn hear_prekey(&mut self, key: &PublicKey, record: &PrekeyRecord) -> Result<bool, RecordError> {
+        let prekey = record.verify(key)?;
         let known = self.of(key).and_then(|contact| contact.prekey.as_ref());
         let newest = known.and_then(|known| known.verify(key).ok()).map_or(0, |known| known.counter);
-        prekey.counter > newest && self.change(key, |contact| contact.prekey = Some(record.clone()))
+        Ok(prekey.counter > newest && self.change(key, |contact| contact.prekey = Some(record.clone())))
     }
 
     /// Pins changed since the last call, to be written: directory, name, key or none.

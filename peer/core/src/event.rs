@@ -107,6 +107,33 @@ pub enum NotOpened {
     Forged,
 }
 
+/// Why something that came from somebody has no effect. For the log alone: whoever sent it is told nothing by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dropped {
+    /// The directory's word for a name does not verify, or is about another key.
+    Binding,
+    /// Nobody believable says who this is.
+    Unnamed,
+    /// Sealed to a prekey that is not here, or by somebody else than it is said to be.
+    NotOpened,
+    /// Opened, but not signed by its sender for this peer and this use.
+    Forged,
+    /// An envelope whose sender or recipient is another than those it travelled between.
+    EnvelopeOfOthers,
+    /// An envelope whose numbers no correct peer gives, or too long.
+    EnvelopeAbsurd,
+    /// More than somebody not accepted may leave here.
+    TooMuch,
+    /// A pair state from or for another than those it travelled between.
+    StateOfOthers,
+    /// A pair state whose numbers no correct peer gives.
+    StateAbsurd,
+    /// A pair state no newer than one that was applied.
+    StateOld,
+    /// A prekey record that its sender has not signed about itself.
+    Prekey,
+}
+
 /// What happens to the messenger.
 #[derive(Debug)]
 pub enum Input {
@@ -134,6 +161,13 @@ pub enum Input {
         ticket: Ticket,
         /// The answer.
         result: QueryResult,
+    },
+    /// The room on the disk of the store. Measured every few seconds; none free when the store found none.
+    DiskFree {
+        /// What may still be written.
+        free_bytes: u64,
+        /// All of it.
+        total_bytes: u64,
     },
     /// The store cannot commit any more: nothing more is promised.
     StoreFailed(String),
@@ -296,6 +330,13 @@ pub enum Output {
         counter: u64,
         /// For the record, milliseconds since 1970.
         created_ms: i64,
+    },
+    /// Something that came from `from` is not taken: for the log.
+    Dropped {
+        /// Whose it was said to be.
+        from: PublicKey,
+        /// Why.
+        why: Dropped,
     },
     /// Leave the program. The last output.
     Exit(Exit),

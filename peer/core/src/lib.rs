@@ -18,6 +18,7 @@ pub mod messenger;
 pub mod outbox;
 pub mod prekeys;
 pub mod registration;
+pub mod room;
 pub mod route;
 pub mod stored;
 pub mod timers;

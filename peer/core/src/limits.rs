@@ -26,6 +26,18 @@ pub const REDIAL_INTEREST_MS: u64 = 10 * 60_000;
 pub const OUTBOX_MAX: usize = 100_000;
 /// Bytes of their bodies.
 pub const OUTBOX_MAX_BYTES: usize = 256 * 1024 * 1024;
+/// Free disk below which no message is stored: this share of the disk, one in so many ...
+pub const DISK_FLOOR_SHARE: u64 = 16;
+/// ... and no more than so many bytes. What is left is for acknowledgements, settling and the log.
+pub const DISK_FLOOR_MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// Envelopes from links that wait in memory for room on the disk.
+pub const PARKED_DIRECT_MAX: usize = 2_000;
+/// Bytes of their bodies.
+pub const PARKED_DIRECT_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Items of the mailbox that do; more than a directory hands out without hearing that they are taken.
+pub const PARKED_ITEMS_MAX: usize = 512;
+/// A message held because the directory's disk is full or its store failed is tried again after so long, milliseconds.
+pub const DIRECTORY_ROOM_RETRY_MS: u64 = 2_500;
 /// Links to known people.
 pub const LINKS_KNOWN_MAX: usize = 64;
 /// Links to strangers.

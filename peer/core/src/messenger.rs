@@ -3,7 +3,8 @@
 //!
 //! Submodules hold the flows: `commands` and `asking` (what the user wants), `session` (the directory), `people` (presence, look-ups,
 //! keys), `links` (direct connections), `sending` and `depositing` (the way of own messages), `receiving` (the way of others'),
-//! `pairing` (acknowledgement and epochs), `leaving` (quit, logout, takeover), `view` (what fronts see).
+//! `pairing` (acknowledgement and epochs), `storing` (when the disk is full), `leaving` (quit, logout, takeover), `view` (what
+//! fronts see).
 
 mod asking;
 mod commands;
@@ -15,6 +16,7 @@ mod people;
 mod receiving;
 mod sending;
 mod session;
+mod storing;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -27,7 +29,7 @@ use rand_core::{Rng, SeedableRng};
 use crate::answers::Answers;
 use crate::clock::{AgeClock, IdMaker};
 use crate::contact::Book;
-use crate::event::{Config, Event, Exit, Input, Now, Output, Source, Ticket};
+use crate::event::{Config, Dropped, Event, Exit, Input, Now, Output, Source, Ticket};
 use crate::inbox::Inbox;
 use crate::lane::{Received, Sent};
 use crate::limits::VERSION_RESERVE;
@@ -35,6 +37,7 @@ use crate::link::Links;
 use crate::outbox::{Outbox, Outgoing};
 use crate::prekeys::Prekeys;
 use crate::registration::Session;
+use crate::room::Room;
 use crate::stored::{
     DirectoryRecord, Meta, OutboxRow, OwnPrekey, Reason, Snapshot, State, StoreOp, StoreResult, StoredMessage, Via,
 };
@@ -44,6 +47,7 @@ use commands::{Asked, Pending};
 use leaving::Leaving;
 use pairing::Epochs;
 use people::{LookUp, Way};
+use storing::Lot;
 
 /// How often the age clock is written, milliseconds: well under what a start trusts of the wall clock.
 const META_EVERY_MS: u64 = 600_000;
@@ -152,6 +156,8 @@ pub struct Messenger {
     cancels: BTreeMap<u64, crate::event::CommandId>,
     /// Keys that the user has replaced in this run, with the new ones.
     successors: BTreeMap<PublicKey, PublicKey>,
+    room: Room,
+    lot: Lot,
     leaving: Option<Leaving>,
     exited: bool,
     failed: bool,
@@ -202,6 +208,8 @@ impl Messenger {
             timers: Timers::default(),
             cancels: BTreeMap::new(),
             successors: BTreeMap::new(),
+            room: Room::default(),
+            lot: Lot::default(),
             leaving: None,
             exited: false,
             failed: false,
@@ -313,6 +321,7 @@ impl Messenger {
             Input::Shown(numbers) => self.store(StoreOp::Shown(numbers), Then::Nothing),
             Input::Stored { ticket, results } => self.on_stored(ticket, results),
             Input::Answered { ticket, result } => self.on_answered(ticket, result),
+            Input::DiskFree { free_bytes, total_bytes } => self.on_disk_free(free_bytes, total_bytes),
             Input::StoreFailed(why) => self.on_store_failed(why),
             Input::DirectoryUp { key } => self.on_directory_up(key),
             Input::DirectoryDown(end) => self.on_directory_down(end),
@@ -430,6 +439,10 @@ impl Messenger {
         );
         self.out.push_back(Output::Event(Event::Error(error)));
         self.out.push_back(Output::Exit(Exit::StoreFailed(why)));
+    }
+
+    fn dropped(&mut self, from: PublicKey, why: Dropped) {
+        self.out.push_back(Output::Dropped { from, why });
     }
 
     fn ticket(&mut self) -> Ticket {

@@ -199,6 +199,13 @@ pub enum StoreOp {
         /// Milliseconds since it was queued, by the age clock.
         elapsed_ms: u64,
     },
+    /// The age of an own message counts from here.
+    Aged {
+        /// Which.
+        id: MessageId,
+        /// Age clock, milliseconds.
+        queued_age_ms: u64,
+    },
     /// A step of a trace that changes no state (tried directly, offered again, sealed again ...).
     Step {
         /// Which message.

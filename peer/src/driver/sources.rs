@@ -20,6 +20,8 @@ pub(super) enum Taken {
     Inputs(Vec<Input>),
     /// Of one connection to the directory, which may be gone.
     Directory { session: Session, inputs: Vec<Input> },
+    /// The store's disk has no room, or has again.
+    StoreFull(bool),
     /// The store's last word.
     StoreFailed(String),
 }
@@ -86,6 +88,7 @@ impl Sources {
                     self.replies.vital = None;
                     Taken::StoreFailed(why)
                 }
+                Reply::Full(full) => Taken::StoreFull(full),
                 Reply::Stored { ticket, results } => Taken::Inputs(vec![Input::Stored { ticket, results }]),
                 Reply::Answered { ticket, result } => Taken::Inputs(vec![Input::Answered { ticket, result }]),
             });
@@ -203,7 +206,7 @@ mod tests {
     fn shown_numbers(taken: Vec<Taken>) -> Vec<Vec<u64>> {
         let inputs = taken.into_iter().flat_map(|taken| match taken {
             Taken::Inputs(inputs) => inputs,
-            Taken::Directory { .. } | Taken::StoreFailed(_) => Vec::new(),
+            Taken::Directory { .. } | Taken::StoreFull(_) | Taken::StoreFailed(_) => Vec::new(),
         });
         let numbers = inputs.filter_map(|input| if let Input::Shown(numbers) = input { Some(numbers) } else { None });
         numbers.collect()
@@ -228,7 +231,7 @@ mod tests {
             .iter()
             .map(|taken| match taken {
                 Taken::Inputs(inputs) => inputs.len(),
-                Taken::Directory { .. } | Taken::StoreFailed(_) => 0,
+                Taken::Directory { .. } | Taken::StoreFull(_) | Taken::StoreFailed(_) => 0,
             })
             .sum();
         assert_eq!(all, 2);

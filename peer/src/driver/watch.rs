@@ -1,15 +1,19 @@
-//! Notices that the host woke from sleep or moved to another network. Asks the clocks and the routing table; decides
-//! nothing about links.
+//! Notices that the host woke from sleep or moved to another network, and how much room the disk has. Asks the clocks, the
+//! routing table and the file system; decides nothing about links or messages.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use peer_core::event::Now;
+use peer_core::event::{Input, Now};
+use rustix::fs::statvfs;
 
 use crate::transport::addresses;
 
 /// The routing table is asked so often.
 pub(super) const CHECK_EVERY: Duration = Duration::from_secs(5);
+/// The disk is measured so often.
+pub(super) const DISK_EVERY: Duration = Duration::from_secs(2);
 /// The wall clock went ahead of the monotonic one by more than this: the host slept (or somebody set the clock, which
 /// costs one reconnect).
 const SLEPT_MS: i64 = 30_000;
@@ -82,6 +86,42 @@ impl Network {
         let changed = moved || candidates != self.candidates;
         (self.towards, self.sources, self.candidates) = (directory, sources, candidates);
         changed
+    }
+}
+
+/// The disk that the store lies on.
+#[derive(Debug)]
+pub(super) struct Disk {
+    folder: Option<PathBuf>,
+    /// The store has found no room, whatever the file system says.
+    refuses: bool,
+}
+
+impl Disk {
+    pub(super) fn of(folder: Option<&Path>) -> Self {
+        Self { folder: folder.map(Path::to_owned), refuses: false }
+    }
+
+    /// The store says that it finds no room, or some again.
+    pub(super) fn refuses(&mut self, refuses: bool) {
+        self.refuses = refuses;
+    }
+
+    /// The room there is; none when nobody knows.
+    pub(super) fn measure(&self) -> Option<Input> {
+        if self.refuses {
+            return Some(Input::DiskFree { free_bytes: 0, total_bytes: u64::MAX });
+        }
+        match statvfs(self.folder.as_ref()?) {
+            Ok(stat) => Some(Input::DiskFree {
+                free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+                total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
+            }),
+            Err(error) => {
+                tracing::warn!(%error, "the free room on the disk is not known");
+                None
+            }
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Messages of others: dedupe, place in the history, what is held of a lane, what was put out.
 
 use common::identity::PublicKey;
+use common::limits::HOUR_MS;
 use common::message::{Epoch, MessageId};
+use common::planted::{self, Bug};
 use peer_core::stored::{Arrival, Arrived};
 use rusqlite::{OptionalExtension, Result, params};
 
@@ -20,16 +22,29 @@ impl Writer<'_> {
         {
             return Ok(Arrived::Conflict);
         }
-        if let Some(seq) = place {
-            let sql = "INSERT OR IGNORE INTO held (sender, seq, id) VALUES (?1, ?2, ?3)";
-            self.tx.prepare_cached(sql)?.execute(params![arrival.sender.0, signed(seq), arrival.id.0])?;
-        }
-        if let Some(n) = self.number_of(&arrival.sender, &arrival.id)? {
+        self.note_held(arrival)?;
+        let known = self.number_of(&arrival.sender, &arrival.id)?;
+        if let Some(n) = known.filter(|n| !planted::is(Bug::DedupeWindow) || self.came_lately(*n, arrival)) {
             return Ok(Arrived::Double { n: unsigned(n) });
         }
         let before = if arrival.ordered { self.later(arrival)? } else { None };
         let n = self.insert(arrival, before)?;
         Ok(Arrived::New { n: unsigned(n), late: before.is_some() })
+    }
+
+    /// Notes what is held of the lane it came in.
+    pub(super) fn note_held(&self, arrival: &Arrival) -> Result<()> {
+        let Some(seq) = self.place_in_lane(arrival)? else { return Ok(()) };
+        let sql = "INSERT OR IGNORE INTO held (sender, seq, id) VALUES (?1, ?2, ?3)";
+        self.tx.prepare_cached(sql)?.execute(params![arrival.sender.0, signed(seq), arrival.id.0])?;
+        Ok(())
+    }
+
+    /// The planted [`Bug::DedupeWindow`]: known for an hour.
+    fn came_lately(&self, n: i64, again: &Arrival) -> bool {
+        let sql = "SELECT received_at > ?2 FROM messages WHERE n = ?1";
+        let since_ms = again.received_at_ms - HOUR_MS.cast_signed();
+        self.tx.query_row(sql, params![n, since_ms], |row| row.get(0)).unwrap_or(true)
     }
 
     /// The seq to be noted: only in the epoch that is followed, and not below the floor.

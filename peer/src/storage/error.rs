@@ -38,6 +38,9 @@ pub enum StoreError {
     /// SQLite did not take a setting that the promises rest on.
     #[error("the message store does not take the setting {0}")]
     Setting(&'static str),
+    /// The disk has no room for the transaction, which was rolled back; it may be tried again.
+    #[error("there is no room left on the disk of the message store")]
+    Full,
     /// It failed before: nothing is written any more.
     #[error("the message store has failed before")]
     Failed,
@@ -49,7 +52,7 @@ pub enum StoreError {
         /// What the system says.
         error: std::io::Error,
     },
-    /// Anything else that SQLite says: disk full, read or write errors, locked.
+    /// Anything else that SQLite says: read, write or flush errors, locked.
     #[error("the message store cannot be read or written: {0}")]
     Sqlite(rusqlite::Error),
 }
@@ -63,6 +66,7 @@ impl StoreError {
             Self::Newer { .. }
             | Self::NetworkFileSystem { .. }
             | Self::Setting(_)
+            | Self::Full
             | Self::Failed
             | Self::File { .. }
             | Self::Sqlite(_) => false,
@@ -78,10 +82,20 @@ impl From<rusqlite::Error> for StoreError {
             error,
             Sql::FromSqlConversionFailure(..) | Sql::IntegralValueOutOfRange(..) | Sql::InvalidColumnType(..)
         );
-        if unreadable || matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) {
+        if is_full(&error) {
+            Self::Full
+        } else if unreadable || matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) {
             Self::Damaged(error.to_string())
         } else {
             Self::Sqlite(error)
         }
     }
+}
+
+/// The two errors that say "no room" before anything was promised: a write that found none, and shared memory that could
+/// not grow. Both leave the transaction rolled back and the store as it was. (`docs/decisions/0011`)
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| {
+        error.code == ErrorCode::DiskFull || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+    })
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use common::identity::PublicKey;
+use common::planted::{self, Bug};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use rustix::fs::statfs;
@@ -21,6 +22,8 @@ pub const SCHEMA_VERSION: i64 = 1;
 const CHECKED_MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// Somebody inspecting or copying the file may hold us up so long, milliseconds.
 const BUSY_TIMEOUT_MS: u64 = 5_000;
+/// Without `SQLITE_OPEN_URI`: a path is a path, whatever it begins with.
+const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 /// Statements kept prepared.
 const STATEMENTS: usize = 64;
 
@@ -35,8 +38,16 @@ pub fn on_disk(path: &Path, me: &PublicKey) -> Result<Connection, StoreError> {
         Err(error) => return Err(file(error)),
     }
     let bytes = std::fs::metadata(path).map_err(file)?.len();
-    // Without SQLITE_OPEN_URI: a path is a path, whatever it begins with.
-    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    set_up(Connection::open_with_flags(path, FLAGS)?, path, bytes, me)
+}
+
+/// Opens or creates the store at `path` of a file system that SQLite knows as `vfs`.
+pub fn on_vfs(vfs: &str, path: &Path, me: &PublicKey) -> Result<Connection, StoreError> {
+    let flags = FLAGS | OpenFlags::SQLITE_OPEN_CREATE;
+    set_up(Connection::open_with_flags_and_vfs(path, flags, vfs)?, path, 0, me)
+}
+
+fn set_up(conn: Connection, path: &Path, bytes: u64, me: &PublicKey) -> Result<Connection, StoreError> {
     conn.busy_timeout(std::time::Duration::from_millis(BUSY_TIMEOUT_MS))?;
     recognise(&conn, path)?;
     set_durable(&conn)?;
@@ -45,8 +56,11 @@ pub fn on_disk(path: &Path, me: &PublicKey) -> Result<Connection, StoreError> {
         check(&conn)?;
     }
     prepare(&conn, me)?;
-    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-    Ok(conn)
+    match conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(StoreError::from) {
+        // What is in the log stays there until there is room for it.
+        Ok(()) | Err(StoreError::Full) => Ok(conn),
+        Err(error) => Err(error),
+    }
 }
 
 /// A new store in memory.
@@ -110,6 +124,9 @@ fn set_common(conn: &Connection) -> Result<(), StoreError> {
     // No message text in temporary files; nothing from the file is trusted as code.
     conn.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON")?;
     conn.execute_batch("PRAGMA cache_size = -16000")?;
+    if planted::is(Bug::SynchronousOff) {
+        conn.execute_batch("PRAGMA synchronous = OFF")?;
+    }
     if pragma(conn, "secure_delete")? != 1 {
         return Err(StoreError::Setting("secure_delete = ON"));
     }
@@ -125,7 +142,12 @@ fn check(conn: &Connection) -> Result<(), StoreError> {
 fn prepare(conn: &Connection, me: &PublicKey) -> Result<(), StoreError> {
     if is_empty(conn)? {
         let transaction = conn.unchecked_transaction()?;
-        transaction.execute_batch(include_str!("schema.sql"))?;
+        let schema = include_str!("schema.sql");
+        if planted::is(Bug::DedupeWindow) {
+            transaction.execute_batch(&schema.replace("UNIQUE (sender, id)", "CHECK (1)"))?;
+        } else {
+            transaction.execute_batch(schema)?;
+        }
         transaction.execute("INSERT INTO store (one, me) VALUES (1, ?1)", [me.0])?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;

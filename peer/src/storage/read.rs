@@ -1,6 +1,7 @@
 //! Answering queries: history pages and traces. Every one through an index.
 
 use common::message::MessageId;
+use common::planted::{self, Bug};
 use peer_core::stored::{Query, QueryResult, StoredMessage, TraceStep};
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
@@ -37,6 +38,9 @@ pub fn answer(conn: &Connection, query: &Query) -> Result<QueryResult> {
             let page = statement.query_map(params![with.0, anchor, id.0, count], stored)?;
             let mut page = page.collect::<Result<Vec<_>>>()?;
             page.reverse();
+            if planted::is(Bug::SenderClockOrder) {
+                page.sort_by_key(|message| message.sent_at_ms);
+            }
             Ok(QueryResult::History(page))
         }
         Query::Trace { n } => {

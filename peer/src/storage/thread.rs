@@ -1,18 +1,24 @@
 //! The store's own thread: takes what waits, commits it at once, then answers. It decides nothing and knows no driver.
 
+use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
-use peer_core::event::{Input, Ticket};
+use peer_core::event::Ticket;
 use peer_core::stored::{Query, QueryResult, StoreOp, StoreResult};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Store, StoreError};
+use super::{Answered, Store, StoreError, Written};
 
 /// Jobs that may wait; one more is given back.
 pub const JOBS_MAX: usize = 1_024;
 /// Jobs in one transaction.
 const BATCH_MAX: usize = 512;
+/// How often a disk without room is asked for some.
+const ROOM_EVERY: Duration = Duration::from_millis(250);
 
 /// Something for the store to do.
 #[derive(Debug)]
@@ -50,18 +56,11 @@ pub enum Reply {
         /// The answer.
         result: QueryResult,
     },
+    /// The disk has no room (true), or has again (false). What was to be written meanwhile waits and is written then;
+    /// what is read is answered.
+    Full(bool),
     /// It cannot write any more; says why. The last reply: jobs without an answer have none.
     Failed(String),
-}
-
-impl From<Reply> for Input {
-    fn from(reply: Reply) -> Self {
-        match reply {
-            Reply::Stored { ticket, results } => Self::Stored { ticket, results },
-            Reply::Answered { ticket, result } => Self::Answered { ticket, result },
-            Reply::Failed(why) => Self::StoreFailed(why),
-        }
-    }
 }
 
 /// The handle of the running thread. Dropping it lets the thread finish what is queued, unwatched; [`Self::shutdown`]
@@ -71,6 +70,7 @@ pub struct StorageThread {
     pub(super) jobs: mpsc::Sender<Job>,
     done: oneshot::Receiver<()>,
     thread: JoinHandle<()>,
+    leaving: Arc<AtomicBool>,
 }
 
 impl StorageThread {
@@ -81,12 +81,14 @@ impl StorageThread {
     pub fn start(store: Store, replies: mpsc::Sender<Reply>) -> io::Result<Self> {
         let (jobs, waiting) = mpsc::channel(JOBS_MAX);
         let (finished, done) = oneshot::channel();
+        let leaving = Arc::new(AtomicBool::new(false));
+        let patience = leaving.clone();
         let thread = Builder::new().name("storage".to_owned()).spawn(move || {
-            run(store, waiting, &replies);
+            Desk { store, jobs: waiting, taken: VecDeque::new(), replies, leaving: patience }.run();
             // Nobody waits for it unless it is being shut down.
             let _ = finished.send(());
         })?;
-        Ok(Self { jobs, done, thread })
+        Ok(Self { jobs, done, thread, leaving })
     }
 
     /// Submits a job without ever waiting.
@@ -101,6 +103,11 @@ impl StorageThread {
         })
     }
 
+    /// From now on a disk without room is not waited for: what finds none is not written, and has not been promised.
+    pub fn hurry(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
     /// Submits one of the last jobs, waiting for room; its answer is not wanted. Meanwhile replies must be taken, or
     /// their receiver dropped.
     pub async fn submit(&self, job: Job) {
@@ -111,6 +118,7 @@ impl StorageThread {
     /// Finishes what is queued, closes the store and ends the thread. Meanwhile replies must be taken, or their
     /// receiver dropped.
     pub async fn shutdown(self) {
+        self.hurry();
         drop(self.jobs);
         // An error means that the thread has ended without a word; joining tells.
         let _ = self.done.await;
@@ -119,6 +127,7 @@ impl StorageThread {
 
     /// The same without a runtime. Not to be called inside one.
     pub fn shutdown_blocking(self) {
+        self.hurry();
         drop(self.jobs);
         join(self.thread);
     }
@@ -130,52 +139,116 @@ fn join(thread: JoinHandle<()>) {
     }
 }
 
-fn run(mut store: Store, mut jobs: mpsc::Receiver<Job>, replies: &mpsc::Sender<Reply>) {
-    let mut taken = Vec::with_capacity(BATCH_MAX);
-    let failure = loop {
-        if jobs.blocking_recv_many(&mut taken, BATCH_MAX) == 0 {
-            break store.close().err();
-        }
-        let worked = work(&mut store, &mut taken, replies).and_then(|()| store.checkpoint_if_grown());
-        if let Err(error) = worked {
-            break Some(error);
-        }
-    };
-    jobs.close();
-    if let Some(error) = failure {
-        tracing::error!(%error, "the store has failed");
-        say(replies, Reply::Failed(error.to_string()));
-    }
+/// What the thread works on.
+struct Desk {
+    store: Store,
+    jobs: mpsc::Receiver<Job>,
+    /// Taken and not begun.
+    taken: VecDeque<Job>,
+    replies: mpsc::Sender<Reply>,
+    leaving: Arc<AtomicBool>,
 }
 
-/// One transaction for the writes up to each query, so that a query sees exactly what was submitted before it.
-fn work(store: &mut Store, taken: &mut Vec<Job>, replies: &mpsc::Sender<Reply>) -> Result<(), StoreError> {
-    let mut batch = Vec::with_capacity(taken.len());
-    for job in taken.drain(..) {
-        match job {
-            Job::Store { ticket, ops } => batch.push((ticket, ops)),
-            Job::Query { ticket, query } => {
-                commit(store, &mut batch, replies)?;
-                let result = store.query(query);
-                say(replies, Reply::Answered { ticket, result });
+impl Desk {
+    fn run(mut self) {
+        let mut taken = Vec::with_capacity(BATCH_MAX);
+        let failure = loop {
+            if self.jobs.blocking_recv_many(&mut taken, BATCH_MAX) == 0 {
+                break None;
+            }
+            self.taken.extend(taken.drain(..));
+            let worked = self.work().and_then(|()| self.store.checkpoint_if_grown());
+            if let Err(error) = worked {
+                break Some(error);
+            }
+        };
+        let Self { store, mut jobs, replies, .. } = self;
+        let failure = match failure {
+            // Gone without another write.
+            Some(error) => Some(error),
+            None => store.close().err(),
+        };
+        jobs.close();
+        if let Some(error) = failure {
+            tracing::error!(%error, "the store has failed");
+            say(&replies, Reply::Failed(error.to_string()));
+        }
+    }
+
+    /// One transaction for the writes up to each query, so that a query sees exactly what was submitted before it.
+    fn work(&mut self) -> Result<(), StoreError> {
+        let mut batch = Vec::with_capacity(self.taken.len());
+        while let Some(job) = self.taken.pop_front() {
+            match job {
+                Job::Store { ticket, ops } => batch.push((ticket, ops)),
+                Job::Query { ticket, query } => {
+                    self.commit(&mut batch)?;
+                    self.answer(ticket, query);
+                }
+            }
+        }
+        self.commit(&mut batch)
+    }
+
+    fn commit(&mut self, batch: &mut Vec<Written>) -> Result<(), StoreError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let answers = match self.store.commit(batch) {
+            Err(StoreError::Full) => self.commit_when_there_is_room(batch)?,
+            other => other?,
+        };
+        batch.clear();
+        for (ticket, results) in answers {
+            say(&self.replies, Reply::Stored { ticket, results });
+        }
+        Ok(())
+    }
+
+    /// Nothing of the batch was said, and nothing behind it is written before it. Only what was committed before is read
+    /// meanwhile.
+    fn commit_when_there_is_room(&mut self, batch: &[Written]) -> Result<Vec<Answered>, StoreError> {
+        let mut told = false;
+        loop {
+            self.store.make_room()?;
+            match self.store.commit(batch) {
+                Err(StoreError::Full) if self.leaving.load(Ordering::Relaxed) => return Err(StoreError::Full),
+                Err(StoreError::Full) => {}
+                other => {
+                    if told {
+                        say(&self.replies, Reply::Full(false));
+                    }
+                    return other;
+                }
+            }
+            if !std::mem::replace(&mut told, true) {
+                tracing::warn!("there is no room on the disk; what is to be written waits for it");
+                say(&self.replies, Reply::Full(true));
+            }
+            self.answer_queries();
+            std::thread::sleep(ROOM_EVERY);
+        }
+    }
+
+    /// Answers what is to be read, though something to be written stands before it.
+    fn answer_queries(&mut self) {
+        while self.taken.len() < BATCH_MAX
+            && let Ok(job) = self.jobs.try_recv()
+        {
+            self.taken.push_back(job);
+        }
+        for job in std::mem::take(&mut self.taken) {
+            match job {
+                Job::Query { ticket, query } => self.answer(ticket, query),
+                job @ Job::Store { .. } => self.taken.push_back(job),
             }
         }
     }
-    commit(store, &mut batch, replies)
-}
 
-fn commit(
-    store: &mut Store,
-    batch: &mut Vec<(Ticket, Vec<StoreOp>)>,
-    replies: &mpsc::Sender<Reply>,
-) -> Result<(), StoreError> {
-    if batch.is_empty() {
-        return Ok(());
+    fn answer(&mut self, ticket: Ticket, query: Query) {
+        let result = self.store.query(query);
+        say(&self.replies, Reply::Answered { ticket, result });
     }
-    for (ticket, results) in store.apply(std::mem::take(batch))? {
-        say(replies, Reply::Stored { ticket, results });
-    }
-    Ok(())
 }
 
 fn say(replies: &mpsc::Sender<Reply>, reply: Reply) {

@@ -37,28 +37,29 @@ impl<'a> Writer<'a> {
     }
 
     /// Carries out one op.
-    pub fn carry_out(&mut self, op: StoreOp) -> Result<StoreResult> {
+    pub fn carry_out(&mut self, op: &StoreOp) -> Result<StoreResult> {
         match op {
-            StoreOp::Queue(message) => return self.queue(&message),
-            StoreOp::Receive(arrival) => return Ok(StoreResult::Arrived(self.receive(&arrival)?)),
-            StoreOp::Shown(numbers) => self.shown(&numbers)?,
+            StoreOp::Queue(message) => return self.queue(message),
+            StoreOp::Receive(arrival) => return Ok(StoreResult::Arrived(self.receive(arrival)?)),
+            StoreOp::Shown(numbers) => self.shown(numbers)?,
             StoreOp::State { n, recipient, state, via, reason, at_ms, elapsed_ms } => {
-                let step = Step { state: Some(state), what: None, via, reason, at_ms };
-                self.state(n, &recipient, state, elapsed_ms, &step)?;
+                let step = Step { state: Some(*state), what: None, via: *via, reason: *reason, at_ms: *at_ms };
+                self.state(*n, recipient, *state, *elapsed_ms, &step)?;
             }
+            StoreOp::Aged { id, queued_age_ms } => self.aged(id, *queued_age_ms)?,
             StoreOp::Step { n, what, via, at_ms } => {
-                self.step(signed(n), &Step { state: None, what: Some(what), via, reason: None, at_ms })?;
+                self.step(signed(*n), &Step { state: None, what: Some(what), via: *via, reason: None, at_ms: *at_ms })?;
             }
-            StoreOp::Forget { recipient, below } => self.forget(&recipient, below)?,
-            StoreOp::NewEpoch { epoch: _, moves } => self.new_epoch(&moves)?,
-            StoreOp::Readdress(moves) => self.readdress(&moves)?,
-            StoreOp::Follow { sender, epoch, floor } => self.follow(&sender, &epoch, floor)?,
-            StoreOp::PutContact(contact) => self.put_contact(&contact)?,
-            StoreOp::PutMeta(meta) => self.put_meta(&meta)?,
-            StoreOp::PutPin { directory, name, key } => self.put_pin(&directory, &name, key.as_ref())?,
-            StoreOp::PutDirectory(record) => self.put_directory(&record)?,
-            StoreOp::PutPrekey(prekey) => self.put_prekey(&prekey)?,
-            StoreOp::DropPrekeys(counters) => self.drop_prekeys(&counters)?,
+            StoreOp::Forget { recipient, below } => self.forget(recipient, *below)?,
+            StoreOp::NewEpoch { epoch: _, moves } => self.new_epoch(moves)?,
+            StoreOp::Readdress(moves) => self.readdress(moves)?,
+            StoreOp::Follow { sender, epoch, floor } => self.follow(sender, epoch, *floor)?,
+            StoreOp::PutContact(contact) => self.put_contact(contact)?,
+            StoreOp::PutMeta(meta) => self.put_meta(meta)?,
+            StoreOp::PutPin { directory, name, key } => self.put_pin(directory, name, key.as_ref())?,
+            StoreOp::PutDirectory(record) => self.put_directory(record)?,
+            StoreOp::PutPrekey(prekey) => self.put_prekey(prekey)?,
+            StoreOp::DropPrekeys(counters) => self.drop_prekeys(counters)?,
         }
         Ok(StoreResult::Done)
     }
@@ -152,6 +153,14 @@ impl<'a> Writer<'a> {
             signed(elapsed_ms),
         ])?;
         if changed > 0 { self.step(signed(n), step) } else { Ok(()) }
+    }
+
+    fn aged(&self, id: &MessageId, queued_age_ms: u64) -> Result<()> {
+        if let Some(n) = self.number_of(&self.me, id)? {
+            let sql = "UPDATE outbox SET queued_age = ?2 WHERE n = ?1";
+            self.tx.prepare_cached(sql)?.execute(params![n, signed(queued_age_ms)])?;
+        }
+        Ok(())
     }
 
     fn step(&self, n: i64, step: &Step) -> Result<()> {

@@ -3,13 +3,17 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use system_tests::proof::{Form, Order, PROOFS, Proof};
+use system_tests::proof::{Form, Order, PROOFS, Proof, check};
 
-const USAGE: &str = "usage: proof NAME [--night] [--seed N] [--amount N]";
+const USAGE: &str = "usage: proof NAME [--night] [--seed N] [--amount N], or: proof check [--healed] FILE...";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match understand(&arguments).and_then(|(proof, order)| proof(&order)) {
+    let ended = match arguments.split_first() {
+        Some((name, files)) if name == "check" => check::run(files),
+        _ => understand(&arguments).and_then(|(proof, order)| proof(&order)),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             #[allow(clippy::print_stderr, reason = "a program for developers says on standard error why it failed")]

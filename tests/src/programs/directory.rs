@@ -1,15 +1,16 @@
 //! A directory server under the harness.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::process::Signal;
 
+use super::events::log_of;
 use super::log::Log;
 use super::one_shot::{Outcome, confine, run};
 use super::process::Process;
-use super::{PATIENCE, command_inside};
+use super::{PATIENCE, starting};
 
 /// A directory server: running, or between two runs.
 pub struct Directory {
@@ -19,6 +20,8 @@ pub struct Directory {
     port: u16,
     fingerprint: String,
     inside: Option<String>,
+    arguments: Vec<String>,
+    open_files: Option<u32>,
     log: Arc<Log>,
     process: Option<Process>,
 }
@@ -27,18 +30,47 @@ impl Directory {
     /// Starts one on `port` (0: any) with its data in `root/name`, and waits until it listens.
     #[must_use]
     pub fn start(root: &Path, name: &str, ip: Ipv4Addr, port: u16) -> Self {
-        Self::start_inside(None, root, name, ip, port)
+        Self::start_with(root, name, SocketAddrV4::new(ip, port), &["-v"], None)
     }
 
     /// The same inside a network namespace, if one is named.
     #[must_use]
     pub fn start_inside(namespace: Option<&str>, root: &Path, name: &str, ip: Ipv4Addr, port: u16) -> Self {
-        let log = Arc::new(Log::default());
-        let (root, data_dir) = (root.to_path_buf(), root.join(name));
-        let inside = namespace.map(str::to_string);
-        let mut directory = Self { root, data_dir, ip, port, fingerprint: String::new(), inside, log, process: None };
+        let mut directory = Self::stopped(root, name, SocketAddrV4::new(ip, port));
+        directory.inside = namespace.map(str::to_string);
         directory.restart();
         directory
+    }
+
+    /// Starts one with `arguments` that may open so many files, at `address`.
+    #[must_use]
+    pub fn start_with(
+        root: &Path,
+        name: &str,
+        address: SocketAddrV4,
+        arguments: &[&str],
+        open_files: Option<u32>,
+    ) -> Self {
+        let mut directory = Self::stopped(root, name, address);
+        directory.arguments = arguments.iter().map(ToString::to_string).collect();
+        directory.open_files = open_files;
+        directory.restart();
+        directory
+    }
+
+    fn stopped(root: &Path, name: &str, address: SocketAddrV4) -> Self {
+        Self {
+            root: root.to_path_buf(),
+            data_dir: root.join(name),
+            ip: *address.ip(),
+            port: address.port(),
+            fingerprint: String::new(),
+            inside: None,
+            arguments: vec!["-v".to_owned()],
+            open_files: None,
+            log: Arc::new(Log::default()),
+            process: None,
+        }
     }
 
     /// Starts it again after it was killed or stopped, on the same port with the same data.
@@ -47,10 +79,11 @@ impl Directory {
     /// When it does not say that it listens, in the words of the contract.
     pub fn restart(&mut self) {
         assert!(self.process.is_none(), "the directory server runs already");
-        let mut command = command_inside(self.inside.as_deref(), "directory-server");
+        let mut command = starting("directory-server", self.inside.as_deref(), self.open_files);
         confine(&mut command, &self.root);
         command.arg("--bind").arg(self.ip.to_string()).arg("--port").arg(self.port.to_string());
-        command.arg("--data-dir").arg(&self.data_dir).arg("-v");
+        command.arg("--data-dir").arg(&self.data_dir).args(&self.arguments);
+        command.arg("--event-log").arg(log_of(&self.data_dir));
         self.process = Some(Process::start(command, &self.log));
         let begin = self.log.run_begins_at();
         let first = self.log.wait(begin, PATIENCE, |line| Some(line.text.clone()));
@@ -99,6 +132,14 @@ impl Directory {
     #[must_use]
     pub fn stderr(&self) -> String {
         self.log.stderr()
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn signal(&self, signal: Signal) {
+        self.process.as_ref().expect("a running directory server").signal(signal);
     }
 
     /// Kills it with SIGKILL.

@@ -27,6 +27,7 @@ pub fn copy_dir(from: &Path, to: &Path) {
 /// # Panics
 /// When something cannot be read or written.
 pub fn put_back(copy: &Path, dir: &Path) {
+    super::events::note_put_back(dir);
     std::fs::remove_dir_all(dir).expect("a folder to replace");
     copy_dir(copy, dir);
 }

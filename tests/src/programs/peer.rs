@@ -11,10 +11,11 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use super::events::log_of;
 use super::log::{Line, Log};
 use super::one_shot::confine;
 use super::process::Process;
-use super::{PATIENCE, command_inside};
+use super::{PATIENCE, starting};
 
 /// What a peer is started with.
 #[derive(Debug, Clone)]
@@ -31,12 +32,16 @@ pub struct Setup {
     pub directory: String,
     /// The address it publishes instead of its own.
     pub advertise: Option<SocketAddr>,
+    /// Its event log; beside its data directory unless said otherwise.
+    pub event_log: Option<PathBuf>,
     /// Whether it speaks JSON; otherwise plain lines.
     pub json: bool,
     /// More arguments.
     pub arguments: Vec<String>,
     /// The network namespace it runs in; none: that of the tests.
     pub inside: Option<String>,
+    /// Files it may open; none: as many as the test.
+    pub open_files: Option<u32>,
 }
 
 impl Setup {
@@ -50,9 +55,11 @@ impl Setup {
             bind: (ip, 0).into(),
             directory: directory.to_string(),
             advertise: None,
+            event_log: None,
             json: true,
             arguments: Vec::new(),
             inside: None,
+            open_files: None,
         }
     }
 
@@ -74,6 +81,13 @@ impl Setup {
     #[must_use]
     pub fn bound_to(mut self, address: SocketAddr) -> Self {
         self.bind = address;
+        self
+    }
+
+    /// Is started with one more argument.
+    #[must_use]
+    pub fn with(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_string());
         self
     }
 
@@ -101,10 +115,11 @@ impl Setup {
     /// The command that starts it, `words` after the options.
     #[must_use]
     pub fn command(&self, words: &[&str]) -> Command {
-        let mut command = command_inside(self.inside.as_deref(), "peer");
+        let mut command = starting("peer", self.inside.as_deref(), self.open_files);
         confine(&mut command, &self.root);
         command.arg("--bind").arg(self.bind.to_string()).arg("--directory").arg(&self.directory);
         command.arg("--data-dir").arg(&self.data_dir);
+        command.arg("--event-log").arg(self.event_log.clone().unwrap_or_else(|| log_of(&self.data_dir)));
         if let Some(address) = self.advertise {
             command.arg("--advertise").arg(address.to_string());
         }
@@ -396,14 +411,19 @@ impl Peer {
         self.process.take().expect("a running peer").kill_9();
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process().signal(signal);
+    }
+
     /// Suspends it with SIGSTOP.
     pub fn stop(&self) {
-        self.process().signal(Signal::STOP);
+        self.signal(Signal::STOP);
     }
 
     /// Lets it go on.
     pub fn cont(&self) {
-        self.process().signal(Signal::CONT);
+        self.signal(Signal::CONT);
     }
 
     /// `!quit`, and waits for exit code 0.

@@ -4,14 +4,13 @@
 //! form is short, and prints one line of a table for each.
 
 use std::any::Any;
-use std::io::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Error, Result, anyhow, bail};
 
-use super::{Form, Order};
+use super::{Form, Order, say};
 use crate::namespaces;
 
 mod datagrams;
@@ -157,9 +156,4 @@ fn one(trial: &Trial) -> Result<()> {
 fn words(panic: Box<dyn Any + Send>) -> Error {
     let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     anyhow!("{}", words.unwrap_or("a panic without words"))
-}
-
-fn say(line: &str) {
-    // Whoever closed the output does not want to read it.
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
 }

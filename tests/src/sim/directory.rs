@@ -6,6 +6,7 @@ use common::identity::Identity;
 use directory_core::{Directory, Input, Limits, Now, Output, SessionId, StoreOp, StoreResult, Ticket};
 use directory_server::store::{Applied, Store};
 
+use super::audit::Mail;
 use super::world::{BEGIN_MS, What, World};
 
 /// The directory.
@@ -25,7 +26,14 @@ pub(crate) struct DirectoryNode {
     answers_at: u64,
     wake_at: Option<u64>,
     turning: bool,
-    pub(crate) saved: Vec<Vec<u8>>,
+    pub(crate) saved: Vec<(Vec<u8>, Mail)>,
+    /// What is kept, as its commits said.
+    pub(crate) mail: Mail,
+    pub(crate) audits: u64,
+    /// The next write does not succeed.
+    pub(crate) write_fails: bool,
+    /// The program has been told that its store failed.
+    failing: bool,
 }
 
 impl DirectoryNode {
@@ -45,6 +53,10 @@ impl DirectoryNode {
             wake_at: None,
             turning: false,
             saved: Vec::new(),
+            mail: Mail::new(),
+            audits: 0,
+            write_fails: false,
+            failing: false,
         }
     }
 
@@ -70,6 +82,7 @@ impl World {
         node.wake_at = None;
         node.turning = false;
         node.busy = false;
+        node.failing = false;
         let head = node.disk().head().expect("a store has a head");
         let core = Directory::new(Limits::default(), node.identity.clone(), seed, head, node.clock(now));
         node.core = Some(core);
@@ -155,6 +168,11 @@ impl World {
                 self.directory.jobs.push_back((ticket, op));
                 self.start_directory_disk();
             }
+            Output::Fatal if self.directory.failing => {
+                self.kill_directory(false);
+                let delay_ms = self.dice.between(200, 30_000);
+                self.after(delay_ms, What::DirectoryStart);
+            }
             Output::Fatal => self.model.broken("the directory calls its store failed".to_owned()),
         }
     }
@@ -179,12 +197,45 @@ impl World {
         }
         let count = usize::try_from(self.dice.between(1, 24)).unwrap_or(1).min(self.directory.jobs.len());
         let batch: Vec<(Ticket, StoreOp)> = self.directory.jobs.drain(..count).collect();
+        if self.directory.write_fails && !self.healed {
+            return self.directory_write_fails(batch);
+        }
+        let applied = self.directory_commits(batch);
+        self.directory.busy = false;
+        let delay_ms = if self.healed { 0 } else { self.dice.between(0, 4) };
+        self.directory.answers_at = self.directory.answers_at.max(self.now + delay_ms);
+        let at_ms = self.directory.answers_at;
+        self.at(at_ms, What::DirectoryStored(run, Box::new(applied)));
+        self.start_directory_disk();
+    }
+
+    /// The disk says no; what was written may be on it all the same.
+    fn directory_write_fails(&mut self, batch: Vec<(Ticket, StoreOp)>) {
+        self.directory.write_fails = false;
+        if self.dice.one_in(3) {
+            self.directory_commits(batch);
+        }
+        self.directory.failing = true;
+        self.directory.jobs.clear();
+        self.directory_input(Input::StoreFailed);
+    }
+
+    fn directory_commits(&mut self, batch: Vec<(Ticket, StoreOp)>) -> Applied {
         let ops: Vec<StoreOp> = batch.iter().map(|(_, op)| op.clone()).collect();
         let applied = self.directory.disk().apply(batch).expect("the directory's disk commits");
         for (op, (_, result)) in ops.iter().zip(&applied.results) {
             match (op, result) {
                 (StoreOp::Deposit(op), StoreResult::Deposited { kept: Ok(_), .. }) => {
                     self.model.kept(&op.submitter, op.deposit.tag);
+                    self.directory.mail.insert((op.submitter, op.deposit.place), op.deposit.tag);
+                }
+                (StoreOp::Withdraw { submitter, places }, _) => {
+                    for place in places {
+                        self.directory.mail.remove(&(*submitter, *place));
+                    }
+                }
+                (StoreOp::Deregister { key }, _) => {
+                    self.directory.mail.retain(|(from, place), _| from != key && place.recipient != *key);
                 }
                 (StoreOp::Register { key, name, .. }, StoreResult::Registered { .. }) => {
                     if let Some(who) = self.model.who(key) {
@@ -194,12 +245,8 @@ impl World {
                 _ => {}
             }
         }
-        self.directory.busy = false;
-        let delay_ms = if self.healed { 0 } else { self.dice.between(0, 4) };
-        self.directory.answers_at = self.directory.answers_at.max(self.now + delay_ms);
-        let at_ms = self.directory.answers_at;
-        self.at(at_ms, What::DirectoryStored(run, Box::new(applied)));
-        self.start_directory_disk();
+        self.audit_now_and_then();
+        applied
     }
 
     pub(crate) fn directory_stored(&mut self, run: u32, applied: Applied) {

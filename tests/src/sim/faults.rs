@@ -41,9 +41,12 @@ enum Fault {
     StepClock,
     AllOff,
     DiskFull,
+    Years,
+    WriteFails,
+    WriteFailsDirectory,
 }
 
-fn choices(weights: &Weights) -> [(Fault, u64); 18] {
+fn choices(weights: &Weights) -> [(Fault, u64); 21] {
     [
         (Fault::Crash, weights.crash),
         (Fault::CrashDirectory, weights.crash_directory),
@@ -63,6 +66,9 @@ fn choices(weights: &Weights) -> [(Fault, u64); 18] {
         (Fault::StepClock, weights.step_clock),
         (Fault::AllOff, weights.all_off),
         (Fault::DiskFull, weights.disk_full),
+        (Fault::Years, weights.years),
+        (Fault::WriteFails, weights.write_fails),
+        (Fault::WriteFailsDirectory, weights.write_fails_directory),
     ]
 }
 
@@ -123,13 +129,17 @@ impl World {
             Fault::PutBack => self.put_back(number),
             Fault::SaveDirectory => {
                 let image = self.directory.disk().snapshot().expect("the directory's disk gives its image");
-                self.directory.saved.push(image);
+                let mail = self.directory.mail.clone();
+                self.directory.saved.push((image, mail));
             }
             Fault::PutBackDirectory => self.put_back_directory(),
             Fault::Copy => self.copy(number),
             Fault::Rename => self.rename(number),
             Fault::StepClock => self.step_clock(number),
             Fault::AllOff => self.all_off(),
+            Fault::Years => self.jump_years(number),
+            Fault::WriteFails => self.machines[number].write_fails = true,
+            Fault::WriteFailsDirectory => self.directory.write_fails = true,
             Fault::DiskFull => {
                 self.directory_input(DirectoryInput::DiskFree { free_bytes: 0, total_bytes: 1 << 40 });
                 self.after(lasts_ms, What::Undo(Undo::DiskFull));
@@ -236,7 +246,8 @@ impl World {
         let at = usize::try_from(self.dice.below(count)).unwrap_or(0);
         let power_lost = self.dice.one_in(2);
         self.kill_directory(power_lost);
-        let image = self.directory.saved[at].clone();
+        let (image, mail) = self.directory.saved[at].clone();
+        self.directory.mail = mail;
         let mut disk = directory_server::store::Store::from_snapshot(&image).expect("an image is a disk");
         if self.dice.one_in(2) {
             let store_id = self.dice.bytes();
@@ -280,8 +291,25 @@ impl World {
         let step = i64::try_from(self.dice.below(2 * span_ms)).unwrap_or(0) - i64::try_from(span_ms).unwrap_or(0);
         if self.dice.one_in(10) {
             self.directory.skew_ms += step;
+            self.model.directory_clock_stepped();
         } else {
             self.machines[number].skew_ms += step;
+            self.model.clock_stepped();
+        }
+    }
+
+    /// A clock leaps by ten years, either way, or comes right again.
+    fn jump_years(&mut self, number: usize) {
+        const TEN_YEARS_MS: i64 = 3_652 * 86_400_000;
+        let jump = [TEN_YEARS_MS, -TEN_YEARS_MS];
+        let jump = self.dice.pick(&jump).unwrap_or(0);
+        let directory = self.dice.one_in(4);
+        let skew_ms = if directory { &mut self.directory.skew_ms } else { &mut self.machines[number].skew_ms };
+        *skew_ms = if skew_ms.abs() >= TEN_YEARS_MS { 0 } else { *skew_ms + jump };
+        if directory {
+            self.model.directory_clock_stepped();
+        } else {
+            self.model.clock_stepped();
         }
     }
 
@@ -289,6 +317,7 @@ impl World {
     fn all_off(&mut self) {
         const HOURS: [u64; 6] = [1, 3, 20, 30, 100, 800];
         let hours = self.dice.pick(&HOURS).unwrap_or(1);
+        self.model.dark(hours * 3_600_000);
         self.dark_until = self.now + hours * 3_600_000;
         self.storm_ends += hours * 3_600_000;
         self.kill_directory(true);

@@ -62,6 +62,10 @@ pub(crate) struct Machine {
     turning: bool,
     seals: Seals,
     pub(crate) saved: Vec<Saved>,
+    /// The next write does not succeed.
+    pub(crate) write_fails: bool,
+    /// The program has been told that its store failed.
+    failing: bool,
     /// Switched off for good.
     pub(crate) retired: bool,
 }
@@ -91,6 +95,8 @@ impl Machine {
             turning: false,
             seals: Seals::new(real_seal),
             saved: Vec::new(),
+            write_fails: false,
+            failing: false,
             retired: false,
         }
     }
@@ -129,6 +135,7 @@ impl World {
         machine.started_ms = now;
         machine.wake_at = None;
         machine.turning = false;
+        machine.failing = false;
         let me = self.identities[machine.who].public();
         let config = Config {
             me,
@@ -169,10 +176,14 @@ impl World {
     /// The program has left by itself: what it asked for is still carried out.
     fn leave_machine(&mut self, number: usize, exit: &Exit) {
         self.trace.note(self.now, format_args!("m{number} exits {exit:?}"));
-        if *exit != Exit::Done {
+        let failing = self.machines[number].failing && matches!(exit, Exit::StoreFailed(_));
+        if *exit != Exit::Done && !failing {
             self.model.broken(format!("machine {number} exits with {exit:?}"));
         }
-        let jobs: Vec<Job> = self.machines[number].jobs.drain(..).collect();
+        let mut jobs: Vec<Job> = self.machines[number].jobs.drain(..).collect();
+        if failing {
+            jobs.clear();
+        }
         self.carry_out(number, jobs);
         let machine = &mut self.machines[number];
         machine.core = None;
@@ -280,7 +291,7 @@ impl World {
                 let at_ms = machine.sealed_at;
                 self.at(at_ms, What::Input(number, run, Box::new(input)));
             }
-            Output::Exit(_) => {}
+            Output::Dropped { .. } | Output::Exit(_) => {}
         }
     }
 
@@ -376,6 +387,16 @@ impl World {
     fn commit(&mut self, number: usize, batch: Vec<(Ticket, Vec<StoreOp>)>) -> Vec<Input> {
         if batch.is_empty() {
             return Vec::new();
+        }
+        if self.machines[number].write_fails && !self.healed {
+            self.machines[number].write_fails = false;
+            self.machines[number].failing = true;
+            self.machines[number].jobs.clear();
+            // What was written may be on the disk all the same.
+            if self.dice.one_in(3) {
+                self.commit(number, batch);
+            }
+            return vec![Input::StoreFailed("the disk is full".to_owned())];
         }
         let ops: Vec<StoreOp> = batch.iter().flat_map(|(_, ops)| ops.clone()).collect();
         let answers = self.machines[number].disk.apply(batch).expect("a disk commits");

@@ -23,11 +23,21 @@ pub enum Profile {
     KeyChanges,
     /// Clocks that are wrong and step, and days on which everything is switched off.
     Clocks,
+    /// Clocks, the directory's too, that jump by ten years and back.
+    Years,
+    /// No datagram ever gets through: everything goes through the directory.
+    NoDirect,
+    /// Disks that refuse a write, at either side.
+    Disks,
+    /// A directory that starts, dies and is put back all the time.
+    Restarts,
+    /// A directory that lies.
+    Malicious,
     /// All of it.
     Everything,
 }
 
-const PROFILES: [Profile; 10] = [
+const PROFILES: [Profile; 15] = [
     Profile::Calm,
     Profile::Lossy,
     Profile::Crashes,
@@ -37,6 +47,11 @@ const PROFILES: [Profile; 10] = [
     Profile::Copies,
     Profile::KeyChanges,
     Profile::Clocks,
+    Profile::Years,
+    Profile::NoDirect,
+    Profile::Disks,
+    Profile::Restarts,
+    Profile::Malicious,
     Profile::Everything,
 ];
 
@@ -61,6 +76,9 @@ pub(crate) struct Weights {
     pub step_clock: u64,
     pub all_off: u64,
     pub disk_full: u64,
+    pub years: u64,
+    pub write_fails: u64,
+    pub write_fails_directory: u64,
 }
 
 /// One storm.
@@ -84,6 +102,10 @@ pub(crate) struct Plan {
     pub die_directory_one_in: u64,
     /// Items are really sealed.
     pub real_seal: bool,
+    /// No datagram ever gets through.
+    pub no_direct: bool,
+    /// The directory lies until the storm is over.
+    pub malicious: bool,
 }
 
 /// What the seed's storm is.
@@ -107,6 +129,8 @@ impl Plan {
             die_one_in: 0,
             die_directory_one_in: 0,
             real_seal: seed % 47 == 7,
+            no_direct: profile == Profile::NoDirect || (profile == Profile::Malicious && dice.one_in(2)),
+            malicious: profile == Profile::Malicious,
         };
         let fault_ms = dice.between(5_000, 25_000);
         calm.stormy(fault_ms)
@@ -118,6 +142,8 @@ impl Plan {
             Profile::Calm => self,
             Profile::Lossy => Self { fault_ms, weights, slow_one_in: 12, ..self },
             Profile::Crashes => Self { fault_ms, weights, die_one_in: 300, die_directory_one_in: 500, ..self },
+            // The stand-in shows the liar where it may falsify.
+            Profile::Malicious => Self { fault_ms, weights, real_seal: false, ..self },
             Profile::Everything => Self {
                 fault_ms,
                 weights,
@@ -132,7 +158,11 @@ impl Plan {
             | Profile::DirectoryRollbacks
             | Profile::Copies
             | Profile::KeyChanges
-            | Profile::Clocks => Self { fault_ms, weights, ..self },
+            | Profile::Clocks
+            | Profile::Years
+            | Profile::NoDirect
+            | Profile::Disks
+            | Profile::Restarts => Self { fault_ms, weights, ..self },
         }
     }
 }
@@ -155,7 +185,31 @@ fn weights(profile: Profile) -> Weights {
         Profile::Copies => Weights { copy: 4, crash: 1, block_udp: 1, cut_off: 1, ..none },
         Profile::KeyChanges => Weights { rename: 4, block_udp: 2, crash: 1, cut_off: 1, ..none },
         Profile::Clocks => Weights { step_clock: 5, all_off: 2, crash: 2, block_udp: 3, cut_off: 2, ..none },
+        Profile::Years => Weights { years: 6, crash: 2, block_udp: 3, cut_off: 2, all_off: 1, ..none },
+        Profile::NoDirect => Weights { crash: 3, crash_directory: 1, cut_off: 2, all_off: 1, half_open: 1, ..none },
+        Profile::Disks => Weights {
+            write_fails: 6,
+            write_fails_directory: 3,
+            disk_full: 2,
+            block_udp: 3,
+            cut_off: 1,
+            crash: 1,
+            ..none
+        },
+        Profile::Restarts => Weights {
+            save_directory: 3,
+            put_back_directory: 5,
+            crash_directory: 6,
+            write_fails_directory: 1,
+            block_udp: 3,
+            all_off: 1,
+            ..none
+        },
+        Profile::Malicious => Weights { crash: 3, block_udp: 4, break_session: 3, all_off: 1, ..none },
         Profile::Everything => Weights {
+            years: 1,
+            write_fails: 1,
+            write_fails_directory: 1,
             crash: 4,
             crash_directory: 2,
             save: 4,

@@ -36,6 +36,12 @@ pub(crate) struct Conn {
     pub(crate) dead: bool,
 }
 
+impl Conn {
+    pub(crate) fn is_open(&self) -> bool {
+        self.server && self.client && !self.dead
+    }
+}
+
 impl World {
     pub(crate) fn begin_connect(&mut self, machine: usize, run: u32) {
         let delay_ms =
@@ -107,8 +113,14 @@ impl World {
     /// The directory sends.
     pub(crate) fn send_down(&mut self, session: SessionId, frame: FromDirectory) {
         if let Some(place) = self.directory.conns.get(&session).copied() {
-            self.push_down(place, Piece::Frame(frame));
+            for frame in self.twist(place, self.conns[place].machine, frame) {
+                self.push_frame_down(place, frame);
+            }
         }
+    }
+
+    pub(crate) fn push_frame_down(&mut self, place: usize, frame: FromDirectory) {
+        self.push_down(place, Piece::Frame(frame));
     }
 
     /// The directory closes, after what it sent.
@@ -171,7 +183,11 @@ impl World {
                     self.after(delay_ms, What::ClientGone(place));
                 }
             }
-            Some(Piece::Frame(frame)) => self.directory_input(DirectoryInput::Frame { session, frame }),
+            Some(Piece::Frame(frame)) => {
+                if !self.swallows(place, &frame) {
+                    self.directory_input(DirectoryInput::Frame { session, frame });
+                }
+            }
             Some(Piece::End) if alive => self.server_gone(place),
             Some(Piece::End) | None => {}
         }

@@ -166,7 +166,11 @@ impl World {
         if self.dice.one_in(4) && self.machines[number].user.waiting.is_empty() {
             self.command(number, Command::Contacts);
         }
-        if !self.machines[number].user.online && self.machines[number].user.waiting.is_empty() {
+        let who = self.machines[number].who;
+        if self.machines[number].user.online && self.liar.slandered.remove(&who) {
+            // The honest directory's newer word for the name clears what was said of it.
+            self.command(number, Command::Deregister { sure: true });
+        } else if !self.machines[number].user.online && self.machines[number].user.waiting.is_empty() {
             self.get_online(number);
         }
     }
@@ -176,7 +180,8 @@ impl World {
         match event {
             Event::Online(_) => user.online = true,
             Event::Offline(_) | Event::Deregistered(_) => user.online = false,
-            Event::KeyChanged { name, .. } => {
+            // Who compares fingerprints does not take the word of a malicious directory.
+            Event::KeyChanged { name, .. } if !self.plan.malicious => {
                 user.rivals.insert(name.clone());
             }
             Event::Answer { id, answer } => {
@@ -200,7 +205,7 @@ impl World {
                 self.machines[number].user.own.push(*n);
                 self.model.promised(number, *n, *id);
             }
-            Ok(Answer::Contacts(people)) => {
+            Ok(Answer::Contacts(people)) if !self.plan.malicious => {
                 let rivals = people.iter().filter(|person| person.rival.is_some()).map(|person| person.name.clone());
                 self.machines[number].user.rivals.extend(rivals);
             }

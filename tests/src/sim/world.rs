@@ -9,6 +9,7 @@ use peer_core::event::{Input, MessageView};
 use super::dice::Dice;
 use super::directory::DirectoryNode;
 use super::faults::Undo;
+use super::liar::Liar;
 use super::links::Link;
 use super::machine::Machine;
 use super::plan::Plan;
@@ -64,6 +65,8 @@ pub(crate) enum What {
     DirectoryStored(u32, Box<directory_server::store::Applied>),
     /// The directory starts.
     DirectoryStart,
+    /// A frame that a malicious directory kept back is sent.
+    Late(usize, Box<common::wire::directory::FromDirectory>),
     /// A fault strikes.
     Fault,
     /// A fault passes.
@@ -80,6 +83,7 @@ pub(crate) struct World {
     pub(crate) machines: Vec<Machine>,
     pub(crate) identities: Vec<Identity>,
     pub(crate) directory: DirectoryNode,
+    pub(crate) liar: Liar,
     pub(crate) conns: Vec<Conn>,
     pub(crate) links: Vec<Link>,
     /// Machines that do not reach the directory, with how many faults say so.
@@ -99,15 +103,17 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(plan: Plan, dice: Dice, directory: DirectoryNode, verbose: bool) -> Self {
         let trace = Trace::new(verbose);
+        let malicious = plan.malicious;
         Self {
             now: 0,
             dice,
             plan,
             trace,
-            model: Model::default(),
+            model: Model::new(malicious),
             machines: Vec::new(),
             identities: Vec::new(),
             directory,
+            liar: Liar::default(),
             conns: Vec::new(),
             links: Vec::new(),
             cut_off: BTreeMap::new(),
@@ -149,6 +155,7 @@ impl World {
             let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= until_ms) else { break };
             let ((at_ms, _), what) = entry.remove_entry();
             self.now = at_ms;
+            self.model.at(at_ms);
             self.happen(what);
         }
         self.now = self.now.max(until_ms);
@@ -177,6 +184,7 @@ impl World {
             What::DirectoryDisk(run) => self.directory_disk(run),
             What::DirectoryStored(run, applied) => self.directory_stored(run, *applied),
             What::DirectoryStart => self.start_directory(),
+            What::Late(conn, frame) => self.late_frame(conn, *frame),
             What::Fault => self.strike(),
             What::Undo(undo) => self.undo(undo),
         }
@@ -189,6 +197,6 @@ impl World {
 
     /// Whether datagrams pass between two machines.
     pub(crate) fn reaches(&self, a: usize, b: usize) -> bool {
-        !self.blocked.contains_key(&(a.min(b), a.max(b)))
+        !self.plan.no_direct && !self.blocked.contains_key(&(a.min(b), a.max(b)))
     }
 }

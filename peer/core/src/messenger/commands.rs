@@ -334,7 +334,7 @@ impl Messenger {
             self.fail(id, ErrorCode::ToYourself, "a message to yourself goes nowhere");
         } else if let Some(contact) = self.book.named(&name).map(|contact| contact.key) {
             self.send_to(id, contact, print, command);
-        } else {
+        } else if !self.lacks_room(id) {
             self.find(id, name, command);
         }
     }
@@ -397,7 +397,7 @@ impl Messenger {
 
     fn send_to(&mut self, id: CommandId, recipient: PublicKey, print: Option<Fingerprint>, command: Command) {
         let Command::Send { text, key, urgent, .. } = command else { return };
-        if !self.is_demanded(id, recipient, print) {
+        if !self.is_demanded(id, recipient, print) || self.lacks_room(id) {
             return;
         }
         if let Err(full) = self.outbox.room_for(text.len()) {

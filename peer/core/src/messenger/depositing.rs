@@ -11,7 +11,7 @@ use rand_core::Rng;
 
 use super::{Messenger, Sealing};
 use crate::event::{Output, SealedKind, Ticket};
-use crate::limits::{CANNOT_OPEN_MAX, PREKEY_RETRY_MS};
+use crate::limits::{CANNOT_OPEN_MAX, DIRECTORY_ROOM_RETRY_MS, PREKEY_RETRY_MS};
 use crate::outbox::Deposit;
 use crate::stored::{Reason, State, Via};
 use crate::timers::Timer;
@@ -149,6 +149,10 @@ impl Messenger {
         let now_ms = self.now.mono_ms;
         if let Some(message) = self.outbox.at(&place.recipient, place.seq) {
             message.refused(now_ms);
+            if matches!(refusal, Refusal::DiskFull | Refusal::StoreFailed) {
+                // Costs the directory next to nothing, and goes on soon after there is room.
+                message.retry_at_ms = now_ms + DIRECTORY_ROOM_RETRY_MS;
+            }
             message.refused_alone = matches!(
                 refusal,
                 Refusal::TooLarge { .. } | Refusal::Invalid | Refusal::NameTaken | Refusal::AlreadyRegistered(_)
@@ -226,8 +230,8 @@ impl Messenger {
             self.not_opened(place.recipient, place.seq);
         }
         for key in touched {
-            if not.prekey.as_ref().is_some_and(|record| self.book.hear_prekey(&key, record)) {
-                self.reseal(key);
+            if let Some(record) = &not.prekey {
+                self.learn_prekey(key, record);
             }
             self.tend(key);
         }

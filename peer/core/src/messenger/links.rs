@@ -8,7 +8,7 @@ use common::wire::peer::{self as wire, CloseReason, Greeting, PeerFrame};
 use rand_core::Rng;
 
 use super::Messenger;
-use crate::event::{LinkEnd, LinkId, Output};
+use crate::event::{Dropped, LinkEnd, LinkId, Output};
 use crate::limits::{LINK_BRIEF_MS, LINKS_KNOWN_MAX, LINKS_STRANGERS_MAX, OFFER_AGAIN_MS, STRANGER_IDLE_MS};
 use crate::link::Duplicate;
 use crate::stored::Via;
@@ -115,6 +115,7 @@ impl Messenger {
         }
         if self.book.name_of(&key).is_none() {
             // Nobody by that key is believed to have a name: what they say cannot be shown under one.
+            self.dropped(key, Dropped::Unnamed);
             self.close_link(link, CloseReason::Unnamed);
             return;
         }

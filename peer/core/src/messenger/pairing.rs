@@ -3,13 +3,14 @@
 
 use common::identity::PublicKey;
 use common::message::{Epoch, EpochId, PairState};
+use common::planted::{self, Bug};
 use common::wire::codec;
 use common::wire::directory::{PutSlot, ToDirectory};
 use common::wire::peer::{CloseReason, PeerFrame};
 
 use super::people::LookUp;
 use super::{Messenger, Sealing, Then};
-use crate::event::{Output, SealedKind};
+use crate::event::{Dropped, Output, SealedKind};
 use crate::lane::{Sent, echoes_newer_self, is_sane};
 use crate::outbox::Deposit;
 use crate::stored::{Move, Reason, State, StoreOp, Via};
@@ -159,24 +160,24 @@ impl Messenger {
 
     /// Applies what somebody says of our two lanes; `via` is the way it came.
     pub(super) fn apply(&mut self, key: PublicKey, state: PairState, via: Via) {
-        if state.from != key || state.to != self.config.me || !state.held.as_ref().is_none_or(is_sane) {
-            return;
-        }
-        if state.epoch.generation > GENERATION_MAX || state.floor == 0 {
+        let addressed = state.from == key && state.to == self.config.me;
+        let sane = state.held.as_ref().is_none_or(is_sane);
+        if !addressed || !sane || state.epoch.generation > GENERATION_MAX || state.floor == 0 {
+            self.dropped(key, if addressed { Dropped::StateAbsurd } else { Dropped::StateOfOthers });
             return;
         }
         self.hear_generation(state.epoch.generation);
         if let Some(record) = &state.prekey
-            && self.book.hear_prekey(&key, record)
+            && self.learn_prekey(key, record)
+            && self.received.contains_key(&key)
+            && self.links.open_to(&key).is_none()
         {
-            self.reseal(key);
-            if self.received.contains_key(&key) && self.links.open_to(&key).is_none() {
-                self.owed.slots.insert(key);
-            }
+            self.owed.slots.insert(key);
         }
         let newest = self.ways.get(&key).and_then(|way| way.applied);
         let at = (state.epoch.generation, state.version);
         if newest.is_some_and(|(epoch, version)| (epoch.generation, version) >= at) {
+            self.dropped(key, Dropped::StateOld);
             if newest != Some((state.epoch, state.version)) {
                 self.correct(key);
             }
@@ -348,7 +349,8 @@ impl Messenger {
         self.epochs.changing = true;
         self.epochs.last_ms = Some(self.now.mono_ms);
         let generation = at_least.max(self.meta.highest_generation).max(self.meta.epoch.generation) + 1;
-        let epoch = Epoch { generation, id: EpochId(self.random()) };
+        let new = Epoch { generation, id: EpochId(self.random()) };
+        let epoch = if planted::is(Bug::SeqReused) { self.meta.epoch } else { new };
         // The places to be withdrawn are named by the old epoch, so the rows move before it changes.
         let moves = self.renumber();
         self.hear_generation(generation);

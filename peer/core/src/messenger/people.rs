@@ -13,7 +13,7 @@ use common::wire::directory::{self as wire, Standing, ToDirectory, Whom};
 use super::{Messenger, Then};
 use crate::command::{CommandError, ErrorCode};
 use crate::contact::Belief;
-use crate::event::{CommandId, Event, LinkId, Output};
+use crate::event::{CommandId, Dropped, Event, LinkId, Output};
 use crate::route::Redial;
 use crate::stored::{Move, OwnPrekey, Reason, State, StoreOp};
 use crate::timers::Timer;
@@ -84,10 +84,11 @@ impl Messenger {
     /// Believes the directory's word for a name, if it is signed and about `key`. False: no believable name.
     pub(super) fn hear_binding(&mut self, key: &PublicKey, binding: &Binding) -> bool {
         let Some(directory) = self.directory.as_ref().map(|directory| directory.key) else { return false };
-        let Ok(bound) = binding.verify(&directory) else { return false };
-        if bound.key != *key || *key == self.config.me {
+        let bound = binding.verify(&directory).ok().filter(|bound| bound.key == *key && *key != self.config.me);
+        let Some(bound) = bound else {
+            self.dropped(*key, Dropped::Binding);
             return false;
-        }
+        };
         let before = self.book.named(&bound.name).and_then(|contact| contact.rival);
         let rival = self.book.of(key).and_then(|contact| contact.rival);
         match self.book.hear(&bound) {
@@ -156,11 +157,21 @@ impl Messenger {
         }
     }
 
+    /// A prekey record said to be of `key`: true when it is, and newer than the known one.
+    pub(super) fn learn_prekey(&mut self, key: PublicKey, record: &PrekeyRecord) -> bool {
+        let learnt = self.book.hear_prekey(&key, record).unwrap_or_else(|_| {
+            self.dropped(key, Dropped::Prekey);
+            false
+        });
+        if learnt {
+            self.reseal(key);
+        }
+        learnt
+    }
+
     fn note_profile(&mut self, profile: &wire::Profile) {
-        if let Some(record) = &profile.prekey
-            && self.book.hear_prekey(&profile.key, record)
-        {
-            self.reseal(profile.key);
+        if let Some(record) = &profile.prekey {
+            self.learn_prekey(profile.key, record);
         }
         let way = self.way(profile.key);
         way.looked_up = true;

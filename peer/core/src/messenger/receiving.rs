@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use common::identity::PublicKey;
 use common::limits::TEXT_MAX_BYTES;
 use common::message::{Conversation, Envelope, Epoch, MessageId, PairState};
+use common::planted::{self, Bug};
 use common::wire::codec;
 use common::wire::directory::{Item, Slot, TakeSlot, Taking, ToDirectory};
 use common::wire::peer::{CloseReason, Parcel};
 
 use super::pairing::GENERATION_MAX;
 use super::{Messenger, Opening, Then};
-use crate::event::{Event, NotOpened, Output, SealedKind, Ticket};
+use crate::event::{Dropped, Event, NotOpened, Output, SealedKind, Ticket};
 use crate::inbox::Showing;
 use crate::lane::{Arriving, Received, is_plausible};
 use crate::limits::{STRANGER_BYTES_MAX, STRANGER_MESSAGES_MAX};
@@ -33,10 +34,17 @@ impl Messenger {
         let header = &envelope.header;
         let addressed = header.sender == sender && header.recipient == self.config.me && sender != self.config.me;
         if !addressed || header.epoch.generation > GENERATION_MAX || envelope.body.len() > BODY_MAX_BYTES {
+            self.dropped(sender, if addressed { Dropped::EnvelopeAbsurd } else { Dropped::EnvelopeOfOthers });
             self.taken(item, Taking::Stored);
             return;
         }
+        let stores = |arriving| matches!(arriving, Arriving::Follow | Arriving::Store | Arriving::StoreUnacknowledged);
+        if self.room.is_full() && stores(self.judge(&sender, &envelope)) {
+            self.park(sender, envelope, via, waited, item);
+            return;
+        }
         if via == Via::Direct && self.is_too_much(sender, envelope.body.len()) {
+            self.dropped(sender, Dropped::TooMuch);
             return;
         }
         self.hear_generation(header.epoch.generation);
@@ -69,6 +77,7 @@ impl Messenger {
                 return;
             }
             Arriving::Refuse => {
+                self.dropped(sender, Dropped::EnvelopeAbsurd);
                 self.taken(item, Taking::Stored);
                 return;
             }
@@ -161,6 +170,13 @@ impl Messenger {
             held,
         };
         self.talked_with(sender, false);
+        if planted::is(Bug::AckBeforeCommit) {
+            self.hold(sender, held, message.id);
+            self.owe_ack(sender, via, waited);
+        }
+        if planted::is(Bug::ShownBeforeCommit) {
+            self.bring_in(message.clone(), true);
+        }
         self.store(StoreOp::Receive(Box::new(arrival)), Then::Arrived { message: Box::new(message), held, item });
     }
 
@@ -177,6 +193,11 @@ impl Messenger {
         if let Some(item) = item {
             self.owed.takes.push((item, how));
         }
+    }
+
+    fn not_opened_here(&mut self, item: u64) {
+        let how = if planted::is(Bug::AckUnopened) { Taking::Stored } else { Taking::NotOpened };
+        self.taken(Some(item), how);
     }
 
     pub(super) fn on_followed(&mut self, sender: PublicKey, epoch: Epoch, floor: u64) {
@@ -202,14 +223,7 @@ impl Messenger {
             Arrived::Double { .. } => None,
             Arrived::Conflict => return,
         };
-        let mut risen = false;
-        if let (Some((epoch, seq)), Some(lane)) = (held, self.received.get_mut(&sender))
-            && lane.epoch() == epoch
-        {
-            let before = lane.water_mark();
-            lane.hold(seq, id);
-            risen = lane.water_mark() > before;
-        }
+        let risen = self.hold(sender, held, id);
         if let Some(n) = new {
             message.n = n;
             let lane = self.received.get(&sender);
@@ -220,6 +234,15 @@ impl Messenger {
         if risen {
             self.recheck(sender, &BTreeSet::new());
         }
+    }
+
+    /// A message is held in its sender's lane from now on. Whether the water-mark has risen.
+    fn hold(&mut self, sender: PublicKey, held: Option<(Epoch, u64)>, id: MessageId) -> bool {
+        let Some((epoch, seq)) = held else { return false };
+        let Some(lane) = self.received.get_mut(&sender).filter(|lane| lane.epoch() == epoch) else { return false };
+        let before = lane.water_mark();
+        lane.hold(seq, id);
+        lane.water_mark() > before
     }
 
     /// A committed message goes on towards the screen, if its sender has a believed name.
@@ -309,7 +332,7 @@ impl Messenger {
         self.inbox.progress(from, self.now.mono_ms);
         let Some(key) = self.prekeys.with(item.prekey) else {
             self.prekey_lost(item.prekey);
-            self.taken(Some(item.item), Taking::NotOpened);
+            self.not_opened_here(item.item);
             return;
         };
         let secret = key.secret.clone();
@@ -377,21 +400,25 @@ impl Messenger {
         let plain = match plain {
             Ok(plain) => plain,
             Err(NotOpened::WrongPrekey) => {
-                self.taken(Some(item), Taking::NotOpened);
+                self.dropped(from, Dropped::NotOpened);
+                self.not_opened_here(item);
                 return;
             }
             Err(NotOpened::Forged) => {
+                self.dropped(from, Dropped::Forged);
                 self.taken(Some(item), Taking::Stored);
                 return;
             }
         };
         let Ok(parcel) = codec::decode::<Parcel>(&plain) else {
+            self.dropped(from, Dropped::Forged);
             self.taken(Some(item), Taking::Stored);
             return;
         };
         let named = parcel.binding.as_ref().is_some_and(|binding| self.hear_binding(&from, binding));
         if !named && self.book.of(&from).is_none() {
             // Nobody says who this is. Its sender still holds it and is told nothing.
+            self.dropped(from, Dropped::Unnamed);
             self.taken(Some(item), Taking::Stored);
             return;
         }
@@ -404,12 +431,18 @@ impl Messenger {
                 self.send_directory(ToDirectory::TakeSlot(TakeSlot { from, serial }));
                 if self.book.of(&from).is_some() {
                     self.apply(from, state, Via::Directory);
+                } else {
+                    self.dropped(from, Dropped::Unnamed);
                 }
             }
             Ok(Err(_)) | Err(NotOpened::Forged) => {
+                self.dropped(from, Dropped::Forged);
                 self.send_directory(ToDirectory::TakeSlot(TakeSlot { from, serial }));
             }
-            Err(NotOpened::WrongPrekey) => self.slot_useless(from, serial),
+            Err(NotOpened::WrongPrekey) => {
+                self.dropped(from, Dropped::NotOpened);
+                self.slot_useless(from, serial);
+            }
         }
     }
 }

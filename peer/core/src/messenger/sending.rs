@@ -3,6 +3,7 @@
 use common::identity::PublicKey;
 use common::limits::{HOUR_MS, MESSAGE_LIFETIME_MS, UNDELIVERED_WARNING_MS};
 use common::message::{Envelope, Header};
+use common::planted::{self, Bug};
 use common::wire::directory::{Place, Standing};
 use common::wire::peer::PeerFrame;
 
@@ -192,6 +193,29 @@ impl Messenger {
         self.plan_next_look(key);
     }
 
+    /// Time switched off was counted only now, for messages too that were written after it: what they did not live
+    /// through is taken back from them. Their own time stamps tell, by the clock that has just been confirmed.
+    pub(super) fn age_right(&mut self, counted_ms: u64) {
+        if counted_ms == 0 {
+            return;
+        }
+        let (age_ms, wall_ms) = (self.clock.age_ms(), self.now.wall_ms);
+        for key in self.outbox.recipients() {
+            let mut right = Vec::new();
+            for message in self.outbox.lane(&key) {
+                let Ok(lived_ms) = u64::try_from(wall_ms.saturating_sub(message.row.sent_at_ms)) else { continue };
+                let too_much_ms = age_ms.saturating_sub(message.row.queued_age_ms).saturating_sub(lived_ms);
+                if too_much_ms > 0 {
+                    message.row.queued_age_ms += too_much_ms.min(counted_ms);
+                    right.push((message.row.id, message.row.queued_age_ms));
+                }
+            }
+            for (id, queued_age_ms) in right {
+                self.store(StoreOp::Aged { id, queued_age_ms }, Then::Nothing);
+            }
+        }
+    }
+
     /// What waits for the user's word about a key waits no longer than its own lifetime.
     fn expire_held(&mut self, key: PublicKey) {
         let age_ms = self.clock.age_ms();
@@ -246,6 +270,8 @@ impl Messenger {
             DepositWhen::After(wait_ms) => Some(wait_ms),
         };
         let returned_ms = self.ways.get(&key).and_then(|way| way.returned_ms);
+        let online = self.ways.get(&key).is_some_and(|way| way.standing == Some(Standing::Online));
+        let shunned = planted::is(Bug::PresenceBelieved) && online;
         Look {
             now_ms,
             age_ms: self.clock.age_ms(),
@@ -253,7 +279,9 @@ impl Messenger {
             deposit: wait_ms,
             room: self.ways.get(&key).is_none_or(|way| !way.flight_full),
             offer_kept: returned_ms.is_some_and(|at| now_ms >= at + OFFER_AGAIN_MS),
-            may_deposit: self.session.is_online() && self.leaving.as_ref().is_none_or(|leaving| leaving.may_deposit()),
+            may_deposit: self.session.is_online()
+                && !shunned
+                && self.leaving.as_ref().is_none_or(|leaving| leaving.may_deposit()),
         }
     }
 
@@ -371,6 +399,9 @@ impl Messenger {
         }
         self.tell_state(&row, state, via, reason, elapsed_ms);
         if !state.is_settled() {
+            if planted::is(Bug::FloorPastUnsettled) && state == State::Kept {
+                self.sent.entry(key).or_default().settle(seq);
+            }
             return;
         }
         let Some(message) = self.outbox.remove(&key, seq) else { return };

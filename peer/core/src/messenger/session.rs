@@ -128,6 +128,7 @@ impl Messenger {
         self.errands.prekey = None;
         self.errands.depositing = 0;
         self.errands.draining = false;
+        self.lot.forget_items();
         self.errands.lookups.retain(|_, why| matches!(why, LookUp::Command(_)));
         for way in self.ways.values_mut() {
             way.looked_up = false;
@@ -213,7 +214,8 @@ impl Messenger {
         directory.commits = welcome.commits;
         directory.token = Some(welcome.token);
         let record = directory.clone();
-        self.clock.confirm(welcome.now_ms, self.now);
+        let counted_ms = self.clock.confirm(welcome.now_ms, self.now);
+        self.age_right(counted_ms);
         self.session.go(Step::Confirming);
         let bound = welcome
             .binding

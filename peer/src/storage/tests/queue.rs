@@ -76,7 +76,7 @@ fn a_full_queue_gives_the_job_back() {
 }
 
 #[test]
-fn a_failed_commit_is_said_once_and_nothing_of_it_is_acknowledged() {
+fn what_finds_no_room_is_never_acknowledged_and_not_waited_for_at_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.sqlite");
     let store = Store::open(&path, ME).unwrap();
@@ -84,28 +84,20 @@ fn a_failed_commit_is_said_once_and_nothing_of_it_is_acknowledged() {
     let (sender, mut replies) = mpsc::channel(16);
     let thread = StorageThread::start(store, sender).unwrap();
     let feeder = std::thread::spawn(move || {
-        let mut number = 1;
-        while thread.try_submit(write(number)).is_ok() || !thread.jobs_are_refused() {
-            number += 1;
-        }
+        (1..=JOBS_MAX as u64).for_each(|number| submit(&thread, write(number)));
         thread.shutdown_blocking();
     });
     let mut acknowledged = 0;
     let failed = loop {
         match replies.blocking_recv() {
             Some(Reply::Stored { results, .. }) => acknowledged += results.len(),
+            Some(Reply::Full(true)) => {}
             Some(Reply::Failed(why)) => break why,
             other => panic!("{other:?}"),
         }
     };
-    assert!(failed.contains("full"), "{failed}");
+    assert!(failed.contains("no room"), "{failed}");
     assert!(replies.blocking_recv().is_none());
     feeder.join().unwrap();
     assert_eq!(history(&mut Store::open(&path, ME).unwrap(), BOB, None, 10_000).len(), acknowledged);
-}
-
-impl StorageThread {
-    fn jobs_are_refused(&self) -> bool {
-        self.jobs.is_closed()
-    }
 }

@@ -1,0 +1,34 @@
+-- Each finds rows only where a count that is kept contradicts what it counts.
+
+SELECT account FROM tallies t WHERE (items, bytes, human, sent_items, sent_bytes) IS NOT
+    (SELECT count(*), ifnull(sum(length(sealed)), 0), ifnull(sum(human), 0),
+    (SELECT count(*) FROM items WHERE submitter = t.account),
+    (SELECT ifnull(sum(length(sealed)), 0) FROM items WHERE submitter = t.account)
+    FROM items WHERE recipient = t.account);
+
+SELECT account FROM tallies t WHERE (stranger_items, accepted) IS NOT
+    ((SELECT count(*) FROM items i WHERE i.recipient = t.account AND NOT EXISTS
+    (SELECT 1 FROM pairs p WHERE p.recipient = i.recipient AND p.submitter = i.submitter AND p.accepted)),
+    (SELECT count(*) FROM pairs p WHERE p.recipient = t.account AND p.accepted));
+
+SELECT account FROM tallies t WHERE (slots, stranger_slots) IS NOT
+    ((SELECT count(*) FROM slots s WHERE s.recipient = t.account),
+    (SELECT count(*) FROM slots s WHERE s.recipient = t.account AND NOT EXISTS
+    (SELECT 1 FROM pairs p WHERE p.recipient = s.recipient AND p.submitter = s.submitter AND p.accepted)));
+
+SELECT recipient FROM pairs p WHERE (items, bytes) IS NOT
+    (SELECT count(*), ifnull(sum(length(sealed)), 0) FROM items i
+    WHERE i.recipient = p.recipient AND i.submitter = p.submitter);
+
+SELECT 0 FROM head WHERE stranger_bytes IS NOT
+    (SELECT ifnull(sum(length(sealed)), 0) FROM items i WHERE NOT EXISTS
+    (SELECT 1 FROM pairs p WHERE p.recipient = i.recipient AND p.submitter = i.submitter AND p.accepted));
+
+SELECT 0 FROM head WHERE slot_bytes IS NOT (SELECT ifnull(sum(length(sealed)), 0) FROM slots);
+
+SELECT account FROM tallies t WHERE (sent_slots, accepted_by) IS NOT
+    ((SELECT count(*) FROM slots s WHERE s.submitter = t.account),
+    (SELECT count(*) FROM pairs p WHERE p.submitter = t.account AND p.accepted));
+
+SELECT 1 FROM items WHERE NOT EXISTS
+    (SELECT 1 FROM tallies WHERE account IN (recipient, submitter));

@@ -1,0 +1,113 @@
+//! What the observer notes of a messenger over a store in memory.
+
+use common::message::Body;
+use peer_core::event::Now;
+use peer_core::messenger::Messenger;
+use peer_core::stored::{State, StoreOp};
+use serde_json::Value;
+
+use super::*;
+use crate::storage::Store;
+use crate::storage::tests::{BOB, receive, theirs};
+
+const ME: PublicKey = PublicKey([1; 32]);
+
+fn config() -> Config {
+    Config {
+        me: ME,
+        instance: [2; 16],
+        seed: [3; 32],
+        directory: "nobody:1".to_owned(),
+        directory_pin: None,
+        name: None,
+        bind: "127.0.0.1:1".parse().unwrap(),
+        candidates: Vec::new(),
+        shows: true,
+        version: "0".to_owned(),
+    }
+}
+
+fn lines(observer: &mut Observer) -> Vec<Value> {
+    let text = String::from_utf8(observer.take()).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn events(lines: &[Value]) -> Vec<&str> {
+    lines.iter().map(|line| line["event"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_run_begins_with_what_its_store_holds_open() {
+    let mut store = Store::open_in_memory(ME).unwrap();
+    store.apply(vec![(Ticket(1), vec![receive(theirs(BOB, 1))])]).unwrap();
+    let mut observer = Observer::start(&config(), &store.load("nobody:1").unwrap(), 7);
+    let lines = lines(&mut observer);
+    assert_eq!(events(&lines), ["start", "unshown"]);
+    assert_eq!((&lines[0]["role"], &lines[0]["new"], &lines[0]["at_ms"]), (&"peer".into(), &true.into(), &7.into()));
+    assert_eq!((&lines[1]["n"], &lines[1]["from"]), (&1.into(), &key(&BOB).into()));
+}
+
+#[test]
+fn what_is_asked_of_the_store_is_told_once_it_is_committed_in_the_epoch_it_is_for() {
+    let mut store = Store::open_in_memory(ME).unwrap();
+    let snapshot = store.load("nobody:1").unwrap();
+    let now = Now { mono_ms: 0, wall_ms: 9 };
+    let mut observer = Observer::start(&config(), &snapshot, now.wall_ms);
+    let mut messenger = Messenger::new(config(), snapshot, now);
+    observer.take();
+    observer.turn(now.wall_ms);
+    let kept = StoreOp::State {
+        n: 4,
+        recipient: BOB,
+        state: State::Kept,
+        via: Some(Via::Directory),
+        reason: None,
+        at_ms: 0,
+        elapsed_ms: 0,
+    };
+    let more = [receive(theirs(BOB, 1)), kept];
+    let mut committed = Vec::new();
+    while let Some(mut output) = messenger.poll_output() {
+        if let Output::Store { ops, .. } = &mut output {
+            ops.extend_from_slice(&more);
+        }
+        observer.output(&output);
+        if let Output::Store { ticket, ops } = output {
+            committed.extend(store.apply(vec![(ticket, ops)]).unwrap());
+        }
+    }
+    assert_eq!(events(&lines(&mut observer)), Vec::<&str>::new(), "nothing is committed yet");
+    for (ticket, results) in committed {
+        observer.input(&Input::Stored { ticket, results });
+    }
+    let lines = lines(&mut observer);
+    assert_eq!(events(&lines), ["epoch", "committed", "state"]);
+    assert_eq!(lines[0]["epoch"].as_str().map(str::len), Some(32));
+    assert_eq!((&lines[1]["n"], &lines[1]["late"]), (&1.into(), &false.into()));
+    assert_eq!((&lines[2]["state"], &lines[2]["via"]), (&"kept".into(), &"directory".into()));
+}
+
+#[test]
+fn no_text_of_anybody_is_noted() {
+    let mut observer = Observer::default();
+    let words = "the quick brown fox";
+    let to = peer_core::command::To::Person { name: "bob".parse().unwrap(), fingerprint: None };
+    let command = Command::Send { to, text: words.to_owned(), key: None, urgent: false };
+    let id = CommandId { source: peer_core::event::Source(1), number: 2 };
+    observer.input(&Input::Command { id, command: Ok(command) });
+    let text = common::message::Text { text: words.to_owned(), reply_to: None };
+    let mut arrival = theirs(BOB, 1);
+    (arrival.kind, arrival.body) = (Body::TEXT, codec::encode(&text));
+    observer.output(&Output::Store { ticket: Ticket(1), ops: vec![receive(arrival)] });
+    let results = vec![StoreResult::Arrived(Arrived::New { n: 1, late: false })];
+    observer.input(&Input::Stored { ticket: Ticket(1), results });
+    let said = String::from_utf8(observer.take()).unwrap();
+    assert_eq!(said.lines().count(), 2, "{said}");
+    assert!(!said.contains(words), "{said}");
+}
+
+#[test]
+fn numbers_in_a_row_are_one_range() {
+    assert_eq!(ranges([3, 4, 5, 9].into_iter()), [(3, 5), (9, 9)]);
+    assert_eq!(ranges(std::iter::empty()), []);
+}

@@ -1,0 +1,3 @@
+//! What is inside envelopes and sealed items. The body stands in `system_tests::fuzz`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| system_tests::fuzz::run("bodies", bytes));

@@ -1,0 +1,3 @@
+//! Frames from a directory to a peer. The body stands in `system_tests::fuzz`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| system_tests::fuzz::run("from_directory", bytes));

@@ -1,0 +1,3 @@
+//! Names, fingerprints, recipients and addresses as text. The body stands in `system_tests::fuzz`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| system_tests::fuzz::run("names", bytes));

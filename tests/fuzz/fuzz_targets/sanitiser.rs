@@ -1,0 +1,3 @@
+//! Text from others, made safe. The body stands in `system_tests::fuzz`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| system_tests::fuzz::run("sanitiser", bytes));
