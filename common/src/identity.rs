@@ -204,6 +204,43 @@ mod tests {
         assert_eq!("AAAA".parse::<Fingerprint>(), Err(FingerprintError));
     }
 
+    /// Adds the group's order to the scalar half: the same signature in another form (RFC 8032 forbids it).
+    fn with_order_added(signature: Signature) -> Signature {
+        const ORDER: [u8; 32] = [
+            0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0,
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+        ];
+        let mut changed = signature;
+        let mut carry = 0;
+        for (byte, order) in changed.0[32..].iter_mut().zip(ORDER) {
+            let sum = u16::from(*byte) + u16::from(order) + carry;
+            (*byte, carry) = (sum.to_le_bytes()[0], sum >> 8);
+        }
+        changed
+    }
+
+    #[test]
+    fn a_signature_has_one_form_and_none_of_small_order_verifies() {
+        let me = Identity::from_seed(&[1; 32]);
+        let signature = me.sign(Context::Envelope, b"text");
+        let verify = |key: &PublicKey, signature| key.verify(Context::Envelope, b"text", &signature);
+        assert_eq!(verify(&me.public(), signature), Ok(()));
+        assert_eq!(verify(&me.public(), with_order_added(signature)), Err(SignatureError));
+        // Under a key of small order, R = identity and s = 0 fit any message where such keys are let in.
+        let mut identity_point = [0; 32];
+        identity_point[0] = 1;
+        let mut neutral = [0; 64];
+        neutral[0] = 1;
+        let mut order_two = [0xff; 32];
+        (order_two[0], order_two[31]) = (0xec, 0x7f);
+        for key in [identity_point, order_two, [0; 32], [0xff; 32]] {
+            for forged in [neutral, [0; 64], signature.0] {
+                assert_eq!(verify(&PublicKey(key), Signature(forged)), Err(SignatureError), "{key:?}");
+            }
+        }
+        assert_eq!(verify(&me.public(), Signature(neutral)), Err(SignatureError));
+    }
+
     #[test]
     fn an_empty_key_verifies_nothing() {
         let me = Identity::from_seed(&[1; 32]);

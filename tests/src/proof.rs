@@ -8,6 +8,7 @@ pub mod network;
 #[cfg(feature = "planted")]
 pub mod planted;
 pub mod power;
+pub mod resources;
 pub mod sim;
 
 use anyhow::Result;
@@ -53,6 +54,7 @@ pub const PROOFS: &[(&str, Proof)] = &[
     #[cfg(feature = "planted")]
     ("planted", planted::run),
     ("power", power::run),
+    ("resources", resources::run),
     ("sim", sim::run),
 ];
 

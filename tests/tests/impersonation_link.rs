@@ -49,9 +49,8 @@ impl Call {
     async fn closed_after(mut self, frame: impl Into<PeerFrame>) -> Option<CloseReason> {
         self.say(frame).await;
         loop {
-            match self.hear().await? {
-                PeerFrame::Close(close) => return Some(close.reason),
-                _ => {}
+            if let PeerFrame::Close(close) = self.hear().await? {
+                return Some(close.reason);
             }
         }
     }

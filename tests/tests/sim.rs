@@ -46,3 +46,17 @@ fn replay() {
     eprintln!("{} messages, {} events, {} ms", outcome.messages, outcome.events, outcome.ended_ms);
     assert_eq!(outcome.failure, None);
 }
+
+/// Worlds that have broken a promise once.
+const ONCE_BROKEN: [(u64, &str); 3] = [
+    (115, "a message written before a month's absence was confirmed expired with the log-in that confirmed it"),
+    (64, "the same in a store that was put back"),
+    (518, "the same on a machine whose clock had stepped"),
+];
+
+#[test]
+fn what_once_broke_a_promise_breaks_it_no_more() {
+    for (seed, what) in ONCE_BROKEN {
+        assert_eq!(run(seed, false).failure, None, "seed {seed}: {what}");
+    }
+}

@@ -102,6 +102,37 @@ fn crates_depend_in_one_direction() {
     clean(&forbidden_dependencies(&manifests(), &PURE, &IMPURE_CRATES));
 }
 
+/// Lines of manifests and scripts that could build the product with bugs in it.
+fn turns_bugs_on(files: &[(String, String)]) -> Vec<String> {
+    const MAY: [(&str, &str); 4] = [
+        ("common/Cargo.toml", "planted = []"),
+        ("tests/Cargo.toml", "planted = [\"common/planted\"]"),
+        ("tests/Cargo.toml", "name = \"planted\""),
+        ("tests/Cargo.toml", "required-features = [\"planted\"]"),
+    ];
+    let mut found = Vec::new();
+    for (path, text) in files.iter().filter(|(path, _)| path.ends_with("Cargo.toml")) {
+        for line in text.lines().filter(|line| !line.starts_with('#') && line.contains("planted")) {
+            if !MAY.contains(&(path.as_str(), line.trim())) {
+                found.push(format!("{path}: `{line}` plants bugs"));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn no_build_but_that_of_the_proofs_has_planted_bugs() {
+    clean(&turns_bugs_on(&TREE));
+}
+
+#[test]
+fn a_crate_that_plants_bugs_is_caught() {
+    for line in ["default = [\"planted\"]", "common = { workspace = true, features = [\"planted\"] }"] {
+        caught(&turns_bugs_on(&[("peer/Cargo.toml".to_owned(), line.to_owned())]), "plants bugs");
+    }
+}
+
 #[test]
 fn a_dependency_against_the_direction_is_caught() {
     let manifest = |text: &str| vec![Manifest::new("x/Cargo.toml", text).unwrap()];

@@ -232,7 +232,8 @@ fn one_encapsulation_serves_until_the_prekey_changes() {
     }
     assert_eq!(opener.channels.entries.len(), 2);
     opener.forget(7);
-    assert_eq!(opener.channels.entries.len(), 1);
+    assert_eq!(opener.channels.entries.values().map(|(_, channel)| channel.counter).collect::<Vec<_>>(), [8]);
+    assert_eq!(sealer.channels.entries.values().map(|(_, channel)| channel.seals).collect::<Vec<_>>(), [1]);
 }
 
 #[test]
@@ -257,6 +258,38 @@ fn a_full_cache_lets_the_least_recently_used_go() {
     assert_eq!(cache.entries.len(), CHANNELS_MAX);
     assert!(cache.find(&0).is_some());
     assert!(cache.find(&1).is_none());
+}
+
+#[test]
+fn what_was_found_later_and_what_was_inserted_later_stay_longer() {
+    let mut cache = Bounded::default();
+    (1..=CHANNELS_MAX).for_each(|key| cache.insert(key, ()));
+    assert!((1..=CHANNELS_MAX).rev().all(|key| cache.find(&key).is_some()));
+    cache.insert(0, ());
+    assert!(!cache.entries.contains_key(&CHANNELS_MAX), "found first");
+    assert!((1..CHANNELS_MAX).all(|key| cache.find(&key).is_some()));
+    cache.insert(CHANNELS_MAX, ());
+    assert!(!cache.entries.contains_key(&0), "not found since");
+    // The one found last is older than the one inserted after it.
+    assert!((1..=CHANNELS_MAX).all(|key| cache.find(&key).is_some()));
+    cache.insert(0, ());
+    assert!((2..CHANNELS_MAX).all(|key| cache.find(&key).is_some()));
+    cache.insert(CHANNELS_MAX + 1, ());
+    assert!(!cache.entries.contains_key(&CHANNELS_MAX) && cache.entries.contains_key(&0));
+}
+
+#[test]
+fn the_largest_content_fits_and_one_byte_more_does_not() {
+    assert_eq!(class_of(CONTENT_MAX_BYTES), Some(SEAL_CLASSES_BYTES[2]));
+    assert_eq!(class_of(CONTENT_MAX_BYTES + 1), None);
+}
+
+#[test]
+fn all_entropy_is_the_callers() {
+    let mut fill = |target: &mut [u8]| target.fill(0x5a);
+    let mut entropy = Entropy(&mut fill);
+    assert_eq!(entropy.try_next_u32(), Ok(0x5a5a_5a5a));
+    assert_eq!(entropy.try_next_u64(), Ok(0x5a5a_5a5a_5a5a_5a5a));
 }
 
 #[test]

@@ -238,3 +238,9 @@ fn the_presented_bytes_are_those_the_standard_names() {
     let standard: Option<Spki<'_>> = key.key.public_key();
     assert_eq!(standard.unwrap().as_ref(), spki(&identity(1)));
 }
+
+#[test]
+fn keys_are_agreed_in_the_two_chosen_ways_only() {
+    let groups: Vec<_> = provider().kx_groups.iter().map(|group| group.name()).collect();
+    assert_eq!(groups, [rustls::NamedGroup::X25519MLKEM768, rustls::NamedGroup::X25519]);
+}

@@ -276,3 +276,46 @@ fn item(item: u64, op: DepositOp) -> Item {
     let Deposit { place, tag: _, prekey, urgent: _, human: _, sealed } = deposit;
     Item { item, submitter, epoch: place.epoch, seq: place.seq, prekey, waited, deposited_at_ms, sealed }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_counts_what_is_out_once_and_takes_what_fits() {
+        let mut window = Window::new(3, 100);
+        assert!(!window.takes(1), "the store may hold something older");
+        assert_eq!(window.page(), Some((3, 100)));
+        assert!(!window.takes(1), "a page is under way");
+        window.read(false);
+        window.add(1, 60);
+        window.add(1, 40);
+        assert_eq!(window.bytes, 40, "the same again is not more");
+        assert!(window.takes(60) && !window.takes(61));
+        window.add(2, 60);
+        assert!(!window.takes(1));
+        window.remove(&1);
+        assert_eq!(window.bytes, 60);
+        window.remove(&2);
+        assert!(window.takes(1_000), "one is always taken");
+    }
+
+    #[test]
+    fn the_next_page_is_read_when_half_is_free_and_more_is_there() {
+        let mut window = Window::new(4, 100);
+        assert!(window.page().is_some() && window.page().is_none());
+        window.read(true);
+        (0..2).for_each(|item| window.add(item, 25));
+        assert_eq!(window.page(), Some((2, 50)), "half of both is free");
+        window.read(true);
+        window.add(2, 0);
+        assert_eq!(window.page(), None, "three of four are out");
+        window.remove(&2);
+        window.add(0, 26);
+        assert_eq!(window.page(), None, "more than half of the bytes are out");
+        window.remove(&0);
+        assert_eq!(window.page(), Some((3, 75)));
+        window.read(false);
+        assert_eq!(window.page(), None, "there is no more");
+    }
+}

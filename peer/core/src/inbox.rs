@@ -205,4 +205,46 @@ mod tests {
         assert_eq!(numbers(&inbox.arrive(urgent, false)), [9]);
         assert_eq!(inbox.held_back(BOB).len(), 1);
     }
+
+    #[test]
+    fn what_was_shown_before_this_start_is_no_gap() {
+        let mut inbox = Inbox::default();
+        inbox.restore(BOB, Conversation::Pair, MessageId([5; 16]));
+        inbox.restore(BOB, Conversation::Pair, MessageId([4; 16]));
+        assert_eq!(numbers(&inbox.arrive(message(6, Some(5)), false)), [6]);
+        assert!(inbox.arrive(message(2, None), false)[0].late, "older than what was shown");
+        assert!(!inbox.arrive(message(6, None), false)[0].late, "the last one itself is not late");
+    }
+
+    #[test]
+    fn what_has_become_whole_is_shown_with_all_before_it() {
+        let mut inbox = Inbox::default();
+        for n in [3, 5, 7] {
+            assert!(inbox.arrive(message(n, Some(n - 1)), false).is_empty());
+        }
+        assert_eq!((inbox.held_back_count(BOB), inbox.held_back_count(PublicKey([9; 32]))), (3, 0));
+        assert_eq!(numbers(&inbox.recheck(PublicKey([9; 32]), |_| true)), [0; 0]);
+        assert_eq!(numbers(&inbox.recheck(BOB, |id| *id == MessageId([5; 16]))), [3, 5]);
+        assert_eq!(inbox.held_back_count(BOB), 1);
+        assert_eq!(numbers(&inbox.recheck(BOB, |_| false)), [0; 0]);
+    }
+
+    #[test]
+    fn conversations_and_people_wait_for_themselves_only() {
+        let mut inbox = Inbox::default();
+        let group = |membership| Conversation::Group { id: [1; 16], membership };
+        let other = PublicKey([3; 32]);
+        inbox.progress(BOB, 100);
+        inbox.arrive(message(3, Some(2)), false);
+        inbox.arrive(StoredMessage { conversation: group(1), ..message(4, Some(1)) }, false);
+        assert_eq!(inbox.held_back(other).len(), 0);
+        assert_eq!(inbox.patience_ends_ms(other), None);
+        assert_eq!(numbers(&inbox.give_up(other)), [0; 0]);
+        // The membership of a group may change in the middle of a conversation.
+        let first = StoredMessage { conversation: group(2), ..message(1, None) };
+        assert_eq!(numbers(&inbox.arrive(first, false)), [1, 4]);
+        let held = inbox.held_back(BOB);
+        assert_eq!(held.iter().map(|(talk, first)| (*talk, first.n)).collect::<Vec<_>>(), [(Conversation::Pair, 3)]);
+        assert_eq!(numbers(&inbox.give_up(BOB)), [3]);
+    }
 }

@@ -355,7 +355,10 @@ impl Messenger {
     }
 
     fn fire_timers(&mut self) {
-        while let Some(timer) = self.timers.pop(self.now.mono_ms) {
+        // The exit is the last output, whatever else is due.
+        while !self.exited
+            && let Some(timer) = self.timers.pop(self.now.mono_ms)
+        {
             match timer {
                 Timer::Reconnect => self.connect(),
                 Timer::KeepAlive => self.keep_alive(),

@@ -277,4 +277,75 @@ mod tests {
         }
         assert_eq!(hours, [1, 6, 24, 48, 72]);
     }
+
+    #[test]
+    fn numbers_places_and_counts_follow_what_comes_and_goes() {
+        let (bob, eve) = (PublicKey([1; 32]), PublicKey([2; 32]));
+        let mut outbox = Outbox::default();
+        outbox.put(Outgoing::new(OutboxRow { n: 0, ..row(1, 10) }, false));
+        outbox.put(Outgoing::new(row(2, 20), true));
+        assert_eq!((outbox.place(0), outbox.place(2)), (None, Some((bob, 2))));
+        assert!(outbox.number(&eve, 1, 8).is_none() && outbox.number(&bob, 3, 9).is_none());
+        assert!(outbox.number(&bob, 1, 7).is_some_and(|message| message.committed && message.row.n == 7));
+        assert_eq!(outbox.place(7), Some((bob, 1)));
+        assert_eq!((outbox.len(), outbox.is_empty(), outbox.all().count()), (2, false, 2));
+        assert_eq!((outbox.waiting_for(&bob), outbox.waiting_for(&eve), outbox.recipients()), (2, 0, vec![bob]));
+        assert_eq!(outbox.lane(&bob).map(|message| message.row.seq).collect::<Vec<_>>(), [1, 2]);
+        assert!(outbox.at(&bob, 2).is_some() && outbox.at(&bob, 3).is_none());
+        let left = OUTBOX_MAX_BYTES - 30;
+        assert_eq!((outbox.room_for(left), outbox.room_for(left + 1)), (Ok(()), Err(Full::Bytes)));
+        assert!(outbox.remove(&eve, 1).is_none() && outbox.remove(&bob, 1).is_some());
+        assert_eq!((outbox.place(7), outbox.len(), outbox.room_for(left + 10)), (None, 1, Ok(())));
+        assert_eq!(outbox.room_for(left + 11), Err(Full::Bytes));
+        assert!(outbox.remove(&bob, 2).is_some());
+        assert!(outbox.is_empty() && outbox.recipients().is_empty());
+    }
+
+    #[test]
+    fn the_count_of_messages_has_its_limit_too() {
+        let mut outbox = Outbox::default();
+        (1..OUTBOX_MAX as u64).for_each(|seq| outbox.put(Outgoing::new(row(seq, 0), true)));
+        assert_eq!(outbox.room_for(1), Ok(()));
+        outbox.put(Outgoing::new(row(OUTBOX_MAX as u64, 0), true));
+        assert_eq!(outbox.room_for(0), Err(Full::Messages));
+    }
+
+    #[test]
+    fn refusals_come_later_each_time_up_to_ten_minutes() {
+        let mut message = Outgoing::new(row(1, 1), true);
+        let delays = (0..9).map(|_| {
+            message.deposit = Deposit::Sent;
+            message.refused(1_000);
+            assert_eq!(message.deposit, Deposit::None);
+            message.retry_at_ms - 1_000
+        });
+        let delays: Vec<u64> = delays.collect();
+        assert_eq!(delays, [5_000, 10_000, 20_000, 40_000, 80_000, 160_000, 320_000, 600_000, 600_000]);
+    }
+
+    #[test]
+    fn only_what_the_directory_had_no_room_for_waits_for_room() {
+        let refused = |reason| {
+            let mut message = Outgoing::new(OutboxRow { reason, ..row(1, 1) }, true);
+            message.retry_at_ms = 9;
+            message
+        };
+        let full = [
+            Reason::MailboxFull,
+            Reason::Quota,
+            Reason::StrangersFull,
+            Reason::DiskFull,
+            Reason::RateLimited,
+            Reason::DirectoryStore,
+        ];
+        for reason in full {
+            assert_eq!(refused(Some(reason)).wants_room(), Some((reason, 9)));
+            assert_eq!(Outgoing { ending: true, ..refused(Some(reason)) }.wants_room(), None);
+            assert_eq!(Outgoing { deposit: Deposit::Sent, ..refused(Some(reason)) }.wants_room(), None);
+            assert_eq!(Outgoing { refused_alone: true, ..refused(Some(reason)) }.wants_room(), None);
+        }
+        for reason in [None, Some(Reason::NoPrekey), Some(Reason::KeyChanged), Some(Reason::Blocked)] {
+            assert_eq!(refused(reason).wants_room(), None);
+        }
+    }
 }

@@ -88,4 +88,25 @@ mod tests {
         redial.reset();
         assert_eq!(redial.not_before_ms(), 0);
     }
+
+    #[test]
+    fn each_redial_waits_twice_as_long_half_of_it_by_chance() {
+        let mut redial = Redial::default();
+        for delay_ms in [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000] {
+            let (mut earliest, mut latest) = (redial, redial);
+            earliest.failed(700, 0);
+            latest.failed(700, u32::try_from(delay_ms / 2).unwrap());
+            assert_eq!((earliest.not_before_ms(), latest.not_before_ms()), (700 + delay_ms / 2, 700 + delay_ms));
+            redial.failed(700, u32::try_from(delay_ms / 2 + 1).unwrap());
+            assert_eq!(redial.not_before_ms(), earliest.not_before_ms(), "chance stays within its half");
+        }
+    }
+
+    #[test]
+    fn a_link_is_a_way_without_an_address_and_an_address_without_a_link() {
+        let link_only = Evidence { has_address: false, ..GOOD };
+        assert_eq!(deposit_when(link_only), DepositWhen::After(DIRECT_TIMEOUT_MS));
+        let nearly = Evidence { failed_ago_ms: Some(DIRECT_DISTRUST_MS - 1), ..GOOD };
+        assert_eq!(deposit_when(nearly), DepositWhen::Now);
+    }
 }

@@ -178,16 +178,20 @@ impl Desk {
     /// One transaction for the writes up to each query, so that a query sees exactly what was submitted before it.
     fn work(&mut self) -> Result<(), StoreError> {
         let mut batch = Vec::with_capacity(self.taken.len());
-        while let Some(job) = self.taken.pop_front() {
-            match job {
-                Job::Store { ticket, ops } => batch.push((ticket, ops)),
-                Job::Query { ticket, query } => {
-                    self.commit(&mut batch)?;
-                    self.answer(ticket, query);
+        // More is taken while a commit waits for room.
+        while !self.taken.is_empty() {
+            while let Some(job) = self.taken.pop_front() {
+                match job {
+                    Job::Store { ticket, ops } => batch.push((ticket, ops)),
+                    Job::Query { ticket, query } => {
+                        self.commit(&mut batch)?;
+                        self.answer(ticket, query);
+                    }
                 }
             }
+            self.commit(&mut batch)?;
         }
-        self.commit(&mut batch)
+        Ok(())
     }
 
     fn commit(&mut self, batch: &mut Vec<Written>) -> Result<(), StoreError> {

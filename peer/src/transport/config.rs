@@ -12,11 +12,9 @@ use thiserror::Error;
 
 use super::congestion::Floored;
 
-/// Open handshakes above which a newcomer must first prove its address.
-pub const HANDSHAKES_UNPROVED_MAX: usize = 32;
 /// Open handshakes above which newcomers are refused.
 pub const HANDSHAKES_MAX: usize = 64;
-/// Open handshakes from one address, proved or not each, loopback exempt: above that it must be proved, or is refused.
+/// Open handshakes from one address, loopback exempt: above that it is refused.
 pub const HANDSHAKES_PER_ADDRESS_MAX: usize = 8;
 /// Streams that the other side may open. One is used; the limit is memory of every connection.
 const STREAMS_MAX: u32 = 8;

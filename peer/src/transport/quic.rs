@@ -19,9 +19,7 @@ use tokio::time::timeout;
 
 use super::batch::{Batch, BatchSender};
 use super::budget::Budget;
-use super::config::{
-    HANDSHAKES_MAX, HANDSHAKES_PER_ADDRESS_MAX, HANDSHAKES_UNPROVED_MAX, QuicError, endpoint_config, server_config,
-};
+use super::config::{HANDSHAKES_MAX, HANDSHAKES_PER_ADDRESS_MAX, QuicError, endpoint_config, server_config};
 use super::dial::Dial;
 use super::link::{self, CloseCode, OPEN_TIMEOUT, Open, QUEUE_MAX_BYTES};
 use super::outgoing::{Ending, Outgoing};
@@ -49,7 +47,7 @@ struct Shared {
     inputs: BatchSender,
     links: Mutex<BTreeMap<LinkId, Entry>>,
     budget: Mutex<Budget>,
-    handshakes: Mutex<BTreeMap<Origin, usize>>,
+    handshakes: Mutex<BTreeMap<IpAddr, usize>>,
     accepted: AtomicU64,
 }
 
@@ -130,12 +128,12 @@ impl Shared {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn handshakes(&self) -> MutexGuard<'_, BTreeMap<Origin, usize>> {
+    fn handshakes(&self) -> MutexGuard<'_, BTreeMap<IpAddr, usize>> {
         self.handshakes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many handshakes are open, and how many of them from there.
-    fn open_handshakes(&self, from: Origin) -> (usize, usize) {
+    fn open_handshakes(&self, from: IpAddr) -> (usize, usize) {
         let handshakes = self.handshakes();
         (handshakes.values().sum(), handshakes.get(&from).copied().unwrap_or(0))
     }
@@ -203,14 +201,19 @@ async fn dial(shared: Arc<Shared>, link: LinkId, key: PublicKey, addresses: Vec<
 
 async fn accept_all(shared: Arc<Shared>) {
     while let Some(incoming) = shared.endpoint.accept().await {
-        let from = Origin::of(incoming.remote_address(), incoming.remote_address_validated());
+        if !incoming.remote_address_validated() {
+            // Without this a forged address would be sent up to three times what came in its name (RFC 9000, section
+            // 8.1). A Retry is stateless and smaller than what was asked with; it costs a newcomer one round trip.
+            match incoming.may_retry() {
+                true => drop(incoming.retry()),
+                false => incoming.ignore(),
+            }
+            continue;
+        }
+        let from = origin(incoming.remote_address());
         let (all, same) = shared.open_handshakes(from);
-        let greedy = same >= HANDSHAKES_PER_ADDRESS_MAX && !from.address.is_loopback();
-        let crowded = greedy || all >= HANDSHAKES_UNPROVED_MAX;
-        if crowded && !incoming.remote_address_validated() && incoming.may_retry() {
-            // Stateless: the answer is smaller than what was asked with.
-            let _ = incoming.retry();
-        } else if greedy || all >= HANDSHAKES_MAX || shared.links().len() >= CONNECTIONS_MAX {
+        let greedy = same >= HANDSHAKES_PER_ADDRESS_MAX && !from.is_loopback();
+        if greedy || all >= HANDSHAKES_MAX || shared.links().len() >= CONNECTIONS_MAX {
             incoming.refuse();
         } else {
             let counted = Handshake::begin(&shared, from);
@@ -219,21 +222,11 @@ async fn accept_all(shared: Arc<Shared>) {
     }
 }
 
-/// Where a handshake comes from. What is not proved may be forged, so it never counts against who has proved it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Origin {
-    /// Of IPv6 its network: whoever has one address of it has 2^64 of them.
-    address: IpAddr,
-    proved: bool,
-}
-
-impl Origin {
-    fn of(address: SocketAddr, proved: bool) -> Self {
-        let address = match socket::canonical(address).ip() {
-            IpAddr::V6(ip) if !ip.is_loopback() => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
-            ip => ip,
-        };
-        Self { address, proved }
+/// Where a handshake comes from. Of IPv6 its network: whoever has one address of it has 2^64 of them.
+fn origin(address: SocketAddr) -> IpAddr {
+    match socket::canonical(address).ip() {
+        IpAddr::V6(ip) if !ip.is_loopback() => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
+        ip => ip,
     }
 }
 
@@ -256,10 +249,10 @@ async fn accept(shared: Arc<Shared>, incoming: Incoming, counted: Handshake) {
 }
 
 /// Counts an open handshake for as long as it lives.
-struct Handshake(Arc<Shared>, Origin);
+struct Handshake(Arc<Shared>, IpAddr);
 
 impl Handshake {
-    fn begin(shared: &Arc<Shared>, from: Origin) -> Self {
+    fn begin(shared: &Arc<Shared>, from: IpAddr) -> Self {
         *shared.handshakes().entry(from).or_default() += 1;
         Self(shared.clone(), from)
     }

@@ -205,6 +205,7 @@ impl<'a> World<'a> {
     }
 
     fn output(&mut self, output: Output) {
+        assert!(!self.ended, "{output:?} after the exit");
         match output {
             Output::Event(event) => self.event(&event),
             Output::Store { ticket, ops } => self.jobs.push_back(Job::Store(ticket, ops)),
@@ -284,8 +285,9 @@ impl<'a> World<'a> {
 
     fn sent_across(&mut self, link: LinkId, frame: &PeerFrame) {
         fits(frame);
-        // All links here are mallory's.
-        assert!(self.links.contains_key(&link), "{frame:?} on a link that is gone");
+        // All links here are mallory's. What is sent on one that is being closed is lost with it.
+        assert!(link.0 < self.next_link || link.0.is_multiple_of(2), "{frame:?} on a link that never was");
+        assert!(!self.dials.contains_key(&link), "{frame:?} on a link that is being dialled");
         if let PeerFrame::Envelope(envelope) = frame {
             is_for(&MALLORY.public(), &envelope.body);
             assert_eq!(envelope.header.recipient, MALLORY.public());

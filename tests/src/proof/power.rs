@@ -24,11 +24,14 @@ const MESSAGES: u64 = 200;
 const FILE: &str = "store.db";
 const THREADS: usize = 2;
 
+/// Called when the store is open, and after each answered transaction.
+type OnAnswer<'a> = &'a mut dyn FnMut() -> Result<()>;
+
 /// A store and its script.
 struct Subject {
     name: &'static str,
-    /// Works through the script on a disk, calling back when the store is open and after each answered transaction.
-    script: fn(&Disk, u64, &mut dyn FnMut() -> Result<()>) -> Result<()>,
+    /// Works through the script on a disk.
+    script: fn(&Disk, u64, OnAnswer<'_>) -> Result<()>,
     /// Opens the store again as its program does, checks what only it can, and works on.
     go_on: fn(&Disk) -> Result<()>,
     /// Asks only for rows that contradict each other.

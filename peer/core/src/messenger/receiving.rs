@@ -358,10 +358,18 @@ impl Messenger {
         self.out.push_back(Output::Open { ticket, kind, from, counter, secret, sealed });
     }
 
+    /// Opening takes its time: the session may be gone by then, and a new one not logged in yet, where this frame would end
+    /// it. The slot comes again with the next login.
+    fn slot_taken(&mut self, from: PublicKey, serial: u64) {
+        if self.session.is_logged_in() {
+            self.send_directory(ToDirectory::TakeSlot(TakeSlot { from, serial }));
+        }
+    }
+
     /// A slot that cannot be opened is answered with a state of ours, prekey included, so that the next one can be.
     /// Their prekey is looked up before: they may be no better off with ours.
     fn slot_useless(&mut self, from: PublicKey, serial: u64) {
-        self.send_directory(ToDirectory::TakeSlot(TakeSlot { from, serial }));
+        self.slot_taken(from, serial);
         if self.book.of(&from).is_none() {
             return;
         }
@@ -428,7 +436,7 @@ impl Messenger {
     fn on_slot_opened(&mut self, from: PublicKey, serial: u64, plain: Result<Vec<u8>, NotOpened>) {
         match plain.map(|plain| codec::decode::<PairState>(&plain)) {
             Ok(Ok(state)) => {
-                self.send_directory(ToDirectory::TakeSlot(TakeSlot { from, serial }));
+                self.slot_taken(from, serial);
                 if self.book.of(&from).is_some() {
                     self.apply(from, state, Via::Directory);
                 } else {
@@ -437,7 +445,7 @@ impl Messenger {
             }
             Ok(Err(_)) | Err(NotOpened::Forged) => {
                 self.dropped(from, Dropped::Forged);
-                self.send_directory(ToDirectory::TakeSlot(TakeSlot { from, serial }));
+                self.slot_taken(from, serial);
             }
             Err(NotOpened::WrongPrekey) => {
                 self.dropped(from, Dropped::NotOpened);

@@ -15,7 +15,7 @@ use directory_server::store::Store;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
-use super::{FILE, MESSAGES, Subject};
+use super::{FILE, MESSAGES, OnAnswer, Subject};
 use crate::hostile::{prekey_of, stranger};
 
 const PEOPLE: u64 = 4;
@@ -50,7 +50,8 @@ pub fn registration(number: u64) -> Result<[StoreOp; 2]> {
 /// An item for the person of number `to`.
 pub fn deposit(from: PublicKey, to: u64, seq: u64, sealed: Vec<u8>) -> StoreOp {
     let place = Place { recipient: stranger(to).public(), epoch: EpochId([1; 16]), seq };
-    let deposit = Deposit { place, tag: seq.to_be_bytes(), prekey: 1, urgent: seq % 9 == 0, human: true, sealed };
+    let deposit =
+        Deposit { place, tag: seq.to_be_bytes(), prekey: 1, urgent: seq.is_multiple_of(9), human: true, sealed };
     let limits = Limits::default().mailbox;
     StoreOp::Deposit(Box::new(DepositOp { submitter: from, deposit, waited: true, now_ms: 2_000, limits }))
 }
@@ -89,7 +90,7 @@ fn ops(number: u64, dice: &mut ChaCha8Rng) -> Vec<StoreOp> {
     ops
 }
 
-fn script(disk: &Disk, seed: u64, answered: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+fn script(disk: &Disk, seed: u64, answered: OnAnswer<'_>) -> Result<()> {
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
     let mut store = Store::open_on(NAME, &disk.path(FILE), STORE_ID)?;
     answered()?;

@@ -13,7 +13,7 @@ use peer_core::stored::{Arrival, Meta, NewMessage, OutboxRow, OwnPrekey, State, 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
-use super::{FILE, MESSAGES, Subject};
+use super::{FILE, MESSAGES, OnAnswer, Subject};
 
 const ME: PublicKey = PublicKey([1; 32]);
 const OTHERS: [PublicKey; 2] = [PublicKey([2; 32]), PublicKey([3; 32])];
@@ -61,7 +61,7 @@ pub fn queue(to: PublicKey, number: u64, seq: u64, body: Vec<u8>) -> StoreOp {
         via: None,
         elapsed_ms: 0,
     };
-    let key = (number % 3 == 0).then(|| format!("key {number}"));
+    let key = (number.is_multiple_of(3)).then(|| format!("key {number}"));
     StoreOp::Queue(Box::new(NewMessage { row, key, reply_to: None, at_ms: 1_000 }))
 }
 
@@ -105,7 +105,7 @@ fn state(n: u64, recipient: PublicKey, state: State) -> StoreOp {
 
 /// What one message number makes of the script: every other one is one's own.
 fn ops(number: u64, dice: &mut ChaCha8Rng) -> Vec<StoreOp> {
-    let (mine, pair) = (number % 2 == 0, number / 2);
+    let (mine, pair) = (number.is_multiple_of(2), number / 2);
     let (other, seq) = (OTHERS[(pair % 2) as usize], pair / 2 + 1);
     let mut body = vec![0; 20 + (dice.next_u64() % if number % 16 < 2 { 15_000 } else { 300 }) as usize];
     dice.fill_bytes(&mut body);
@@ -117,7 +117,7 @@ fn ops(number: u64, dice: &mut ChaCha8Rng) -> Vec<StoreOp> {
             let earlier = state(number - 7, OTHERS[((number - 8) / 2 % 2) as usize], State::Delivered);
             ops.push(earlier);
         }
-        if number % 40 == 0 && seq > 4 {
+        if number.is_multiple_of(40) && seq > 4 {
             ops.push(StoreOp::Forget { recipient: other, below: seq - 3 });
         }
     } else {
@@ -135,7 +135,7 @@ fn prekey(counter: u64, secret: &PrekeySecret, record: &PrekeyRecord) -> StoreOp
     StoreOp::PutPrekey(Box::new(OwnPrekey { counter, record, secret, created_age_ms: 0, replaced_age_ms: None }))
 }
 
-fn script(disk: &Disk, seed: u64, answered: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+fn script(disk: &Disk, seed: u64, answered: OnAnswer<'_>) -> Result<()> {
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
     let (secret, record) = a_prekey();
     let mut store = Store::open_on(NAME, &disk.path(FILE), ME)?;
