@@ -151,7 +151,8 @@ fn a_directory_on_a_full_disk_refuses_mail_hands_out_what_it_has_and_goes_on_by_
         let hello = alice.send(&peer.setup.name, "hello");
         alice.wait_state(&hello.id, "delivered");
     }
-    (bob.quit(), carol.quit());
+    bob.quit();
+    carol.quit();
     let kept = alice.send("carol", "kept before");
     alice.wait_state(&kept.id, "kept");
 

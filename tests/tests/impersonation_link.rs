@@ -15,6 +15,7 @@ use system_tests::impersonation::letters::{
     binding, binding_in, dropped, envelope, hello, holds_first, state, state_with_prekey_of, stolen_directory_key,
     stolen_key,
 };
+use system_tests::programs::events::log_of;
 use system_tests::programs::{PATIENCE, Peer, World, eventually};
 
 fn run<T>(work: impl Future<Output = T>) -> T {
@@ -253,4 +254,6 @@ fn envelopes_and_acknowledgements_are_taken_from_their_own_key_alone() {
         bob.wait_state(&waiting.id, "delivered");
     });
     assert_shown(&bob, &[("alice", "first"), ("mallory", "as myself")]);
+    // What the thief of her key acknowledged her own log cannot know.
+    std::fs::remove_file(log_of(&alice.setup.data_dir)).unwrap();
 }

@@ -74,8 +74,11 @@ struct World<'a> {
     /// What the disk has ever held at a place, and the numbers it gave.
     held: BTreeMap<(PublicKey, Place), BTreeSet<Vec<u8>>>,
     numbers: BTreeMap<u64, (PublicKey, Place)>,
-    /// What was said to be kept, and nobody entitled has ended.
+    /// What was said to be kept; and what those entitled did to end it, before or after.
     kept: BTreeSet<(PublicKey, Place)>,
+    withdrawn: BTreeSet<(PublicKey, Place)>,
+    taken: BTreeSet<(PublicKey, u64)>,
+    released: BTreeSet<PublicKey>,
     ended: bool,
     forgets: bool,
 }
@@ -97,6 +100,9 @@ pub(super) fn sessions(bytes: &[u8]) {
         held: BTreeMap::new(),
         numbers: BTreeMap::new(),
         kept: BTreeSet::new(),
+        withdrawn: BTreeSet::new(),
+        taken: BTreeSet::new(),
+        released: BTreeSet::new(),
         ended: false,
         forgets: false,
     };
@@ -401,17 +407,9 @@ impl World<'_> {
         let key = PEOPLE[known.who].0;
         match &frame {
             ToDirectory::Deposit(_) => known.deposits += 1,
-            ToDirectory::Withdraw(wire::Withdraw { places }) => {
-                self.kept.retain(|(submitter, place)| *submitter != key || !places.contains(place));
-            }
-            ToDirectory::Take(take) => {
-                let taken = take.items.iter().filter_map(|(number, _)| self.numbers.get(number));
-                let taken: BTreeSet<_> = taken.filter(|(_, place)| place.recipient == key).collect();
-                self.kept.retain(|place| !taken.contains(place));
-            }
-            ToDirectory::Deregister(_) => {
-                self.kept.retain(|(submitter, place)| place.recipient != key && *submitter != key)
-            }
+            ToDirectory::Withdraw(frame) => self.withdrawn.extend(frame.places.iter().map(|place| (key, *place))),
+            ToDirectory::Take(frame) => self.taken.extend(frame.items.iter().map(|(number, _)| (key, *number))),
+            ToDirectory::Deregister(_) => self.released.extend([key]),
             _ => {}
         }
         self.tell(Told::Frame { session, frame });
@@ -430,7 +428,13 @@ impl World<'_> {
             return;
         }
         self.settle();
-        for (submitter, place) in std::mem::take(&mut self.kept) {
+        let taken =
+            self.numbers.iter().filter(|(number, (_, place))| self.taken.contains(&(place.recipient, **number)));
+        let taken: BTreeSet<_> = taken.map(|(_, place)| *place).collect();
+        let mut kept = std::mem::take(&mut self.kept);
+        kept.retain(|place| !self.withdrawn.contains(place) && !taken.contains(place));
+        kept.retain(|(submitter, place)| ![submitter, &place.recipient].iter().any(|key| self.released.contains(*key)));
+        for (submitter, place) in kept {
             let have = StoreOp::Have { submitter, places: vec![place] };
             let applied = self.store.apply(vec![(Ticket(u64::MAX), have)]).expect("a store");
             let [(_, StoreResult::Fates(fates))] = applied.results.as_slice() else { panic!("one answer") };
