@@ -200,9 +200,7 @@ proptest! {
 #[test]
 fn forgetting_stops_at_what_is_not_settled_and_gives_no_seq_again() {
     let mut sent = Sent::default();
-    for n in 1..=4 {
-        sent.give(id(n));
-    }
+    (1..=4).for_each(|n| assert_eq!(sent.give(id(n)), u64::from(n)));
     sent.settle(1);
     assert!(sent.forget_below(4));
     let held = Held { epoch: epoch(1, 1), floor: 1, top: 4, missing: vec![(1, 1)], digest: [9; 8] };
