@@ -32,7 +32,9 @@ pub struct Case {
     /// What else happens.
     pub turn: Turn,
     /// 99 of 100 receipts come within so many milliseconds.
-    pub p99_ms: Option<f64>,
+    pub p99_ms: f64,
+    /// The gate judges that too, not the night alone.
+    pub in_gate: bool,
 }
 
 /// Without loss.
@@ -56,7 +58,8 @@ const GOOD: Shape = Shape {
 };
 
 const fn case(name: &'static str, p99_ms: f64, shape: Shape) -> Case {
-    Case { name, shape, turn: Turn::None, p99_ms: Some(p99_ms) }
+    // The gate runs beside much else on slow machines: what is to be there in 0.3 s is judged at night.
+    Case { name, shape, turn: Turn::None, p99_ms, in_gate: p99_ms > GOOD_MS }
 }
 
 /// All cases.
@@ -77,10 +80,10 @@ pub const CASES: &[Case] = &[
     Case { turn: Turn::DirectoryGone, ..case("loss 20 %, no directory", LOSSY_MS, Shape { loss_percent: 20, ..GOOD }) },
     case("loss 50 %", HALF_MS, Shape { loss_percent: 50, ..GOOD }),
     case("loss 50 % in bursts of 8", HALF_MS, Shape { loss_percent: 50, burst: 8, ..GOOD }),
-    // With one way alone the pauses between QUIC's probes grow: no limit, but all arrives.
+    // With one way alone the pauses between QUIC's probes grow, and some runs miss the limit: the night says so (0003).
     Case {
         turn: Turn::DirectoryGone,
-        p99_ms: None,
+        in_gate: false,
         ..case("loss 50 %, no directory", HALF_MS, Shape { loss_percent: 50, ..GOOD })
     },
     case("loss 50 % one way", HALF_MS, Shape { loss_percent: 50, lossy_way: Some(Way::There), ..GOOD }),
@@ -145,12 +148,10 @@ pub fn run(case: &Case, amount: Amount, seed: u64, form: Form) -> Result<(Receip
     two.check();
     let note = done(case, &relays)?;
     let p99_ms = receipts.percentile_ms(0.99);
-    // The gate runs beside much else on slow machines: what is to be there in 0.3 s is measured at night.
-    let limit = case.p99_ms.filter(|limit| form == Form::Night || *limit > GOOD_MS);
-    match limit.filter(|limit| p99_ms > *limit) {
-        Some(limit) => bail!("99 of 100 receipts within {p99_ms:.0} ms, not {limit:.0} ms"),
-        None => Ok((receipts, note)),
+    if p99_ms > case.p99_ms && (form == Form::Night || case.in_gate) {
+        bail!("99 of 100 receipts within {p99_ms:.0} ms, not {:.0} ms", case.p99_ms);
     }
+    Ok((receipts, note))
 }
 
 /// What the relays did to datagrams, in words; that they did it.
