@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use common::wire::directory::FromDirectory;
 use directory_core::{Directory, Input, Now, Output, SessionId, StoreOp, Ticket};
+use event_log::EventFile;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -14,7 +15,6 @@ use tokio::time::MissedTickBehavior;
 use crate::connection::{Arrival, Incoming};
 use crate::data_dir::DataDir;
 use crate::event_log::Observer;
-use crate::event_log::file::EventFile;
 use crate::link::{Ending, Link};
 use crate::store::StoreError;
 use crate::store::writer::{Answer, BATCH_MAX, Writer, batch};

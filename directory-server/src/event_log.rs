@@ -1,16 +1,15 @@
 //! The event log: what the store was asked and has committed, as JSON lines for whoever checks that nothing is lost
-//! (`docs/proof.md` has the format). A pure observer: it decides nothing. The file is in [`mod@file`].
-
-pub mod file;
+//! (`docs/proof.md` has the format). A pure observer: it decides nothing. The form of a record and the file are those of the
+//! crate [`event_log`].
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 
 use common::identity::PublicKey;
 use common::wire::directory::{Place, Refusal, Taking};
 use directory_core::event::{DepositOp, StoreHead};
 use directory_core::{Input, Output, StoreOp, StoreResult, Ticket};
-use serde_json::{Map, Value, json};
+use event_log::{Lines, hex};
+use serde_json::{Value, json};
 
 /// What is told of an operation once it is committed; none: its result says it all, or nothing.
 type Awaited = Option<(&'static str, Value)>;
@@ -19,16 +18,14 @@ type Awaited = Option<(&'static str, Value)>;
 #[derive(Debug, Default)]
 pub struct Observer {
     asked: VecDeque<(Ticket, Awaited)>,
-    turn: u64,
-    at_ms: i64,
-    lines: Vec<u8>,
+    lines: Lines,
 }
 
 impl Observer {
     /// Begins a run of the directory with this key.
     #[must_use]
     pub fn start(key_of: &PublicKey, head: &StoreHead, at_ms: i64) -> Self {
-        let mut observer = Self { at_ms, ..Self::default() };
+        let mut observer = Self { lines: Lines::new(at_ms), ..Self::default() };
         observer.put(
             "start",
             json!({
@@ -41,14 +38,13 @@ impl Observer {
 
     /// A turn of the loop begins. What the core is told and wants until the next one belongs together.
     pub fn turn(&mut self, at_ms: i64) {
-        self.turn += 1;
-        self.at_ms = at_ms;
+        self.lines.turn(at_ms);
     }
 
     /// What was noted since the last call, as whole lines. To be written before the outputs of the turn are carried
     /// out, so that nothing is said that is not here.
     pub fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.lines)
+        self.lines.take()
     }
 
     /// The core is told something.
@@ -103,15 +99,7 @@ impl Observer {
     }
 
     fn put(&mut self, event: &str, fields: Value) {
-        let mut line = Map::new();
-        line.insert("event".into(), event.into());
-        line.insert("turn".into(), self.turn.into());
-        line.insert("at_ms".into(), self.at_ms.into());
-        if let Value::Object(fields) = fields {
-            line.extend(fields);
-        }
-        self.lines.extend_from_slice(Value::Object(line).to_string().as_bytes());
-        self.lines.push(b'\n');
+        self.lines.put(event, fields);
     }
 }
 
@@ -143,14 +131,6 @@ fn place(place: &Place) -> Value {
 
 fn key(key: &PublicKey) -> String {
     hex(&key.0)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing into a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

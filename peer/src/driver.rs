@@ -18,6 +18,7 @@ use std::net::{SocketAddr, UdpSocket};
 
 use common::identity::Identity;
 use common::tls::TlsError;
+use event_log::EventFile;
 use peer_core::event::{Config, Exit, Input, Now, Output, Ticket};
 use peer_core::messenger::Messenger;
 use peer_core::stored::{Snapshot, StoreOp};
@@ -26,7 +27,6 @@ use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval_at, sleep_until};
 
 use crate::event_log::Observer;
-use crate::event_log::file::EventFile;
 use crate::storage::{Job, StorageThread, Store};
 use crate::transport::{BATCHES_MAX, Directory, Quic, QuicError, addresses};
 use api::FrontSide;

@@ -1,20 +1,19 @@
 //! The event log: what flows between the messenger and the program around it, as JSON lines for whoever checks that
 //! nothing is lost (`docs/proof.md` has the format). A pure observer: it decides nothing, and writes no text anybody
-//! wrote. The file is in [`mod@file`].
-
-pub mod file;
+//! wrote. The form of a record and the file are those of the
+//! crate [`event_log`].
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 
 use common::identity::PublicKey;
 use common::message::{Conversation, Envelope, Epoch, MessageId, PairState};
 use common::wire::codec;
 use common::wire::peer::{Parcel, PeerFrame};
+use event_log::{Lines, hex};
 use peer_core::command::Command;
 use peer_core::event::{Answer, CommandId, Config, Event, Input, Output, SealedKind, Ticket};
 use peer_core::stored::{Arrival, Arrived, Move, NewMessage, Reason, Snapshot, StoreOp, StoreResult, Via};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::front::words;
 
@@ -26,9 +25,7 @@ type Awaited = (usize, &'static str, Value);
 pub struct Observer {
     epoch: Option<Epoch>,
     commits: VecDeque<(Ticket, Vec<Awaited>)>,
-    turn: u64,
-    at_ms: i64,
-    lines: Vec<u8>,
+    lines: Lines,
 }
 
 impl Observer {
@@ -36,7 +33,7 @@ impl Observer {
     #[must_use]
     pub fn start(config: &Config, snapshot: &Snapshot, at_ms: i64) -> Self {
         let epoch = snapshot.meta.as_ref().map(|meta| meta.epoch);
-        let mut observer = Self { epoch, at_ms, ..Self::default() };
+        let mut observer = Self { epoch, lines: Lines::new(at_ms), ..Self::default() };
         let crashed = snapshot.meta.as_ref().is_some_and(|meta| !meta.left_cleanly);
         observer.put(
             "start",
@@ -86,14 +83,13 @@ impl Observer {
 
     /// A turn of the loop begins. What the messenger is told and wants until the next one belongs together.
     pub fn turn(&mut self, at_ms: i64) {
-        self.turn += 1;
-        self.at_ms = at_ms;
+        self.lines.turn(at_ms);
     }
 
     /// What was noted since the last call, as whole lines. To be written before the outputs noted are carried out, so
     /// that nothing is said that is not here.
     pub fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.lines)
+        self.lines.take()
     }
 
     /// The messenger is told something.
@@ -295,15 +291,7 @@ impl Observer {
     }
 
     fn put(&mut self, event: &str, fields: Value) {
-        let mut line = Map::new();
-        line.insert("event".into(), event.into());
-        line.insert("turn".into(), self.turn.into());
-        line.insert("at_ms".into(), self.at_ms.into());
-        if let Value::Object(fields) = fields {
-            line.extend(fields);
-        }
-        self.lines.extend_from_slice(Value::Object(line).to_string().as_bytes());
-        self.lines.push(b'\n');
+        self.lines.put(event, fields);
     }
 }
 
@@ -345,14 +333,6 @@ fn id(id: &MessageId) -> String {
 
 fn key(key: &PublicKey) -> String {
     hex(&key.0)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing into a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Ascending numbers as inclusive ranges.

@@ -4,13 +4,13 @@
 use std::io;
 use std::path::PathBuf;
 
+use event_log::{EventFile, EventLogError};
 use peer_core::event::Config;
 use thiserror::Error;
 
 use crate::config::{ConfigError, Settings};
 use crate::control::ControlError;
 use crate::driver::{self, Parts, StartError};
-use crate::event_log::file::{EventFile, EventLogError};
 use crate::keystore::{DataDir, DataDirError};
 use crate::progress::exit;
 use crate::storage::{Store, StoreError};
