@@ -24,6 +24,10 @@ pub enum Context {
     Envelope,
     /// A pair state on its way through the directory.
     PairState,
+    /// A step of a group's chain.
+    GroupStep,
+    /// A line to everybody online.
+    Broadcast,
 }
 
 impl Context {
@@ -33,6 +37,8 @@ impl Context {
             Self::Prekey => b"homing/1 prekey",
             Self::Envelope => b"homing/1 envelope",
             Self::PairState => b"homing/1 pair-state",
+            Self::GroupStep => b"homing/1 group-step",
+            Self::Broadcast => b"homing/1 broadcast",
         }
     }
 

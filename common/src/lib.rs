@@ -6,6 +6,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod body;
+pub mod group;
 pub mod identity;
 pub mod limits;
 pub mod message;
@@ -13,5 +15,6 @@ pub mod name;
 pub mod planted;
 pub mod record;
 pub mod seal;
+pub mod shout;
 pub mod tls;
 pub mod wire;

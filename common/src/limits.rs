@@ -8,6 +8,26 @@ pub const NAME_MAX_CHARS: usize = 15;
 
 /// Most bytes of a text message.
 pub const TEXT_MAX_BYTES: usize = 16 * 1024;
+/// Most bytes of a sign beside a message: one emoji with all that modifies it.
+pub const EMOJI_MAX_BYTES: usize = 32;
+/// Most bytes of a note beside one's presence.
+pub const NOTE_MAX_BYTES: usize = 200;
+/// Most bytes of a line to everybody online.
+pub const BROADCAST_MAX_BYTES: usize = 4 * 1024;
+/// Texts of a conversation go at the earliest so long after they were read, milliseconds.
+pub const EXPIRY_MIN_MS: u64 = 1_000;
+/// And at the latest: a year.
+pub const EXPIRY_MAX_MS: u64 = 365 * DAY_MS;
+
+/// Most members of a group.
+pub const GROUP_MEMBERS_MAX: usize = 256;
+/// Most steps of a group's chain: then nobody may join any more, only leave.
+pub const GROUP_STEPS_MAX: u64 = 4_096;
+/// Steps in one frame.
+pub const GROUP_STEPS_PAGE: usize = 100;
+/// Groups in one page, and in one `FollowGroups` frame.
+pub const GROUPS_PAGE: usize = 200;
+
 /// Plain bytes that a sealed item is padded to, by class.
 pub const SEAL_CLASSES_BYTES: [usize; 3] = [1024, 4 * 1024, 20 * 1024];
 /// Most bytes of a sealed item or slot.

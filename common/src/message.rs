@@ -1,4 +1,4 @@
-//! Envelopes and their acknowledgement: identifiers, epochs, lanes, [`PairState`], bodies.
+//! Envelopes and their acknowledgement: identifiers, epochs, lanes, [`PairState`]. What is inside stands in [`body`](crate::body).
 //!
 //! `docs/protocol.md` gives the meaning of every field. Nothing here decides; these are the words.
 
@@ -88,6 +88,17 @@ pub enum Conversation {
     },
 }
 
+impl Conversation {
+    /// The same conversation, whatever version of a group's membership was named.
+    #[must_use]
+    pub fn stable(self) -> Self {
+        match self {
+            Self::Pair => Self::Pair,
+            Self::Group { id, .. } => Self::Group { id, membership: 0 },
+        }
+    }
+}
+
 /// An envelope's header.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
@@ -113,7 +124,7 @@ pub struct Header {
     pub conversation: Conversation,
     /// The sender's clock, milliseconds since 1970. Shown, never used for order.
     pub sent_at_ms: i64,
-    /// What the body is; see [`Body`].
+    /// What the body is; see [`Body`](crate::body::Body).
     pub kind: u16,
 }
 
@@ -122,31 +133,8 @@ pub struct Header {
 pub struct Envelope {
     /// The header.
     pub header: Header,
-    /// The body, encoded as [`Body`] of `header.kind`.
+    /// The body, encoded as [`Body`](crate::body::Body) of `header.kind`.
     pub body: Vec<u8>,
-}
-
-/// What an envelope says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Body {
-    /// Text somebody wrote.
-    Text(Text),
-    /// A kind this version does not know, kept as it came.
-    Unknown(u16),
-}
-
-/// A text message's body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Text {
-    /// The text, at most `limits::TEXT_MAX_BYTES` bytes.
-    pub text: String,
-    /// The message this one answers.
-    pub reply_to: Option<MessageId>,
-}
-
-impl Body {
-    /// Kind number of [`Body::Text`].
-    pub const TEXT: u16 = 1;
 }
 
 /// The only acknowledgement, and everything one peer tells another about their two lanes.

@@ -352,7 +352,7 @@ impl TryCryptoRng for Entropy<'_> {}
 fn sealable(context: Context) -> Option<&'static [u8]> {
     match context {
         Context::Envelope | Context::PairState => Some(context.label()),
-        Context::Binding | Context::Prekey => None,
+        Context::Binding | Context::Prekey | Context::GroupStep | Context::Broadcast => None,
     }
 }
 

@@ -39,6 +39,12 @@ pub mod kind {
         pub const ACCEPT: u16 = 0x0110;
         pub const PUBLISH_PREKEY: u16 = 0x0111;
         pub const PING: u16 = 0x0112;
+        pub const SET_STANDING: u16 = 0x0113;
+        pub const BROADCAST: u16 = 0x0114;
+        pub const CHANGE_GROUP: u16 = 0x0115;
+        pub const LOOK_UP_GROUP: u16 = 0x0116;
+        pub const FOLLOW_GROUPS: u16 = 0x0117;
+        pub const LIST_GROUPS: u16 = 0x0118;
     }
     /// From a directory to a peer.
     pub mod from_directory {
@@ -63,6 +69,12 @@ pub mod kind {
         pub const NOT_OPENED: u16 = 0x0212;
         pub const PONG: u16 = 0x0213;
         pub const UNSUPPORTED: u16 = 0x0214;
+        pub const BROADCAST_SENT: u16 = 0x0215;
+        pub const SHOUTED: u16 = 0x0216;
+        pub const GROUP_STEPS: u16 = 0x0217;
+        pub const GROUP_NEWS: u16 = 0x0218;
+        pub const GROUPS: u16 = 0x0219;
+        pub const NOTICES: u16 = 0x021a;
     }
     /// Between peers.
     pub mod peer {

@@ -7,8 +7,8 @@ mod samples;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
+use common::body::Body;
 use common::identity::Context;
-use common::message::Text;
 use common::record::{Binding, Bound, Prekey, PrekeyRecord};
 use common::seal::{self, Opener, PrekeySecret, Sealer};
 use common::wire::{self, codec};
@@ -69,15 +69,24 @@ fn every_record_has_the_bytes_it_always_had() {
     check_value("record/prekey", &samples::prekey_record());
     check_value("record/envelope", &samples::envelope(common::message::Conversation::Pair));
     check_value("record/pair-state", &samples::full_state());
-    check_value("record/text", &Text { text: "hé".into(), reply_to: Some(samples::message_id(3)) });
+}
+
+#[test]
+fn every_body_has_the_bytes_it_always_had() {
+    for (name, body) in samples::bodies() {
+        let (kind, bytes) = body.encode();
+        let name = format!("body/{name}");
+        expect(&name, &bytes);
+        assert_eq!(Body::decode(kind, &vectors()[name.as_str()]), body);
+    }
 }
 
 #[test]
 fn no_vector_is_left_over() {
     let frames = samples::frames().into_iter().map(|(name, _)| name);
-    let records =
-        ["parcel", "binding", "prekey", "envelope", "pair-state", "text"].map(|name| format!("record/{name}"));
-    let known: BTreeSet<String> = frames.chain(records).chain(["sealed/envelope".to_owned()]).collect();
+    let bodies = samples::bodies().into_iter().map(|(name, _)| format!("body/{name}"));
+    let records = ["parcel", "binding", "prekey", "envelope", "pair-state"].map(|name| format!("record/{name}"));
+    let known: BTreeSet<String> = frames.chain(records).chain(bodies).chain(["sealed/envelope".to_owned()]).collect();
     assert_eq!(vectors().into_keys().map(str::to_owned).collect::<BTreeSet<_>>(), known);
 }
 

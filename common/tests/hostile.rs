@@ -6,7 +6,8 @@ mod samples;
 
 use common::identity::{PublicKey, Signature};
 use common::limits::FRAME_MAX_BYTES;
-use common::message::{Conversation, Envelope, Epoch, EpochId, Header, Held, MessageId, PairState, Text};
+use common::body::Text;
+use common::message::{Conversation, Envelope, Epoch, EpochId, Header, Held, MessageId, PairState};
 use common::name::Name;
 use common::record::{Binding, Bound, Prekey, PrekeyRecord};
 use common::wire::codec::{self, DecodeError};

@@ -9,7 +9,8 @@ use common::limits::{
     CANDIDATES_MAX, FRAME_LOGIN_MAX_BYTES, FRAME_MAX_BYTES, HAVE_MAX, LANE_WINDOW, SEALED_MAX_BYTES, TAKE_MAX,
     TEXT_MAX_BYTES, WATCH_MAX, WHO_PAGE,
 };
-use common::message::{Conversation, Envelope, Epoch, EpochId, Held, PairState, Text};
+use common::body::Text;
+use common::message::{Conversation, Envelope, Epoch, EpochId, Held, PairState};
 use common::name::Name;
 use common::record::{Binding, Bound, Prekey, PrekeyRecord};
 use common::seal::{self, CONTENT_MAX_BYTES};

@@ -242,12 +242,18 @@ impl Observer {
             }
             for (place, event, mut fields) in awaited {
                 let event = match results.get(place) {
-                    Some(StoreResult::Done) => event,
+                    Some(
+                        StoreResult::Done
+                        | StoreResult::Tallied(_)
+                        | StoreResult::Read(_)
+                        | StoreResult::Vanished { .. }
+                        | StoreResult::Forgotten(_),
+                    ) => event,
                     Some(StoreResult::Queued { n }) => {
                         fields["n"] = (*n).into();
                         event
                     }
-                    Some(StoreResult::Arrived(Arrived::New { n, late })) => {
+                    Some(StoreResult::Arrived(Arrived::New { n, late, .. })) => {
                         fields["n"] = (*n).into();
                         fields["late"] = (*late).into();
                         event

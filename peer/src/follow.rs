@@ -95,11 +95,11 @@ impl Follow {
             if let Event::Error(error) = &event {
                 self.aside = Some(error.clone());
             }
-            let value = match &event {
-                Event::Answer { answer, .. } => Some(json::answer(self.word, answer.as_deref())),
-                event => json::event(event),
+            let values = match &event {
+                Event::Answer { answer, .. } => vec![json::answer(self.word, answer.as_deref())],
+                event => json::events(event),
             };
-            if let Some(value) = value.filter(|value| self.progress.take(value)) {
+            if let Some(value) = values.into_iter().find(|value| self.progress.take(value)) {
                 return Some(value);
             }
         }

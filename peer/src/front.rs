@@ -133,9 +133,7 @@ impl Writer {
         let mut next = Some(first);
         while let Some(event) = next {
             self.put(&event);
-            if let (Event::Message(view), true) = (&event, self.open) {
-                shown.push(view.n);
-            }
+            shown.extend(event.mark().filter(|_| self.open));
             next = if shown.len() < BATCH_MAX { events.try_recv().ok() } else { None };
         }
         self.desk.written();
@@ -168,7 +166,7 @@ impl Writer {
                 let word = asked.map(|asked| asked.word).unwrap_or_default();
                 self.text(json::line(&json::answer(&word, answer.as_deref())) + "\n");
             }
-            (None, event) => self.text(json::event(event).map_or_else(String::new, |value| json::line(&value) + "\n")),
+            (None, event) => self.text(json::events(event).iter().map(|value| json::line(value) + "\n").collect()),
         }
     }
 

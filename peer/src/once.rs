@@ -252,7 +252,7 @@ async fn submit_and_follow(
     }
     let wanted = wanted(options.wait);
     let Message { text, key, timeout } = message;
-    let command = Command::Send { to: options.to.clone(), text, key, urgent: false };
+    let command = Command::Send { to: options.to.clone(), text, key, urgent: false, reply_to: None };
     match Follow::message(handle, attached, command, wanted, timeout).await {
         Ok(mut follow) => {
             while follow.next().await.is_some() {}

@@ -255,7 +255,14 @@ fn pages_of(op: &StoreOp) -> usize {
         | StoreOp::PutMeta(_)
         | StoreOp::PutDirectory(_)
         | StoreOp::PutPrekey(_)
-        | StoreOp::DropPrekeys(_) => 0,
+        | StoreOp::DropPrekeys(_)
+        | StoreOp::Countdown { .. }
+        | StoreOp::Vanish { .. }
+        | StoreOp::Dismiss(_)
+        | StoreOp::Read { .. }
+        | StoreOp::ForgetTexts(_)
+        | StoreOp::PutDuration { .. }
+        | StoreOp::PutSteps { .. } => 0,
     };
     1 + bytes / 1_024
 }

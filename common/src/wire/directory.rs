@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 use crate::identity::PublicKey;
 
 mod from;
+mod talk;
 mod to;
 
 pub use from::*;
+pub use talk::*;
 pub use to::*;
 
 /// A number that pairs an answer with its request within one session.

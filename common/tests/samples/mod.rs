@@ -3,10 +3,13 @@
 
 use std::net::SocketAddr;
 
+use common::body::Body;
+use common::group::{Change, SignedStep, Step};
 use common::identity::{Identity, PublicKey};
 use common::message::{Conversation, Envelope, Epoch, EpochId, Header, Held, MessageId, PairState};
 use common::name::Name;
 use common::record::{Binding, Bound, Prekey, PrekeyRecord};
+use common::shout::{Shout, SignedShout};
 use common::wire::directory::{self, Place, Profile, Standing};
 use common::wire::directory::{Fate, FromDirectory, Refusal, Rejection, Taking, ToDirectory, Whom};
 use common::wire::peer::{self, CloseReason, Greeting, Parcel, PeerFrame};
@@ -152,9 +155,11 @@ pub fn frames() -> Named {
     let mut list = Named::new();
     to_directory_session(&mut list);
     to_directory_mail(&mut list);
+    to_directory_talk(&mut list);
     from_directory_session(&mut list);
     from_directory_people(&mut list);
     from_directory_mail(&mut list);
+    from_directory_talk(&mut list);
     between_peers(&mut list);
     list
 }
@@ -168,7 +173,17 @@ fn to_directory_session(list: &mut Named) {
     to("confirm-token", ConfirmToken { token: [0x70; 16] }.into());
     to("register", Register { request: 1, name: name("Bob_1"), prekey: prekey_record() }.into());
     to("deregister", Deregister { request: 251 }.into());
-    to("online", Online { request: 65_536, candidates: candidates(), prekey: prekey_record() }.into());
+    to(
+        "online",
+        Online {
+            request: 65_536,
+            candidates: candidates(),
+            prekey: prekey_record(),
+            standing: Standing::Busy,
+            note: Some("é".into()),
+        }
+        .into(),
+    );
     to("offline", Offline { request: u32::MAX }.into());
     to("look-up-name", LookUp { request: 2, whom: Whom::Name(name("Bob_1")) }.into());
     to("look-up-key", LookUp { request: 3, whom: Whom::Key(key(1)) }.into());
@@ -230,7 +245,7 @@ fn rejections() -> [(&'static str, Rejection); 4] {
     ]
 }
 
-fn refusals() -> [(&'static str, Refusal); 14] {
+fn refusals() -> [(&'static str, Refusal); 21] {
     [
         ("no-such-user", Refusal::NoSuchUser),
         ("name-taken", Refusal::NameTaken),
@@ -246,6 +261,13 @@ fn refusals() -> [(&'static str, Refusal); 14] {
         ("too-large", Refusal::TooLarge { limit: 24_576 }),
         ("invalid", Refusal::Invalid),
         ("store-failed", Refusal::StoreFailed),
+        ("no-such-group", Refusal::NoSuchGroup),
+        ("group-exists", Refusal::GroupExists),
+        ("not-a-member", Refusal::NotAMember),
+        ("already-a-member", Refusal::AlreadyAMember),
+        ("not-allowed", Refusal::NotAllowed),
+        ("group-full", Refusal::GroupFull),
+        ("group-changed", Refusal::GroupChanged),
     ]
 }
 
@@ -253,7 +275,8 @@ fn from_directory_people(list: &mut Named) {
     use directory::{Listed, People, Person, Presence};
     let mut from = |name: &str, frame: FromDirectory| add(list, format!("from-directory/{name}"), Any::From(frame));
     from("person", Person { request: 4, profile: profile() }.into());
-    let listed = Listed { name: name("Bob_1"), key: key(1), standing: Standing::Away, since_ms: 6 };
+    let listed =
+        Listed { name: name("Bob_1"), key: key(1), standing: Standing::Away, since_ms: 6, note: Some("n".into()) };
     from("people", People { request: 5, people: vec![listed], more: true }.into());
     let standings = [
         ("online", Standing::Online, candidates()),
@@ -262,7 +285,7 @@ fn from_directory_people(list: &mut Named) {
         ("offline", Standing::Offline, vec![]),
     ];
     for (name, standing, candidates) in standings {
-        let presence = Presence { key: key(1), standing, since_ms: 7, candidates };
+        let presence = Presence { key: key(1), standing, since_ms: 7, candidates, note: None };
         from(&format!("presence-{name}"), presence.into());
     }
 }
@@ -314,4 +337,73 @@ fn between_peers(list: &mut Named) {
         peer(&format!("close-{name}"), peer::Close { reason }.into());
     }
     peer("unsupported", peer::Unsupported { kind: 0xffff }.into());
+}
+
+/// One step of each sort, by alternating people.
+pub fn group_steps() -> [(&'static str, SignedStep); 6] {
+    let step =
+        |version, change| Step { version, previous: [0x9e; 32], ..Step::founding([0x67; 16], key(1), 5, change) };
+    let sign = |step: Step| SignedStep::sign(&identity(1), &step);
+    let found = |private| Change::Found { name: name("Family"), private };
+    [
+        ("found", sign(Step::founding([0x67; 16], key(1), -1, found(false)))),
+        ("found-private", sign(Step::founding([0x67; 16], key(1), -1, found(true)))),
+        ("join", sign(step(2, Change::Join))),
+        ("invite", sign(step(300, Change::Invite { who: key(2) }))),
+        ("leave", sign(step(4, Change::Leave))),
+        ("remove", sign(step(5, Change::Remove { who: key(2) }))),
+    ]
+}
+
+pub fn signed_shout() -> SignedShout {
+    SignedShout::sign(&identity(1), &Shout { directory: key(9), by: key(1), at_ms: 70_000, text: "hé".into() })
+}
+
+fn to_directory_talk(list: &mut Named) {
+    use directory::{Broadcast, ChangeGroup, FollowGroups, ListGroups, LookUpGroup, SetStanding, WhichGroup};
+    let mut to = |name: &str, frame: ToDirectory| add(list, format!("to-directory/{name}"), Any::To(frame));
+    to("set-standing", SetStanding { request: 8, standing: Standing::Away, note: Some("tea".into()) }.into());
+    to("broadcast", Broadcast { request: 9, shout: signed_shout() }.into());
+    for (name, step) in group_steps() {
+        to(&format!("change-group-{name}"), ChangeGroup { request: 10, step }.into());
+    }
+    to("look-up-group-name", LookUpGroup { request: 11, which: WhichGroup::Name(name("Family")), after: 0 }.into());
+    to("look-up-group-id", LookUpGroup { request: 12, which: WhichGroup::Id([0x67; 16]), after: 300 }.into());
+    to("follow-groups", FollowGroups { groups: vec![([0x67; 16], 300)] }.into());
+    to("list-groups", ListGroups { request: 13, after: Some(name("family")) }.into());
+}
+
+fn from_directory_talk(list: &mut Named) {
+    use directory::{BroadcastSent, GroupNews, GroupSteps, Groups, Listed, ListedGroup, Notices, Shouted};
+    let mut from = |name: &str, frame: FromDirectory| add(list, format!("from-directory/{name}"), Any::From(frame));
+    from("broadcast-sent", BroadcastSent { request: 9, count: 300 }.into());
+    from("shouted", Shouted { binding: binding(), shout: signed_shout() }.into());
+    let [(_, first), ..] = group_steps();
+    from("group-steps", GroupSteps { request: 11, steps: vec![first.clone()], more: true }.into());
+    from("group-news", GroupNews { group: [0x67; 16], steps: vec![first] }.into());
+    let (group, private, members, member, invited) = ([0x67; 16], true, 256, true, false);
+    let listed = ListedGroup { name: name("Family"), group, private, members, member, invited };
+    from("groups", Groups { request: 13, groups: vec![listed], more: false }.into());
+    let (standing, since_ms, note) = (Standing::Busy, 6, None);
+    from(
+        "notices",
+        Notices { people: vec![Listed { name: name("Bob_1"), key: key(1), standing, since_ms, note }] }.into(),
+    );
+}
+
+/// One body of each kind.
+pub fn bodies() -> [(&'static str, Body); 8] {
+    use common::body::{Delete, Edit, Expiry, Forward, Invitation, Reaction, Text, Vanishing};
+    let (target, author) = (message_id(3), key(2));
+    let [(_, founding), ..] = group_steps();
+    [
+        ("text", Body::Text(Text { text: "hé".into(), reply_to: Some(target) })),
+        ("edit", Body::Edit(Edit { target, text: "hé".into() })),
+        ("delete", Body::Delete(Delete { target })),
+        ("reaction", Body::Reaction(Reaction { author, target, emoji: "👍".into() })),
+        ("forward", Body::Forward(Forward { text: "hé".into(), author: "carol".into(), written_ms: -1 })),
+        ("vanishing", Body::Vanishing(Vanishing { text: "hé".into(), reply_to: None, after_ms: 60_000 })),
+        ("expiry", Body::Expiry(Expiry { after_ms: Some(60_000) })),
+        ("invitation", Body::Invitation(Invitation { founding })),
+    ]
 }

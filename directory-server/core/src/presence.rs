@@ -194,6 +194,7 @@ impl Presence {
                 standing: Standing::Online,
                 since_ms: here.since_ms,
                 candidates: here.candidates.clone(),
+                note: None,
             },
         );
         self.rated.entry(key).or_insert_with(|| Rated { bucket: Bucket::full(), pending: None }).pending = Some(state);
@@ -228,11 +229,11 @@ impl Presence {
 
 fn online(key: PublicKey, here: &Here, viewer: IpAddr) -> Notice {
     let candidates = visible(&here.candidates, viewer);
-    Notice { key, standing: Standing::Online, since_ms: here.since_ms, candidates }
+    Notice { key, standing: Standing::Online, since_ms: here.since_ms, candidates, note: None }
 }
 
 fn offline(key: PublicKey, since_ms: i64) -> Notice {
-    Notice { key, standing: Standing::Offline, since_ms, candidates: vec![] }
+    Notice { key, standing: Standing::Offline, since_ms, candidates: vec![], note: None }
 }
 
 #[cfg(test)]

@@ -8,7 +8,9 @@ mod tests;
 pub mod verb;
 
 use common::identity::Fingerprint;
+use common::message::MessageId;
 use common::name::Name;
+use common::wire::directory::Standing;
 
 pub use console::{Console, Fed};
 
@@ -24,6 +26,15 @@ pub enum To {
     },
     /// `@group`.
     Group(Name),
+}
+
+/// A message that is spoken of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// By its number in this store.
+    Number(u64),
+    /// By its identity.
+    Id(MessageId),
 }
 
 /// A command, checked as far as a line can be.
@@ -56,6 +67,45 @@ pub enum Command {
         key: Option<String>,
         /// Rings, goes first.
         urgent: bool,
+        /// The message it answers.
+        reply_to: Option<Which>,
+    },
+    /// `!reply N TEXT`, `!reply N NAME TEXT`: to the conversation of message N.
+    Reply {
+        /// The message it answers.
+        n: u64,
+        /// The text, which may begin with the name of who is answered.
+        text: String,
+    },
+    /// `!edit N TEXT`.
+    Edit {
+        /// An own message.
+        n: u64,
+        /// Its new words.
+        text: String,
+    },
+    /// `!delete N`.
+    Delete(u64),
+    /// `!react N EMOJI`; `-` takes it back.
+    React {
+        /// Any message.
+        n: u64,
+        /// The sign, at most `limits::EMOJI_MAX_BYTES` bytes; empty: none any more.
+        emoji: String,
+    },
+    /// `!forward N TO`.
+    Forward {
+        /// Any message with a text.
+        n: u64,
+        /// To whom.
+        to: To,
+    },
+    /// `!expire TO DURATION`.
+    Expire {
+        /// Whose conversation.
+        with: To,
+        /// How long texts stay once read, milliseconds; none: for good.
+        after_ms: Option<u64>,
     },
     /// `!chat TO`.
     Chat(To),
@@ -70,12 +120,78 @@ pub enum Command {
         /// Before this number.
         before: Option<u64>,
     },
+    /// `!search WORDS [in TO]`.
+    Search {
+        /// What is looked for; every word has to be there.
+        words: Vec<String>,
+        /// In which conversation; none: in all.
+        within: Option<To>,
+    },
+    /// `!forget TO [yes]`: the texts of a conversation.
+    Forget {
+        /// Whose conversation.
+        with: To,
+        /// Do not ask.
+        sure: bool,
+    },
     /// `!status N`.
     Status(u64),
     /// `!cancel N`.
     Cancel(u64),
     /// `!contacts`.
     Contacts,
+    /// `!add NAME`.
+    Add(Name),
+    /// `!remove NAME`.
+    Remove(Name),
+    /// `!block NAME`.
+    Block(Name),
+    /// `!unblock NAME`.
+    Unblock(Name),
+    /// `!away [TEXT]`, `!busy [TEXT]`, `!back`.
+    Stand {
+        /// What one is from now on.
+        standing: Standing,
+        /// Shown beside it, at most `limits::NOTE_MAX_BYTES` bytes.
+        note: Option<String>,
+    },
+    /// `!receipts [on|off]`; none: how it is now.
+    Receipts(Option<bool>),
+    /// `!format [on|off]`: the front's to carry out; none: how it is now.
+    Format(Option<bool>),
+    /// `!create GROUP [private]`.
+    Create {
+        /// Its name.
+        group: Name,
+        /// Only those invited may join.
+        private: bool,
+    },
+    /// `!join GROUP`.
+    Join(Name),
+    /// `!leave GROUP`.
+    Leave(Name),
+    /// `!invite NAME GROUP`.
+    Invite {
+        /// Who.
+        name: Name,
+        /// Into which group. In an open conversation a new name makes one of it.
+        group: Name,
+        /// The person whose conversation is open, if any.
+        chat: Option<Name>,
+    },
+    /// `!kick NAME GROUP`.
+    Kick {
+        /// Who.
+        name: Name,
+        /// Out of which group.
+        group: Name,
+    },
+    /// `!groups`.
+    Groups,
+    /// `!members GROUP`.
+    Members(Name),
+    /// `!broadcast TEXT`.
+    Broadcast(String),
     /// `!verify NAME [ok]`.
     Verify {
         /// Whose key.
@@ -134,6 +250,12 @@ pub enum ErrorCode {
     Unsupported,
     /// `not-allowed`
     NotAllowed,
+    /// `not-a-member`
+    NotAMember,
+    /// `already-a-member`
+    AlreadyAMember,
+    /// `group-exists`
+    GroupExists,
 }
 
 impl ErrorCode {
@@ -163,6 +285,9 @@ impl ErrorCode {
             Self::StoreFull => "store-full",
             Self::Unsupported => "unsupported",
             Self::NotAllowed => "not-allowed",
+            Self::NotAMember => "not-a-member",
+            Self::AlreadyAMember => "already-a-member",
+            Self::GroupExists => "group-exists",
         }
     }
 }

@@ -152,6 +152,7 @@ impl Book {
             prekey: None,
             applied: None,
             talked: false,
+            blocked: false,
         });
         if let Some((name, serial)) = name {
             contact.name = Some(name);

@@ -1,16 +1,18 @@
 //! What goes into the messenger and what comes out of it. Closed enums: a new kind is met everywhere.
 
+mod talk;
 mod view;
 
 use std::net::SocketAddr;
 
-use common::identity::{Fingerprint, PublicKey};
+use common::identity::{Context, Fingerprint, PublicKey, Signature};
 use common::name::Name;
 use common::record::{Prekey, PrekeyRecord};
 use common::seal::PrekeySecret;
 use common::wire::directory::{FromDirectory, ToDirectory};
 use common::wire::peer::PeerFrame;
 
+pub use talk::{ChangeView, GroupChange, GroupView, MemberView, PresenceView, QuoteView};
 pub use view::{Answer, ContactView, Event, MessageView, PersonView, Reachable, SelfView, StateView};
 
 use crate::command::{Command, CommandError};
@@ -132,6 +134,16 @@ pub enum Dropped {
     StateOld,
     /// A prekey record that its sender has not signed about itself.
     Prekey,
+    /// Not urgent, while the user is busy: it waits at its sender and the directory.
+    Busy,
+    /// From somebody the user blocks.
+    Blocked,
+    /// To a group whose member its sender is not.
+    NotAMember,
+    /// A step that does not belong to a group's chain.
+    Step,
+    /// A broadcast that its speaker has not signed, or said before.
+    Shout,
 }
 
 /// What happens to the messenger.
@@ -225,6 +237,13 @@ pub enum Input {
         ticket: Ticket,
         /// The plain bytes, signature checked.
         plain: Result<Vec<u8>, NotOpened>,
+    },
+    /// Signing is done.
+    Signed {
+        /// Which.
+        ticket: Ticket,
+        /// Over the bytes, in the context asked for.
+        signature: Signature,
     },
     /// A prekey was made and signed.
     PrekeyMade {
@@ -323,6 +342,15 @@ pub enum Output {
         secret: PrekeySecret,
         /// The sealed bytes.
         sealed: Vec<u8>,
+    },
+    /// Sign; answer `Signed`.
+    Sign {
+        /// For the answer.
+        ticket: Ticket,
+        /// What for: a step of a group, or a broadcast.
+        context: Context,
+        /// The bytes.
+        bytes: Vec<u8>,
     },
     /// Make and sign a prekey; answer `PrekeyMade`.
     MakePrekey {

@@ -52,13 +52,9 @@ pub struct Inbox {
     progress_ms: BTreeMap<PublicKey, u64>,
 }
 
-/// The conversation without what may change in it.
+/// One sender's share of a conversation.
 fn key(sender: PublicKey, conversation: Conversation) -> (PublicKey, Conversation) {
-    let stable = match conversation {
-        Conversation::Pair => Conversation::Pair,
-        Conversation::Group { id, .. } => Conversation::Group { id, membership: 0 },
-    };
-    (sender, stable)
+    (sender, conversation.stable())
 }
 
 impl Inbox {
@@ -162,6 +158,11 @@ mod tests {
             after: after.map(|n| MessageId([n; 16])),
             state: None,
             elapsed_ms: 0,
+            quote: None,
+            edited: false,
+            gone: None,
+            reactions: Vec::new(),
+            tally: None,
         }
     }
 

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod command;
 pub mod contact;
 pub mod event;
+pub mod groups;
 pub mod inbox;
 pub mod lane;
 pub mod limits;

@@ -1,18 +1,23 @@
 //! The composer: the only file family that knows all parts. It takes inputs, lets the parts decide, turns what they
 //! say into outputs, and gathers everything to be written in one turn into one transaction.
 //!
-//! Submodules hold the flows: `commands` and `asking` (what the user wants), `session` (the directory), `people` (presence, look-ups,
+//! Submodules hold the flows: `commands` and `asking` (what the user wants), `posting` (into the store), `lines` (replies, edits and
+//! what else is done to lines), `membership` (groups), `company` (contacts, presence, broadcasts), `session` (the directory), `people` (presence, look-ups,
 //! keys), `links` (direct connections), `sending` and `depositing` (the way of own messages), `receiving` (the way of others'),
 //! `pairing` (acknowledgement and epochs), `storing` (when the disk is full), `leaving` (quit, logout, takeover), `view` (what
 //! fronts see).
 
 mod asking;
 mod commands;
+mod company;
 mod depositing;
 mod leaving;
+mod lines;
 mod links;
+mod membership;
 mod pairing;
 mod people;
+mod posting;
 mod receiving;
 mod sending;
 mod session;
@@ -23,6 +28,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use common::identity::PublicKey;
 use common::message::{Conversation, Epoch, EpochId, MessageId};
+use common::wire::directory::Standing;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -30,6 +36,7 @@ use crate::answers::Answers;
 use crate::clock::{AgeClock, IdMaker};
 use crate::contact::Book;
 use crate::event::{Config, Dropped, Event, Exit, Input, Now, Output, Source, Ticket};
+use crate::groups::Groups;
 use crate::inbox::Inbox;
 use crate::lane::{Received, Sent};
 use crate::limits::VERSION_RESERVE;
@@ -44,9 +51,13 @@ use crate::stored::{
 use crate::timers::{Timer, Timers};
 
 use commands::{Asked, Pending};
+use company::Company;
 use leaving::Leaving;
 use pairing::Epochs;
+use lines::Lines;
+use membership::Errand;
 use people::{LookUp, Way};
+use posting::Waiting;
 use storing::Lot;
 
 /// How often the age clock is written, milliseconds: well under what a start trusts of the wall clock.
@@ -56,8 +67,8 @@ const META_EVERY_MS: u64 = 600_000;
 #[derive(Debug)]
 enum Then {
     Nothing,
-    Queued { recipient: PublicKey, seq: u64, command: crate::event::CommandId },
-    State { n: u64, state: State, via: Option<Via>, reason: Option<Reason>, elapsed_ms: u64 },
+    Queued { places: Vec<(PublicKey, u64)>, waiting: Waiting },
+    State(StateChange),
     Ended { row: Box<OutboxRow>, elapsed_ms: u64 },
     Followed { sender: PublicKey, epoch: Epoch, floor: u64 },
     Arrived { message: Box<StoredMessage>, held: Option<(Epoch, u64)>, item: Option<u64> },
@@ -65,6 +76,17 @@ enum Then {
     Token,
     Prekey(Box<OwnPrekey>),
     Epoch,
+}
+
+/// A state of one copy of an own message, decided.
+#[derive(Debug, Clone, Copy)]
+struct StateChange {
+    n: u64,
+    recipient: PublicKey,
+    state: State,
+    via: Option<Via>,
+    reason: Option<Reason>,
+    elapsed_ms: u64,
 }
 
 /// Why something is being sealed.
@@ -92,6 +114,8 @@ struct Errands {
     depositing: usize,
     sealing: BTreeMap<Ticket, Sealing>,
     opening: BTreeMap<Ticket, Opening>,
+    /// What is being signed, and why.
+    signing: BTreeMap<Ticket, Errand>,
     draining: bool,
     /// The directory is asked for a sign of life since then.
     probe_ms: Option<u64>,
@@ -142,6 +166,9 @@ pub struct Messenger {
     ended: BTreeMap<(PublicKey, u64), OutboxRow>,
     last_sent: BTreeMap<(PublicKey, Conversation), MessageId>,
     inbox: Inbox,
+    groups: Groups,
+    lines: Lines,
+    company: Company,
     /// Committed messages of keys that no believed name belongs to; not shown until the user accepts the key.
     unnamed: BTreeMap<PublicKey, Vec<StoredMessage>>,
     prekeys: Prekeys,
@@ -195,8 +222,11 @@ impl Messenger {
             following: BTreeMap::new(),
             outbox: Outbox::default(),
             ended: BTreeMap::new(),
-            last_sent: snapshot.last_sent.into_iter().map(|(key, talk, id)| ((key, talk), id)).collect(),
+            last_sent: snapshot.last_sent.into_iter().map(|(key, talk, id)| ((key, talk.stable()), id)).collect(),
             inbox: Inbox::default(),
+            groups: Groups::new(snapshot.groups),
+            lines: Lines::new(snapshot.read, snapshot.durations, snapshot.next_vanish_ms),
+            company: Company::default(),
             unnamed: BTreeMap::new(),
             prekeys: Prekeys::new(snapshot.prekeys),
             answers: Answers::default(),
@@ -248,7 +278,7 @@ impl Messenger {
     fn repeat_states(&mut self, rows: &[OutboxRow]) {
         let crashed = !std::mem::replace(&mut self.meta.left_cleanly, false);
         for row in rows.iter().filter(|_| crashed) {
-            self.tell_state(row, row.state, row.via, row.reason, row.elapsed_ms);
+            self.repeat_state(row);
         }
     }
 
@@ -332,6 +362,7 @@ impl Messenger {
             Input::LinkDown { link, end } => self.on_link_down(link, end),
             Input::Sealed { ticket, sealed } => self.on_sealed(ticket, sealed),
             Input::Opened { ticket, plain } => self.on_opened(ticket, plain),
+            Input::Signed { ticket, signature } => self.on_signed(ticket, signature),
             Input::PrekeyMade { record, secret } => self.on_prekey_made(record, secret),
             Input::NetworkChanged(candidates) => self.on_network_changed(candidates),
             Input::EndOfInput => self.leave(None),
@@ -382,6 +413,7 @@ impl Messenger {
         self.send_acks();
         self.send_takes();
         self.change_epoch_if_quiet();
+        self.tell_tallies();
         for (directory, name, key) in self.book.take_pins() {
             self.store(StoreOp::PutPin { directory, name, key }, Then::Nothing);
         }
@@ -416,10 +448,8 @@ impl Messenger {
         for (then, result) in thens.into_iter().zip(results) {
             match then {
                 Then::Nothing => {}
-                Then::Queued { recipient, seq, command } => self.on_queued(recipient, seq, command, result),
-                Then::State { n, state, via, reason, elapsed_ms } => {
-                    self.on_state_committed(n, state, via, reason, elapsed_ms);
-                }
+                Then::Queued { places, waiting } => self.on_queued(places, waiting, result),
+                Then::State(change) => self.on_state_committed(&change, &result),
                 Then::Ended { row, elapsed_ms } => self.tell_state(&row, State::Delivered, None, None, elapsed_ms),
                 Then::Followed { sender, epoch, floor } => self.on_followed(sender, epoch, floor),
                 Then::Arrived { message, held, item } => self.on_arrived(*message, held, item, result),
@@ -482,5 +512,8 @@ fn new_meta(rng: &mut ChaCha20Rng, now: Now) -> Meta {
         suspended: false,
         left_cleanly: true,
         binding: None,
+        receipts: false,
+        standing: Standing::Online,
+        note: None,
     }
 }

@@ -129,18 +129,19 @@ pub enum Full {
 #[derive(Debug, Default)]
 pub struct Outbox {
     lanes: BTreeMap<PublicKey, BTreeMap<u64, Outgoing>>,
-    places: BTreeMap<u64, (PublicKey, u64)>,
+    /// A message to a group has one for each copy.
+    places: BTreeMap<(u64, PublicKey), u64>,
     count: usize,
     bytes: usize,
 }
 
 impl Outbox {
-    /// Whether a message of `bytes` fits.
+    /// Whether so many messages of `bytes` together fit.
     ///
     /// # Errors
     /// [`Full`] with the limit that is reached.
-    pub fn room_for(&self, bytes: usize) -> Result<(), Full> {
-        if self.count >= OUTBOX_MAX {
+    pub fn room_for(&self, messages: usize, bytes: usize) -> Result<(), Full> {
+        if self.count + messages > OUTBOX_MAX {
             return Err(Full::Messages);
         }
         if self.bytes + bytes > OUTBOX_MAX_BYTES {
@@ -155,14 +156,14 @@ impl Outbox {
         self.bytes += message.row.body.len();
         let (recipient, seq) = (message.row.recipient, message.row.seq);
         if message.row.n != 0 {
-            self.places.insert(message.row.n, (recipient, seq));
+            self.places.insert((message.row.n, recipient), seq);
         }
         self.lanes.entry(recipient).or_default().insert(seq, message);
     }
 
     /// The store gave it a number: it is committed.
     pub fn number(&mut self, recipient: &PublicKey, seq: u64, n: u64) -> Option<&mut Outgoing> {
-        self.places.insert(n, (*recipient, seq));
+        self.places.insert((n, *recipient), seq);
         let message = self.lanes.get_mut(recipient)?.get_mut(&seq)?;
         message.row.n = n;
         message.committed = true;
@@ -178,7 +179,7 @@ impl Outbox {
         }
         self.count -= 1;
         self.bytes -= message.row.body.len();
-        self.places.remove(&message.row.n);
+        self.places.remove(&(message.row.n, *recipient));
         Some(message)
     }
 
@@ -187,10 +188,23 @@ impl Outbox {
         self.lanes.get_mut(recipient)?.get_mut(&seq)
     }
 
-    /// The place of a number.
+    /// The places of a number: one for each copy that is on its way.
     #[must_use]
-    pub fn place(&self, n: u64) -> Option<(PublicKey, u64)> {
-        self.places.get(&n).copied()
+    pub fn places(&self, n: u64) -> Vec<(PublicKey, u64)> {
+        let copies = self.places.range((n, PublicKey([0; 32]))..=(n, PublicKey([0xff; 32])));
+        copies.map(|((_, recipient), seq)| (*recipient, *seq)).collect()
+    }
+
+    /// The place of a number on its way to `recipient`, or to the key that has taken their place.
+    #[must_use]
+    pub fn place_to(&self, n: u64, recipient: &PublicKey) -> Option<(PublicKey, u64)> {
+        if let Some(seq) = self.places.get(&(n, *recipient)) {
+            return Some((*recipient, *seq));
+        }
+        match self.places(n).as_slice() {
+            [only] => Some(*only),
+            _ => None,
+        }
     }
 
     /// One lane's messages in order of seq.
@@ -260,9 +274,9 @@ mod tests {
     fn the_outbox_refuses_over_its_limits_and_has_room_again() {
         let mut outbox = Outbox::default();
         outbox.put(Outgoing::new(row(1, OUTBOX_MAX_BYTES), true));
-        assert_eq!(outbox.room_for(1), Err(Full::Bytes));
+        assert_eq!(outbox.room_for(1, 1), Err(Full::Bytes));
         outbox.remove(&PublicKey([1; 32]), 1);
-        assert!(outbox.room_for(1).is_ok() && outbox.is_empty());
+        assert!(outbox.room_for(1, 1).is_ok() && outbox.is_empty());
     }
 
     #[test]
@@ -284,19 +298,20 @@ mod tests {
         let mut outbox = Outbox::default();
         outbox.put(Outgoing::new(OutboxRow { n: 0, ..row(1, 10) }, false));
         outbox.put(Outgoing::new(row(2, 20), true));
-        assert_eq!((outbox.place(0), outbox.place(2)), (None, Some((bob, 2))));
+        assert_eq!((outbox.places(0), outbox.places(2)), (vec![], vec![(bob, 2)]));
         assert!(outbox.number(&eve, 1, 8).is_none() && outbox.number(&bob, 3, 9).is_none());
         assert!(outbox.number(&bob, 1, 7).is_some_and(|message| message.committed && message.row.n == 7));
-        assert_eq!(outbox.place(7), Some((bob, 1)));
+        assert_eq!(outbox.places(7), [(bob, 1)]);
+        assert_eq!((outbox.place_to(7, &bob), outbox.place_to(7, &eve)), (Some((bob, 1)), Some((bob, 1))));
         assert_eq!((outbox.len(), outbox.is_empty(), outbox.all().count()), (2, false, 2));
         assert_eq!((outbox.waiting_for(&bob), outbox.waiting_for(&eve), outbox.recipients()), (2, 0, vec![bob]));
         assert_eq!(outbox.lane(&bob).map(|message| message.row.seq).collect::<Vec<_>>(), [1, 2]);
         assert!(outbox.at(&bob, 2).is_some() && outbox.at(&bob, 3).is_none());
         let left = OUTBOX_MAX_BYTES - 30;
-        assert_eq!((outbox.room_for(left), outbox.room_for(left + 1)), (Ok(()), Err(Full::Bytes)));
+        assert_eq!((outbox.room_for(1, left), outbox.room_for(1, left + 1)), (Ok(()), Err(Full::Bytes)));
         assert!(outbox.remove(&eve, 1).is_none() && outbox.remove(&bob, 1).is_some());
-        assert_eq!((outbox.place(7), outbox.len(), outbox.room_for(left + 10)), (None, 1, Ok(())));
-        assert_eq!(outbox.room_for(left + 11), Err(Full::Bytes));
+        assert_eq!((outbox.places(7), outbox.len(), outbox.room_for(1, left + 10)), (vec![], 1, Ok(())));
+        assert_eq!(outbox.room_for(1, left + 11), Err(Full::Bytes));
         assert!(outbox.remove(&bob, 2).is_some());
         assert!(outbox.is_empty() && outbox.recipients().is_empty());
     }
@@ -305,9 +320,9 @@ mod tests {
     fn the_count_of_messages_has_its_limit_too() {
         let mut outbox = Outbox::default();
         (1..OUTBOX_MAX as u64).for_each(|seq| outbox.put(Outgoing::new(row(seq, 0), true)));
-        assert_eq!(outbox.room_for(1), Ok(()));
+        assert_eq!((outbox.room_for(1, 1), outbox.room_for(2, 1)), (Ok(()), Err(Full::Messages)));
         outbox.put(Outgoing::new(row(OUTBOX_MAX as u64, 0), true));
-        assert_eq!(outbox.room_for(0), Err(Full::Messages));
+        assert_eq!(outbox.room_for(1, 0), Err(Full::Messages));
     }
 
     #[test]

@@ -1,17 +1,18 @@
 //! What the store of a peer holds, what may be written in one transaction and what may be asked.
 //! Words only: the store carries them out, the messenger decides them.
 
+mod facts;
+mod line;
 mod snapshot;
 
-use std::net::SocketAddr;
-
 use common::identity::PublicKey;
+use common::group::{GroupId, SignedStep};
 use common::message::{Conversation, Epoch, MessageId};
 use common::name::Name;
-use common::record::{Binding, PrekeyRecord};
-use common::seal::PrekeySecret;
-use common::wire::directory::Token;
 
+pub use crate::command::Which;
+pub use facts::{Contact, DirectoryRecord, Meta, OwnPrekey, Pin};
+pub use line::{Amended, Amendment, Copy, Gone, Quote, StoredMessage, Talk, Tally};
 pub use snapshot::Snapshot;
 
 /// How a message travelled.
@@ -82,6 +83,8 @@ pub enum Reason {
     DirectoryStore,
     /// The recipient blocks this user.
     Blocked,
+    /// The recipient is busy: it is kept until they are back.
+    Busy,
     /// Another machine has taken this identity over.
     Suspended,
     /// Outlived its lifetime.
@@ -136,6 +139,12 @@ pub struct NewMessage {
     pub key: Option<String>,
     /// The message it answers.
     pub reply_to: Option<MessageId>,
+    /// The other copies, for a message to a group: all under one number.
+    pub copies: Vec<Copy>,
+    /// What it does to a line: done here in the same transaction.
+    pub amends: Option<Amendment>,
+    /// Its text goes so long after it was delivered everywhere, milliseconds.
+    pub vanishes_ms: Option<u64>,
     /// Wall clock, milliseconds since 1970, for the trace.
     pub at_ms: i64,
 }
@@ -171,6 +180,12 @@ pub struct Arrival {
     pub request: bool,
     /// Its place in the sender's lane, when it is to be acknowledged: noted as held in the same transaction.
     pub held: Option<(Epoch, u64)>,
+    /// The line it answers.
+    pub reply_to: Option<MessageId>,
+    /// What it does to a line.
+    pub amends: Option<Amendment>,
+    /// Its text goes so long after it was put out, milliseconds.
+    pub vanishes_ms: Option<u64>,
 }
 
 /// One thing to write.
@@ -182,7 +197,48 @@ pub enum StoreOp {
     Receive(Box<Arrival>),
     /// These messages were put out.
     Shown(Vec<u64>),
-    /// An own message changed state; also a step of its trace. Bodies of settled rows may be dropped from the outbox.
+    /// The countdown of texts that vanish begins where they were put out, or delivered everywhere, and it has not begun.
+    Countdown {
+        /// Age clock, milliseconds.
+        age_ms: u64,
+    },
+    /// Texts whose countdown is over go, for good; answered by `Vanished`.
+    Vanish {
+        /// Age clock, milliseconds.
+        age_ms: u64,
+    },
+    /// These messages are no line of any conversation: their texts go, and nothing is put out of them.
+    Dismiss(Vec<u64>),
+    /// Own delivered messages of the pair conversation with ids up to this one are read; answered by `Read`.
+    Read {
+        /// By whom.
+        recipient: PublicKey,
+        /// The last message that was put out there.
+        up_to: MessageId,
+        /// Wall clock, milliseconds since 1970.
+        at_ms: i64,
+    },
+    /// The texts of a conversation go, its ids stay; answered by `Forgotten`.
+    ForgetTexts(Talk),
+    /// How long texts of a conversation stay, milliseconds; none: for good.
+    PutDuration {
+        /// Which conversation.
+        talk: Talk,
+        /// The message that says so; a lower id than the one known changes nothing.
+        id: MessageId,
+        /// Milliseconds.
+        after_ms: Option<u64>,
+    },
+    /// Steps of a group's chain, after those that are there.
+    PutSteps {
+        /// The group.
+        group: GroupId,
+        /// The version of the first of them.
+        first: u64,
+        /// In order.
+        steps: Vec<SignedStep>,
+    },
+    /// An own message changed state; also a step of its trace; answered by `Tallied` when it is one to a group. Bodies of settled rows may be dropped from the outbox.
     State {
         /// Which.
         n: u64,
@@ -293,6 +349,19 @@ pub enum StoreResult {
     QueuedBefore(Box<StoredMessage>),
     /// Somebody's message was handled.
     Arrived(Arrived),
+    /// These own messages are read now: (number, id, milliseconds since they were queued).
+    Read(Vec<(u64, MessageId, u64)>),
+    /// The texts of these lines are gone, and when the next countdown is over, on the age clock.
+    Vanished {
+        /// Numbers.
+        numbers: Vec<u64>,
+        /// Milliseconds; none: no countdown runs.
+        next_age_ms: Option<u64>,
+    },
+    /// So many texts are gone.
+    Forgotten(u64),
+    /// How far a message to a group is, after a change of state of one of its copies.
+    Tallied(Tally),
 }
 
 /// What became of an arrival.
@@ -305,6 +374,11 @@ pub enum Arrived {
         n: u64,
         /// Placed before something older.
         late: bool,
+        /// For an amendment the line it changes, as it is now, if it is here. For a line itself, when it is not what came:
+        /// an amendment had been waiting for it, or it answers a line that is here.
+        line: Option<Box<StoredMessage>>,
+        /// Amendments that had been waiting for it, and that need not be put out.
+        settled: Vec<u64>,
     },
     /// Known by its id; `held` was noted all the same.
     Double {
@@ -313,145 +387,6 @@ pub enum Arrived {
     },
     /// Another message is held at this (epoch, seq): this one was not stored.
     Conflict,
-}
-
-/// Facts about this store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Meta {
-    /// The epoch of all lanes.
-    pub epoch: Epoch,
-    /// Highest generation heard from anyone.
-    pub highest_generation: u64,
-    /// Pair states up to this version may have been sent.
-    pub version_reserve: u64,
-    /// The age clock, milliseconds of life of this store.
-    pub age_ms: u64,
-    /// Wall clock when the age clock was written, milliseconds since 1970.
-    pub wall_ms: i64,
-    /// Whether the user wants to be online (false after `!logout`).
-    pub wants_online: bool,
-    /// Another machine took over; only `!login` ends it.
-    pub suspended: bool,
-    /// The last run ended on purpose: everything decided was also told.
-    pub left_cleanly: bool,
-    /// The name the user asked for and the directory bound.
-    pub binding: Option<Binding>,
-}
-
-/// A directory as this store knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DirectoryRecord {
-    /// `HOST:PORT` as given by the user.
-    pub address: String,
-    /// Its pinned key.
-    pub key: PublicKey,
-    /// Its store, as of the last welcome.
-    pub store_id: [u8; 16],
-    /// Its commit counter, as of the last welcome.
-    pub commits: u64,
-    /// The newest token.
-    pub token: Option<Token>,
-}
-
-/// A name as one directory gives it out, and the key it is pinned to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pin {
-    /// The directory's key.
-    pub directory: PublicKey,
-    /// The name.
-    pub name: Name,
-    /// The key.
-    pub key: PublicKey,
-}
-
-/// Somebody this store has to do with. The key is the identity; the name is pinned to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Contact {
-    /// The key.
-    pub key: PublicKey,
-    /// The name believed for this key; none when the name now belongs to another key that the user accepted, or was
-    /// never believed.
-    pub name: Option<Name>,
-    /// The directory's word for the name, newest serial seen.
-    pub serial: u64,
-    /// Another key for which the directory has signed this name since: everything waits for the user.
-    pub rival: Option<PublicKey>,
-    /// The user compared fingerprints.
-    pub verified: bool,
-    /// The user wrote to them or accepted them.
-    pub accepted: bool,
-    /// Addresses that answered or were published last, best first.
-    pub addresses: Vec<SocketAddr>,
-    /// Their newest prekey, verified.
-    pub prekey: Option<PrekeyRecord>,
-    /// Their newest applied pair state: (generation, version).
-    pub applied: Option<(Epoch, u64)>,
-    /// The newest floor of ours they said to have applied.
-    pub talked: bool,
-}
-
-/// An own prekey with its private half.
-#[derive(Debug, Clone)]
-pub struct OwnPrekey {
-    /// Counter.
-    pub counter: u64,
-    /// The signed public half.
-    pub record: PrekeyRecord,
-    /// The private half.
-    pub secret: PrekeySecret,
-    /// Age clock when it was made, milliseconds.
-    pub created_age_ms: u64,
-    /// Age clock when a newer one was confirmed by the directory, milliseconds.
-    pub replaced_age_ms: Option<u64>,
-}
-
-impl PartialEq for OwnPrekey {
-    fn eq(&self, other: &Self) -> bool {
-        self.counter == other.counter && self.record == other.record
-    }
-}
-
-impl Eq for OwnPrekey {}
-
-/// A message as the store holds it, one's own or somebody else's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredMessage {
-    /// Number in this store.
-    pub n: u64,
-    /// The message.
-    pub id: MessageId,
-    /// Who wrote it.
-    pub sender: PublicKey,
-    /// The other person of a pair conversation.
-    pub other: PublicKey,
-    /// Whether this peer wrote it.
-    pub mine: bool,
-    /// Conversation.
-    pub conversation: Conversation,
-    /// Kind of the body.
-    pub kind: u16,
-    /// The body.
-    pub body: Vec<u8>,
-    /// The writer's clock, milliseconds since 1970.
-    pub sent_at_ms: i64,
-    /// This peer's clock at the commit, milliseconds since 1970.
-    pub received_at_ms: i64,
-    /// How it came; for own messages the path of the last state.
-    pub via: Option<Via>,
-    /// From somebody not yet accepted, at the time.
-    pub request: bool,
-    /// Rang.
-    pub urgent: bool,
-    /// Deposited while this peer was not logged in.
-    pub waited: bool,
-    /// Takes part in the order.
-    pub ordered: bool,
-    /// Its predecessor.
-    pub after: Option<MessageId>,
-    /// State and reason of an own message.
-    pub state: Option<(State, Option<Reason>)>,
-    /// Milliseconds from queued to the last state, own messages only.
-    pub elapsed_ms: u64,
 }
 
 /// One step of a trace.
@@ -474,10 +409,21 @@ pub struct TraceStep {
 pub enum Query {
     /// The newest `count` messages of a conversation before number `before`, oldest first.
     History {
-        /// The other person (pair).
-        with: PublicKey,
+        /// Which conversation.
+        with: Talk,
         /// Only what stands before this number's place.
         before: Option<u64>,
+        /// At most so many.
+        count: u32,
+    },
+    /// One message, by its number or its identity.
+    Message(Which),
+    /// The newest lines that hold all of these words, oldest first.
+    Search {
+        /// Words and phrases.
+        words: Vec<String>,
+        /// In which conversation; none: in all.
+        within: Option<Talk>,
         /// At most so many.
         count: u32,
     },
@@ -493,6 +439,8 @@ pub enum Query {
 pub enum QueryResult {
     /// Messages, oldest first.
     History(Vec<StoredMessage>),
+    /// None: there is no such message.
+    Message(Option<Box<StoredMessage>>),
     /// None: no such number.
     Trace(Option<(Box<StoredMessage>, Vec<TraceStep>)>),
     /// It could not be read; says why.

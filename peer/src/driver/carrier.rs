@@ -56,6 +56,7 @@ impl Carrier {
             Output::Open { ticket, kind, from, counter, secret, sealed } => {
                 self.seal(sealing::Job::Open { ticket, kind, from, counter, secret, sealed });
             }
+            Output::Sign { ticket, context, bytes } => self.seal(sealing::Job::Sign { ticket, context, bytes }),
             Output::MakePrekey { counter, created_ms } => {
                 self.seal(sealing::Job::MakePrekey { counter, created_ms });
             }

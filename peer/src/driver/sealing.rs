@@ -39,6 +39,11 @@ pub(super) enum Job {
         counter: u64,
         created_ms: i64,
     },
+    Sign {
+        ticket: Ticket,
+        context: Context,
+        bytes: Vec<u8>,
+    },
     /// The private half is destroyed: so is everything derived from it. Not answered.
     Forget(u64),
 }
@@ -112,6 +117,9 @@ impl Worker<'_> {
                 let (secret, key) = generate_prekey(seed);
                 let prekey = Prekey { owner: self.me.public(), counter, created_ms, key };
                 Some(Input::PrekeyMade { record: PrekeyRecord::sign(self.me, &prekey), secret })
+            }
+            Job::Sign { ticket, context, bytes } => {
+                Some(Input::Signed { ticket, signature: self.me.sign(context, &bytes) })
             }
             Job::Forget(counter) => {
                 self.opener.forget(counter);

@@ -1,6 +1,6 @@
 //! What the observer notes of a messenger over a store in memory.
 
-use common::message::Body;
+use common::body::Body;
 use peer_core::event::Now;
 use peer_core::messenger::Messenger;
 use peer_core::stored::{State, StoreOp};
@@ -92,14 +92,14 @@ fn no_text_of_anybody_is_noted() {
     let mut observer = Observer::default();
     let words = "the quick brown fox";
     let to = peer_core::command::To::Person { name: "bob".parse().unwrap(), fingerprint: None };
-    let command = Command::Send { to, text: words.to_owned(), key: None, urgent: false };
+    let command = Command::Send { to, text: words.to_owned(), key: None, urgent: false, reply_to: None };
     let id = CommandId { source: peer_core::event::Source(1), number: 2 };
     observer.input(&Input::Command { id, command: Ok(command) });
-    let text = common::message::Text { text: words.to_owned(), reply_to: None };
+    let text = common::body::Text { text: words.to_owned(), reply_to: None };
     let mut arrival = theirs(BOB, 1);
     (arrival.kind, arrival.body) = (Body::TEXT, codec::encode(&text));
     observer.output(&Output::Store { ticket: Ticket(1), ops: vec![receive(arrival)] });
-    let results = vec![StoreResult::Arrived(Arrived::New { n: 1, late: false })];
+    let results = vec![StoreResult::Arrived(Arrived::New { n: 1, late: false, line: None, settled: Vec::new() })];
     observer.input(&Input::Stored { ticket: Ticket(1), results });
     let said = String::from_utf8(observer.take()).unwrap();
     assert_eq!(said.lines().count(), 2, "{said}");

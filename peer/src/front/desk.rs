@@ -73,9 +73,12 @@ impl Desk {
         match event {
             Event::Message(view) => add(&view.from),
             Event::State(view) => add(&view.to),
-            Event::Presence { name, .. } | Event::KeyChanged { name, .. } => add(name.as_str()),
+            Event::Presence(people) => people.iter().for_each(|person| add(person.name.as_str())),
+            Event::KeyChanged { name, .. } => add(name.as_str()),
+            Event::Group { group, .. } => add(&format!("@{group}")),
             Event::Answer { answer: Ok(answer), .. } => match answer.as_ref() {
                 Answer::People(people) => people.iter().for_each(|person| add(person.name.as_str())),
+                Answer::Groups(groups) => groups.iter().for_each(|group| add(&format!("@{}", group.name))),
                 Answer::Contacts(contacts) => contacts.iter().for_each(|contact| add(contact.name.as_str())),
                 _ => {}
             },

@@ -1,10 +1,14 @@
 //! Events and results as JSON lines for scripts: the key `event` first, raw text, every control and every invisible
 //! character as a `\u` escape. Keys are only ever added.
 
+mod talk;
+
 use std::fmt::Write as _;
 
 use peer_core::command::CommandError;
-use peer_core::event::{Answer, ContactView, Event, MessageView, PersonView, SelfView, StateView};
+use peer_core::event::{
+    Answer, ContactView, Event, MessageView, PersonView, SelfView, StateView,
+};
 use peer_core::stored::{Reason, State, TraceStep, Via};
 use serde_json::{Map, Value, json};
 
@@ -12,9 +16,16 @@ use super::safe_text::is_invisible;
 use super::times::rfc3339;
 use super::words;
 
-/// The event as an object; answers need [`answer`].
+/// The event as objects, most often one; answers need [`answer`].
 #[must_use]
-pub fn event(event: &Event) -> Option<Value> {
+pub fn events(event: &Event) -> Vec<Value> {
+    match event {
+        Event::Presence(people) => people.iter().map(talk::presence).collect(),
+        other => one(other).into_iter().collect(),
+    }
+}
+
+fn one(event: &Event) -> Option<Value> {
     let value = match event {
         Event::Ready { name, fingerprint, bind, directory, version } => json!({
             "event": "ready", "name": name.as_ref().map(ToString::to_string), "fingerprint": fingerprint.to_string(),
@@ -26,8 +37,18 @@ pub fn event(event: &Event) -> Option<Value> {
         Event::Deregistered(name) => named("deregistered", name.as_str()),
         Event::Message(view) => with_event("message", message(view)),
         Event::State(view) => state(view),
-        Event::Presence { name, standing, note } => json!({
-            "event": "presence", "name": name.as_str(), "state": words::standing(*standing), "note": note,
+        Event::Edited(view) => talk::change("edited", view, Some("text")),
+        Event::Deleted(view) => talk::change("deleted", view, None),
+        Event::Reacted(view) => talk::change("reacted", view, Some("emoji")),
+        Event::Expiry { conversation, by, after_ms, .. } => json!({
+            "event": "expiry", "conversation": conversation, "by": by, "after_ms": after_ms,
+        }),
+        Event::Vanished(numbers) => json!({"event": "vanished", "n": numbers}),
+        Event::Broadcast { from, text, sent_at_ms } => json!({
+            "event": "broadcast", "from": from, "text": text, "sent_at": rfc3339(*sent_at_ms),
+        }),
+        Event::Group { group, change, name, by, .. } => json!({
+            "event": "group", "group": format!("@{group}"), "change": words::group_change(*change), "name": name, "by": by,
         }),
         Event::Pending(count) => json!({"event": "pending", "count": count}),
         Event::Gap { from, conversation, missing } => json!({
@@ -42,7 +63,7 @@ pub fn event(event: &Event) -> Option<Value> {
             "pinned": pinned.to_string(), "new": new.to_string(),
         }),
         Event::Error(failed) => error(failed, None),
-        Event::Answer { .. } => return None,
+        Event::Presence(_) | Event::Answer { .. } => return None,
     };
     Some(value)
 }
@@ -115,8 +136,14 @@ fn message(view: &MessageView) -> Value {
         "conversation": view.conversation, "text": view.text, "sent_at": rfc3339(view.sent_at_ms),
         "received_at": rfc3339(view.received_at_ms), "via": via(view.via),
         "reply_to": view.reply_to.map(|id| id.to_string()), "urgent": view.urgent, "offline": view.offline,
-        "late": view.late, "mine": view.mine, "verified": view.verified,
+        "late": view.late, "mine": view.mine, "verified": view.verified, "edited": view.edited,
+        "gone": view.gone.map(words::gone), "quote": view.quote.as_ref().map(talk::quote),
+        "reactions": view.reactions.iter().map(|(by, emoji)| json!({"by": by, "emoji": emoji})).collect::<Vec<_>>(),
+        "forwarded_from": view.forwarded, "vanishes_ms": view.vanishes_ms,
     });
+    if let (Some(tally), Value::Object(fields)) = (&view.tally, &mut value) {
+        fields.insert("tally".into(), talk::tally(tally));
+    }
     if let (Some((state, why)), Value::Object(fields)) = (view.state, &mut value) {
         fields.insert("state".into(), words::state(state).into());
         fields.insert("reason".into(), reason(why));
@@ -125,10 +152,14 @@ fn message(view: &MessageView) -> Value {
 }
 
 fn state(view: &StateView) -> Value {
-    json!({
+    let mut value = json!({
         "event": "state", "id": view.id.to_string(), "n": view.n, "to": view.to, "state": words::state(view.state),
         "via": via(view.via), "reason": reason(view.reason), "elapsed_ms": view.elapsed_ms,
-    })
+    });
+    if let Some(tally) = &view.tally {
+        value["tally"] = talk::tally(tally);
+    }
+    value
 }
 
 fn fields(answer: &Answer) -> Value {
@@ -152,6 +183,27 @@ fn fields(answer: &Answer) -> Value {
         }
         Answer::Cancelled { n } => json!({"n": n}),
         Answer::Contacts(contacts) => json!({"contacts": contacts.iter().map(contact).collect::<Vec<_>>()}),
+        Answer::Changed { n, id, conversation } => {
+            json!({"n": n, "id": id.to_string(), "conversation": conversation})
+        }
+        Answer::Expiry { conversation, after_ms } => json!({"conversation": conversation, "after_ms": after_ms}),
+        Answer::Found { words, messages } => {
+            json!({"words": words, "messages": messages.iter().map(message).collect::<Vec<_>>()})
+        }
+        Answer::Forgotten { conversation, count } => json!({"conversation": conversation, "forgotten": count}),
+        Answer::Contact(view) => contact(view),
+        Answer::Removed(name) => json!({"name": name.as_str()}),
+        Answer::Standing { standing, note } => json!({"state": words::standing(*standing), "note": note}),
+        Answer::Receipts(on) => json!({"receipts": on}),
+        Answer::Format(on) => json!({"format": on}),
+        Answer::Group { group, change, name } => json!({
+            "group": format!("@{group}"), "change": words::group_change(*change), "name": name,
+        }),
+        Answer::Groups(groups) => json!({"groups": groups.iter().map(talk::group).collect::<Vec<_>>()}),
+        Answer::Members { group, members } => json!({
+            "group": format!("@{group}"), "members": members.iter().map(talk::member).collect::<Vec<_>>(),
+        }),
+        Answer::Broadcast { count } => json!({"count": count}),
         Answer::Verify { name, mine, theirs, rival, verified } => json!({
             "name": name.as_str(), "mine": mine.to_string(), "theirs": theirs.to_string(),
             "rival": rival.map(|rival| rival.to_string()), "verified": verified,
@@ -184,7 +236,7 @@ fn whoami(view: &SelfView) -> Value {
 fn person(view: &PersonView) -> Value {
     json!({
         "name": view.name.as_str(), "state": words::standing(view.standing), "since": rfc3339(view.since_ms),
-        "reachable": words::reachable(view.reachable),
+        "reachable": words::reachable(view.reachable), "note": view.note,
     })
 }
 
@@ -193,6 +245,7 @@ fn contact(view: &ContactView) -> Value {
         "name": view.name.as_str(), "fingerprint": view.fingerprint.to_string(), "verified": view.verified,
         "accepted": view.accepted, "state": view.standing.map(words::standing),
         "rival": view.rival.map(|rival| rival.to_string()), "waiting": view.waiting,
+        "blocked": view.blocked, "note": view.note,
     })
 }
 
@@ -226,7 +279,7 @@ mod tests {
         let failed = CommandError::new(peer_core::command::ErrorCode::BadName, "why");
         let wanted = json!({"event": "error", "code": "bad-name", "message": "why", "command": "!register"});
         assert_eq!(answer("!register", Err(&failed)), wanted);
-        assert_eq!(event(&Event::Error(failed)).unwrap()["command"], Value::Null);
+        assert_eq!(one(&Event::Error(failed)).unwrap()["command"], Value::Null);
     }
 
     #[test]
@@ -241,7 +294,7 @@ mod tests {
     fn a_changed_key_is_an_error_with_both_fingerprints() {
         let key = |byte| common::identity::PublicKey([byte; 32]).fingerprint();
         let changed = Event::KeyChanged { name: "bob".parse().unwrap(), pinned: key(1), new: key(2) };
-        let value = event(&changed).unwrap();
+        let value = one(&changed).unwrap();
         assert_eq!((&value["event"], &value["code"]), (&json!("error"), &json!("key-changed")));
         assert_eq!(
             (value["pinned"].clone(), value["new"].clone()),

@@ -197,10 +197,9 @@ mod tests {
     #[test]
     fn commands_complete_at_the_beginning_and_names_behind_it() {
         let desk = Desk::default();
-        let from = |name: &str| peer_core::event::Event::Presence {
-            name: name.parse().unwrap(),
-            standing: common::wire::directory::Standing::Online,
-            note: None,
+        let from = |name: &str| {
+            let (name, standing) = (name.parse().unwrap(), common::wire::directory::Standing::Online);
+            peer_core::event::Event::Presence(vec![peer_core::event::PresenceView { name, standing, note: None }])
         };
         desk.learn(&from("Bobby"));
         desk.learn(&from("carol"));

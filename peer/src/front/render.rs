@@ -3,6 +3,7 @@
 
 mod answers;
 mod echo;
+mod talk;
 #[cfg(test)]
 mod tests;
 
@@ -50,10 +51,16 @@ impl Render {
             Event::Deregistered(name) => vec![system(&format!("the name {name} is released"))],
             Event::Message(view) => self.theirs(view, now_ms),
             Event::State(view) => self.state(view, now_ms),
-            Event::Presence { name, standing, note } => {
-                let note = note.as_ref().map_or(String::new(), |note| format!(": {note}"));
-                vec![system(&format!("{name} is {}{note}", words::standing(*standing)))]
+            Event::Presence(people) => talk::presence(people),
+            Event::Edited(view) => vec![talk::edited(view)],
+            Event::Deleted(view) => vec![talk::deleted(view)],
+            Event::Reacted(view) => vec![talk::reacted(view)],
+            Event::Expiry { conversation, by, after_ms, .. } => vec![talk::expiry(conversation, by, *after_ms)],
+            Event::Vanished(numbers) => vec![talk::vanished(numbers)],
+            Event::Broadcast { from, text, sent_at_ms } => {
+                self.shout(from, text, *sent_at_ms, now_ms)
             }
+            Event::Group { group, change, name, by, .. } => vec![talk::group(group, *change, name, by.as_deref())],
             Event::Pending(count) => {
                 let waiting = words::counted(*count, "message");
                 vec![Line::plain(Look::Plain, &format!("You have {waiting} from while you were away."))]
@@ -153,8 +160,12 @@ fn state_tail(state: State, via: Option<Via>, why: Option<Reason>, elapsed_ms: O
 /// A text by its lines, each behind a gutter that says who speaks.
 fn block(look: Look, n: u64, time: &str, speaker: &str, text: &str, tail: &str) -> Vec<Line> {
     let number = format!("[{n}] {time} ");
-    let head = SafeText::line(&format!("{number}{speaker}"));
-    let again = SafeText::line(&format!("{:1$}{speaker}", "", number.len()));
+    spoken(look, &format!("{number}{speaker}"), &format!("{:1$}{speaker}", "", number.len()), text, tail)
+}
+
+/// A text by its lines: `head` before the first, `again` before the others.
+fn spoken(look: Look, head: &str, again: &str, text: &str, tail: &str) -> Vec<Line> {
+    let (head, again) = (SafeText::line(head), SafeText::line(again));
     let (texts, more) = SafeText::body(text);
     let last = texts.len() - 1;
     let mut lines: Vec<Line> = Vec::with_capacity(texts.len());

@@ -2,8 +2,8 @@
 
 use common::identity::Fingerprint;
 use common::wire::directory::Standing;
-use peer_core::event::Reachable;
-use peer_core::stored::{Reason, State, Via};
+use peer_core::event::{GroupChange, Reachable};
+use peer_core::stored::{Gone, Reason, State, Via};
 
 /// A state, for scripts and people alike.
 #[must_use]
@@ -45,6 +45,7 @@ pub fn reason(reason: Reason) -> &'static str {
         Reason::CannotOpen => "cannot-open",
         Reason::DirectoryStore => "directory-store",
         Reason::Blocked => "blocked",
+        Reason::Busy => "busy",
         Reason::Suspended => "suspended",
         Reason::Lifetime => "lifetime",
         Reason::User => "user",
@@ -67,6 +68,7 @@ pub fn because(reason: Reason) -> &'static str {
         Reason::CannotOpen => "they could not open it",
         Reason::DirectoryStore => "the directory cannot store at present",
         Reason::Blocked => "they block you",
+        Reason::Busy => "they are busy",
         Reason::Suspended => "this identity is in use on another machine; !login takes it back",
         Reason::Lifetime => "its lifetime of 30 days is over",
         Reason::User => "withdrawn by you",
@@ -92,6 +94,29 @@ pub fn reachable(reachable: Reachable) -> &'static str {
         Reachable::Direct => "direct",
         Reachable::Directory => "directory",
         Reachable::Mailbox => "mailbox",
+    }
+}
+
+/// What happened in a group, for scripts and people alike.
+#[must_use]
+pub fn group_change(change: GroupChange) -> &'static str {
+    match change {
+        GroupChange::Created => "created",
+        GroupChange::Joined => "joined",
+        GroupChange::Left => "left",
+        GroupChange::Kicked => "kicked",
+        GroupChange::Invited => "invited",
+        GroupChange::Removed => "removed",
+    }
+}
+
+/// Why a line has no text, for scripts and people alike.
+#[must_use]
+pub fn gone(gone: Gone) -> &'static str {
+    match gone {
+        Gone::Deleted => "deleted",
+        Gone::Vanished => "vanished",
+        Gone::Forgotten => "forgotten",
     }
 }
 

@@ -29,7 +29,7 @@ impl Writer<'_> {
         }
         let before = if arrival.ordered { self.later(arrival)? } else { None };
         let n = self.insert(arrival, before)?;
-        Ok(Arrived::New { n: unsigned(n), late: before.is_some() })
+        Ok(Arrived::New { n: unsigned(n), late: before.is_some(), line: None, settled: Vec::new() })
     }
 
     /// Notes what is held of the lane it came in.

@@ -2,6 +2,7 @@
 
 use common::identity::PublicKey;
 use common::message::{Conversation, Epoch, EpochId, MessageId};
+use common::wire::directory::Standing;
 use peer_core::stored::{Reason, State, Via};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Result, Row};
@@ -64,10 +65,11 @@ fn reason_code(reason: Reason) -> i64 {
         Reason::Suspended => 13,
         Reason::Lifetime => 14,
         Reason::User => 15,
+        Reason::Busy => 16,
     }
 }
 
-const REASONS: [Reason; 15] = [
+const REASONS: [Reason; 16] = [
     Reason::Undelivered24h,
     Reason::MailboxFull,
     Reason::Quota,
@@ -83,6 +85,7 @@ const REASONS: [Reason; 15] = [
     Reason::Suspended,
     Reason::Lifetime,
     Reason::User,
+    Reason::Busy,
 ];
 
 fn via_code(via: Via) -> i64 {
@@ -91,6 +94,17 @@ fn via_code(via: Via) -> i64 {
         Via::Directory => 2,
     }
 }
+
+fn standing_code(standing: Standing) -> i64 {
+    match standing {
+        Standing::Online => 1,
+        Standing::Away => 2,
+        Standing::Busy => 3,
+        Standing::Offline => 4,
+    }
+}
+
+const STANDINGS: [Standing; 4] = [Standing::Online, Standing::Away, Standing::Busy, Standing::Offline];
 
 const VIAS: [Via; 2] = [Via::Direct, Via::Directory];
 
@@ -118,6 +132,7 @@ macro_rules! column {
 column!(State, STATES, state_code);
 column!(Reason, REASONS, reason_code);
 column!(Via, VIAS, via_code);
+column!(Standing, STANDINGS, standing_code);
 
 /// A conversation's two columns: group id (empty for the pair) and membership version.
 pub fn conversation_columns(conversation: &Conversation) -> (&[u8], i64) {

@@ -11,15 +11,15 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, Error, OptionalExtension, Result, Row, params};
 use serde::de::DeserializeOwned;
 
-use super::codes::{epoch, key, number, signed, unsigned};
+use super::codes::{Col, epoch, key, number, signed, unsigned};
 use super::write::Writer;
 
 impl Writer<'_> {
     pub(super) fn put_contact(&self, contact: &Contact) -> Result<()> {
         let addresses: Vec<String> = contact.addresses.iter().map(ToString::to_string).collect();
         let sql = "INSERT OR REPLACE INTO contacts (key, name, serial, rival, verified, accepted, addresses, prekey,
-                       applied_generation, applied_epoch, applied_version, talked)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+                       applied_generation, applied_epoch, applied_version, talked, blocked)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
         self.tx.prepare_cached(sql)?.execute(params![
             contact.key.0,
             contact.name.as_ref().map(Name::as_str),
@@ -33,14 +33,15 @@ impl Writer<'_> {
             contact.applied.map(|(epoch, _)| epoch.id.0),
             contact.applied.map(|(_, version)| signed(version)),
             contact.talked,
+            contact.blocked,
         ])?;
         Ok(())
     }
 
     pub(super) fn put_meta(&self, meta: &Meta) -> Result<()> {
         let sql = "INSERT OR REPLACE INTO meta (one, generation, epoch, highest_generation, version_reserve, age, wall,
-                       wants_online, suspended, left_cleanly, binding)
-                   VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+                       wants_online, suspended, left_cleanly, binding, receipts, standing, note)
+                   VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
         self.tx.prepare_cached(sql)?.execute(params![
             signed(meta.epoch.generation),
             meta.epoch.id.0,
@@ -52,6 +53,9 @@ impl Writer<'_> {
             meta.suspended,
             meta.left_cleanly,
             meta.binding.as_ref().map(codec::encode),
+            meta.receipts,
+            Col(meta.standing),
+            meta.note,
         ])?;
         Ok(())
     }
@@ -105,7 +109,7 @@ impl Writer<'_> {
 pub fn contacts(conn: &Connection) -> Result<Vec<Contact>> {
     let sql =
         "SELECT key, name, serial, rival, verified, accepted, addresses, prekey, applied_generation, applied_epoch,
-                   applied_version, talked
+                   applied_version, talked, blocked
                FROM contacts ORDER BY key";
     conn.prepare(sql)?.query_map([], contact)?.collect()
 }
@@ -131,6 +135,7 @@ fn contact(row: &Row<'_>) -> Result<Contact> {
         prekey: maybe_record(row, 7)?,
         applied,
         talked: row.get(11)?,
+        blocked: row.get(12)?,
     })
 }
 
@@ -138,7 +143,7 @@ fn contact(row: &Row<'_>) -> Result<Contact> {
 pub fn meta(conn: &Connection) -> Result<Option<Meta>> {
     let sql =
         "SELECT generation, epoch, highest_generation, version_reserve, age, wall, wants_online, suspended, left_cleanly,
-                      binding
+                      binding, receipts, standing, note
                FROM meta";
     conn.query_row(sql, [], |row| {
         Ok(Meta {
@@ -151,6 +156,9 @@ pub fn meta(conn: &Connection) -> Result<Option<Meta>> {
             suspended: row.get(7)?,
             left_cleanly: row.get(8)?,
             binding: maybe_record(row, 9)?,
+            receipts: row.get(10)?,
+            standing: row.get::<_, Col<_>>(11)?.0,
+            note: row.get(12)?,
         })
     })
     .optional()

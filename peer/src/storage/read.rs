@@ -2,7 +2,7 @@
 
 use common::message::MessageId;
 use common::planted::{self, Bug};
-use peer_core::stored::{Query, QueryResult, StoredMessage, TraceStep};
+use peer_core::stored::{Query, QueryResult, StoredMessage, Talk, TraceStep};
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::codes::{conversation, id, key, maybe, maybe_id, number, signed, unsigned};
@@ -35,6 +35,7 @@ pub fn answer(conn: &Connection, query: &Query) -> Result<QueryResult> {
         Query::History { with, before, count } => {
             let (anchor, id) = place(conn, *before)?;
             let mut statement = conn.prepare_cached(HISTORY)?;
+            let Talk::Pair(with) = with else { return Ok(QueryResult::History(Vec::new())) };
             let page = statement.query_map(params![with.0, anchor, id.0, count], stored)?;
             let mut page = page.collect::<Result<Vec<_>>>()?;
             page.reverse();
@@ -43,6 +44,8 @@ pub fn answer(conn: &Connection, query: &Query) -> Result<QueryResult> {
             }
             Ok(QueryResult::History(page))
         }
+        Query::Message(_) => Ok(QueryResult::Message(None)),
+        Query::Search { .. } => Ok(QueryResult::History(Vec::new())),
         Query::Trace { n } => {
             let Some(message) = message(conn, signed(*n))? else { return Ok(QueryResult::Trace(None)) };
             Ok(QueryResult::Trace(Some((Box::new(message), steps(conn, *n)?))))
@@ -95,6 +98,11 @@ fn stored(row: &Row<'_>) -> Result<StoredMessage> {
         after: maybe_id(row, 16)?,
         state,
         elapsed_ms: row.get::<_, Option<i64>>(20)?.map_or(0, unsigned),
+        quote: None,
+        edited: false,
+        gone: None,
+        reactions: Vec::new(),
+        tally: None,
     })
 }
 

@@ -18,7 +18,10 @@ CREATE TABLE meta (
     wants_online INTEGER NOT NULL,
     suspended INTEGER NOT NULL,
     left_cleanly INTEGER NOT NULL,
-    binding BLOB
+    binding BLOB,
+    receipts INTEGER NOT NULL,
+    standing INTEGER NOT NULL,
+    note TEXT
 ) STRICT;
 
 -- Everything said, by whomever. `n` is shown to people and never given twice.
@@ -134,7 +137,8 @@ CREATE TABLE contacts (
     applied_generation INTEGER,
     applied_epoch BLOB,
     applied_version INTEGER,
-    talked INTEGER NOT NULL
+    talked INTEGER NOT NULL,
+    blocked INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- Names pinned to keys, for each directory apart. Folded: lower case.

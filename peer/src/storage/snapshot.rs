@@ -35,6 +35,10 @@ pub fn load(conn: &Connection, me: &PublicKey, directory_address: &str) -> Resul
         last_sent: lasts(conn, "SELECT person, group_id, membership, id FROM last_sent")?,
         last_id: conn.query_row(LAST_ID, [me.0], |row| id(row, 0)).optional()?,
         prekeys: facts::prekeys(conn)?,
+        read: Vec::new(),
+        durations: Vec::new(),
+        groups: Vec::new(),
+        next_vanish_ms: None,
     })
 }
 

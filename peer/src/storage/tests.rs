@@ -6,7 +6,8 @@ mod own;
 mod queue;
 
 use common::identity::PublicKey;
-use common::message::{Body, Conversation, Epoch, EpochId, MessageId};
+use common::body::Body;
+use common::message::{Conversation, Epoch, EpochId, MessageId};
 use peer_core::event::Ticket;
 use peer_core::stored::{
     Arrival, Arrived, NewMessage, OutboxRow, Query, QueryResult, Snapshot, State, StoreOp, StoreResult, StoredMessage,
@@ -54,7 +55,7 @@ pub fn own(to: PublicKey, number: u64, seq: u64) -> NewMessage {
         via: None,
         elapsed_ms: 0,
     };
-    NewMessage { row, key: None, reply_to: None, at_ms: 1_000 }
+    NewMessage { row, key: None, reply_to: None, copies: Vec::new(), amends: None, vanishes_ms: None, at_ms: 1_000 }
 }
 
 /// A message of `from`, held at its own number in generation 1.
@@ -74,6 +75,9 @@ pub fn theirs(from: PublicKey, number: u64) -> Arrival {
         waited: false,
         request: false,
         held: Some((epoch(1), number)),
+        reply_to: None,
+        amends: None,
+        vanishes_ms: None,
     }
 }
 
@@ -123,7 +127,7 @@ pub fn load(store: &mut Store) -> Snapshot {
 }
 
 pub fn history(store: &mut Store, with: PublicKey, before: Option<u64>, count: u32) -> Vec<StoredMessage> {
-    match store.query(Query::History { with, before, count }) {
+    match store.query(Query::History { with: peer_core::stored::Talk::Pair(with), before, count }) {
         QueryResult::History(messages) => messages,
         other => panic!("{other:?}"),
     }

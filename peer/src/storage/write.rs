@@ -60,6 +60,13 @@ impl<'a> Writer<'a> {
             StoreOp::PutDirectory(record) => self.put_directory(record)?,
             StoreOp::PutPrekey(prekey) => self.put_prekey(prekey)?,
             StoreOp::DropPrekeys(counters) => self.drop_prekeys(counters)?,
+            StoreOp::Countdown { .. }
+            | StoreOp::Vanish { .. }
+            | StoreOp::Dismiss(_)
+            | StoreOp::Read { .. }
+            | StoreOp::ForgetTexts(_)
+            | StoreOp::PutDuration { .. }
+            | StoreOp::PutSteps { .. } => {}
         }
         Ok(StoreResult::Done)
     }

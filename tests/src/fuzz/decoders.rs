@@ -7,7 +7,8 @@ use std::str::FromStr;
 
 use common::identity::{Context, Fingerprint, Identity, PublicKey, Signature};
 use common::limits::{FRAME_LOGIN_MAX_BYTES, FRAME_MAX_BYTES, NAME_MAX_CHARS, NAME_MIN_CHARS, PREKEY_BYTES};
-use common::message::{Envelope, Header, PairState, Text};
+use common::body::Text;
+use common::message::{Envelope, Header, PairState};
 use common::name::Name;
 use common::record::{Binding, Bound, Prekey, PrekeyRecord};
 use common::seal::{CONTENT_MAX_BYTES, OpenError, Opener, PrekeySecret, SealError, Sealer, generate_prekey};

@@ -46,7 +46,7 @@ fn carried_out(command: &Command, line: &[u8], chat: Option<&To>, drafting: bool
     let start = line.trim_start();
     let prefixed = start.starts_with(['!', '/']);
     match command {
-        Command::Send { to, text, key: None, urgent: false } => {
+        Command::Send { to, text, key: None, urgent: false, reply_to: None } => {
             assert!(!text.is_empty());
             assert!(drafting || text.len() <= line.len());
             assert!(text.len() <= TEXT_MAX_BYTES + line.len() + 64 * 1_024, "a draft is bounded");

@@ -2,7 +2,8 @@
 //! the test wants it. Nothing here is sent.
 
 use common::identity::{Context, Identity, PublicKey};
-use common::message::{Body, Conversation, Envelope, Epoch, Header, Held, MessageId, PairState, Text, digest_of};
+use common::body::{Body, Text};
+use common::message::{Conversation, Envelope, Epoch, Header, Held, MessageId, PairState, digest_of};
 use common::record::{Binding, Bound, Prekey};
 use common::seal::Sealer;
 use common::wire::codec;

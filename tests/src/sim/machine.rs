@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
-use common::message::Body;
+use common::body::Body;
 use common::name::Name;
 use common::wire::codec;
 use peer::storage::Store;
@@ -414,7 +414,7 @@ impl World {
                 let row = &message.row;
                 let to = self.model.who(&row.recipient).unwrap_or(usize::MAX);
                 let text = match row.kind {
-                    Body::TEXT => codec::decode::<common::message::Text>(&row.body).map(|text| text.text),
+                    Body::TEXT => codec::decode::<common::body::Text>(&row.body).map(|text| text.text),
                     _ => Ok(String::new()),
                 };
                 let text = text.unwrap_or_default();

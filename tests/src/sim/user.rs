@@ -132,7 +132,7 @@ impl World {
             let text =
                 format!("{number}.{} {}", self.trace.events, "word ".repeat(usize::try_from(words).unwrap_or(0)));
             let urgent = self.dice.one_in(15);
-            self.command(number, Command::Send { to: person(&name), text, key: None, urgent });
+            self.command(number, Command::Send { to: person(&name), text, key: None, urgent, reply_to: None });
         }
     }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Place, RequestId, Token};
+use super::{BroadcastSent, GroupNews, GroupSteps, Groups, Notices, Place, RequestId, Shouted, Token};
 use crate::identity::PublicKey;
 use crate::name::Name;
 use crate::record::{Binding, PrekeyRecord};
@@ -107,6 +107,20 @@ pub enum Refusal {
     Invalid,
     /// The directory's store failed; nothing was done.
     StoreFailed,
+    /// There is no such group, or it is closed to who asks.
+    NoSuchGroup,
+    /// Another group has this name.
+    GroupExists,
+    /// Only members may do that.
+    NotAMember,
+    /// They are a member already.
+    AlreadyAMember,
+    /// An invitation is needed, or only the owner may.
+    NotAllowed,
+    /// The group, or the number of groups of one owner, is at its limit.
+    GroupFull,
+    /// The group has changed meanwhile: look it up and try again.
+    GroupChanged,
 }
 
 /// The request was refused; nothing was changed.
@@ -177,6 +191,8 @@ pub struct Listed {
     pub standing: Standing,
     /// Since when, the directory's clock, milliseconds since 1970.
     pub since_ms: i64,
+    /// Their note.
+    pub note: Option<String>,
 }
 
 /// A page of people, in folded order of names.
@@ -201,6 +217,8 @@ pub struct Presence {
     pub since_ms: i64,
     /// Where to try directly, best first; empty while offline.
     pub candidates: Vec<SocketAddr>,
+    /// Their note.
+    pub note: Option<String>,
 }
 
 /// What became of one deposit.
@@ -351,5 +369,17 @@ frames! {
         Pong(Pong) = PONG,
         /// Answer to an unknown kind.
         Unsupported(Unsupported) = UNSUPPORTED,
+        /// A broadcast is sent.
+        BroadcastSent(BroadcastSent) = BROADCAST_SENT,
+        /// Somebody's broadcast.
+        Shouted(Shouted) = SHOUTED,
+        /// A group's chain.
+        GroupSteps(GroupSteps) = GROUP_STEPS,
+        /// New steps of a group.
+        GroupNews(GroupNews) = GROUP_NEWS,
+        /// A page of groups.
+        Groups(Groups) = GROUPS,
+        /// Who came and left.
+        Notices(Notices) = NOTICES,
     }
 }

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Place, RequestId, Token};
+use super::{
+    Broadcast, ChangeGroup, FollowGroups, ListGroups, LookUpGroup, Place, RequestId, SetStanding, Standing, Token,
+};
 use crate::identity::PublicKey;
 use crate::message::Epoch;
 use crate::name::Name;
@@ -61,6 +63,10 @@ pub struct Online {
     pub candidates: Vec<SocketAddr>,
     /// The current prekey.
     pub prekey: PrekeyRecord,
+    /// What this peer is; never `Offline`.
+    pub standing: Standing,
+    /// Shown beside it, at most `limits::NOTE_MAX_BYTES` bytes.
+    pub note: Option<String>,
 }
 
 /// Goes offline. The directory closes the session after answering `Done`.
@@ -236,5 +242,17 @@ frames! {
         PublishPrekey(PublishPrekey) = PUBLISH_PREKEY,
         /// Keep-alive.
         Ping(Ping) = PING,
+        /// Another presence.
+        SetStanding(SetStanding) = SET_STANDING,
+        /// A line to everybody online.
+        Broadcast(Broadcast) = BROADCAST,
+        /// A step of a group's chain.
+        ChangeGroup(ChangeGroup) = CHANGE_GROUP,
+        /// A group's chain.
+        LookUpGroup(LookUpGroup) = LOOK_UP_GROUP,
+        /// Groups to hear of.
+        FollowGroups(FollowGroups) = FOLLOW_GROUPS,
+        /// A page of groups.
+        ListGroups(ListGroups) = LIST_GROUPS,
     }
 }

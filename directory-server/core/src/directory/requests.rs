@@ -62,6 +62,12 @@ impl Request {
             }
             ToDirectory::Accept(frame) => self.accept(to, frame),
             ToDirectory::PublishPrekey(frame) => self.publish_prekey(to, frame),
+            ToDirectory::SetStanding(frame) => to.refuse(self.session, frame.request, Refusal::Invalid),
+            ToDirectory::Broadcast(frame) => to.refuse(self.session, frame.request, Refusal::Invalid),
+            ToDirectory::ChangeGroup(frame) => to.refuse(self.session, frame.request, Refusal::Invalid),
+            ToDirectory::LookUpGroup(frame) => to.refuse(self.session, frame.request, Refusal::NoSuchGroup),
+            ToDirectory::FollowGroups(_) => {}
+            ToDirectory::ListGroups(frame) => to.refuse(self.session, frame.request, Refusal::Invalid),
         }
     }
 
@@ -92,7 +98,7 @@ impl Request {
     }
 
     fn online(self, to: &mut Directory, frame: Online) {
-        let Online { request, candidates, prekey } = frame;
+        let Online { request, candidates, prekey, standing: _, note: _ } = frame;
         let candidates = presence::candidates(&candidates, self.ip);
         match registry::checked(prekey, &self.key) {
             Ok(prekey) => {

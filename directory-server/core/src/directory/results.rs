@@ -204,7 +204,7 @@ impl Directory {
             Some(here) => (Standing::Online, here.since_ms),
             None => (Standing::Offline, last_seen_ms),
         };
-        Listed { name, key, standing, since_ms }
+        Listed { name, key, standing, since_ms, note: None }
     }
 
     fn last_seen(&mut self, session: SessionId, keys: Vec<PublicKey>, times: Vec<Option<i64>>) {

@@ -95,7 +95,7 @@ impl Console {
         }
         let word = parse::first_word(line);
         let command = match parse::line(line) {
-            Parsed::Command(command) => command.inspect(|command| self.follow(command)),
+            Parsed::Command(command) => command.map(|command| self.follow(command)),
             Parsed::Bare(text) => self.bare(text),
             Parsed::Draft(to) => {
                 self.draft = Some(Draft { word, to, lines: 0, text: String::new() });
@@ -117,11 +117,24 @@ impl Console {
         self.draft.take().is_some()
     }
 
-    fn follow(&mut self, command: &Command) {
+    fn follow(&mut self, command: Command) -> Command {
         match command {
-            Command::Chat(to) => self.chat = Some(to.clone()),
-            Command::Close => self.chat = None,
-            _ => {}
+            Command::Chat(to) => {
+                self.chat = Some(to.clone());
+                Command::Chat(to)
+            }
+            Command::Close => {
+                self.chat = None;
+                Command::Close
+            }
+            Command::Invite { name, group, .. } => {
+                let chat = match &self.chat {
+                    Some(To::Person { name, .. }) => Some(name.clone()),
+                    Some(To::Group(_)) | None => None,
+                };
+                Command::Invite { name, group, chat }
+            }
+            other => other,
         }
     }
 
@@ -131,7 +144,7 @@ impl Console {
                 "no conversation is open, so nothing was sent: open one with '!chat NAME', or write '!send NAME TEXT'";
             return Err(CommandError::new(ErrorCode::BadArgument, message));
         };
-        Ok(Command::Send { to: to.clone(), text: text.to_owned(), key: None, urgent: false })
+        Ok(Command::Send { to: to.clone(), text: text.to_owned(), key: None, urgent: false, reply_to: None })
     }
 
     fn feed_draft(&mut self, mut draft: Draft, line: &str) -> Fed {
@@ -163,6 +176,6 @@ impl Draft {
         if self.text.is_empty() {
             return Err(CommandError::new(ErrorCode::BadArgument, "the message is empty; nothing was sent"));
         }
-        Ok(Command::Send { to, text: self.text, key: None, urgent: false })
+        Ok(Command::Send { to, text: self.text, key: None, urgent: false, reply_to: None })
     }
 }

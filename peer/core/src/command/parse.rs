@@ -1,5 +1,7 @@
 //! One line to one command. Knows no state: what a line means in a conversation is the console's to say.
 
+mod talk;
+
 use common::name::{Name, NameError};
 
 use super::verb::{self, Known, Verb};
@@ -70,7 +72,13 @@ fn send(rest: &str) -> Parsed<'_> {
         return Parsed::Draft(recipient(Verb::Send, to));
     }
     let command =
-        recipient(Verb::Send, to).map(|to| Command::Send { to, text: text.to_owned(), key: None, urgent: false });
+        recipient(Verb::Send, to).map(|to| Command::Send {
+        to,
+        text: text.to_owned(),
+        key: None,
+        urgent: false,
+        reply_to: None,
+    });
     Parsed::Command(command)
 }
 
@@ -95,6 +103,7 @@ fn command(verb: Verb, rest: &str) -> Result<Command, CommandError> {
         Verb::Quit => done(Command::Quit),
         // Its text is raw, so the line is split by `send`.
         Verb::Send => Err(bad_argument(verb, "whom the message is for is missing")),
+        other => talk::command(other, rest),
     }
 }
 

@@ -12,7 +12,7 @@ fn person(text: &str) -> To {
 }
 
 fn text_to(to: To, text: &str) -> Command {
-    Command::Send { to, text: text.to_owned(), key: None, urgent: false }
+    Command::Send { to, text: text.to_owned(), key: None, urgent: false, reply_to: None }
 }
 
 fn parsed(line: &str) -> Result<Command, CommandError> {

@@ -24,54 +24,74 @@ pub enum Verb {
     Chat,
     /// `!close`
     Close,
+    /// `!reply`
+    Reply,
+    /// `!edit`
+    Edit,
+    /// `!delete`
+    Delete,
+    /// `!react`
+    React,
+    /// `!forward`
+    Forward,
+    /// `!expire`
+    Expire,
+    /// `!urgent`
+    Urgent,
     /// `!history`
     History,
+    /// `!search`
+    Search,
+    /// `!forget`
+    Forget,
     /// `!status`
     Status,
     /// `!cancel`
     Cancel,
     /// `!contacts`
     Contacts,
+    /// `!add`
+    Add,
+    /// `!remove`
+    Remove,
+    /// `!block`
+    Block,
+    /// `!unblock`
+    Unblock,
     /// `!verify`
     Verify,
+    /// `!away`
+    Away,
+    /// `!busy`
+    Busy,
+    /// `!back`
+    Back,
+    /// `!receipts`
+    Receipts,
+    /// `!format`
+    Format,
+    /// `!create`
+    Create,
+    /// `!join`
+    Join,
+    /// `!leave`
+    Leave,
+    /// `!invite`
+    Invite,
+    /// `!kick`
+    Kick,
+    /// `!groups`
+    Groups,
+    /// `!members`
+    Members,
+    /// `!broadcast`
+    Broadcast,
     /// `!quit`
     Quit,
 }
 
 /// Words that the grammar reserves and this version does not carry out: never sent, never mistaken for a typing error.
-const RESERVED: &[&str] = &[
-    "accept",
-    "add",
-    "away",
-    "back",
-    "block",
-    "broadcast",
-    "busy",
-    "create",
-    "decline",
-    "delete",
-    "edit",
-    "expire",
-    "file",
-    "files",
-    "forward",
-    "groups",
-    "ignore",
-    "invite",
-    "join",
-    "kick",
-    "leave",
-    "members",
-    "part",
-    "react",
-    "remove",
-    "reply",
-    "s",
-    "search",
-    "sendfile",
-    "unblock",
-    "urgent",
-];
+const RESERVED: &[&str] = &["accept", "decline", "file", "files", "s", "sendfile"];
 
 /// What a word at the beginning of a line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +109,7 @@ pub enum Known {
 
 impl Verb {
     /// All commands, in the order of the help text.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 42] = [
         Self::Help,
         Self::Register,
         Self::Deregister,
@@ -100,11 +120,37 @@ impl Verb {
         Self::Send,
         Self::Chat,
         Self::Close,
+        Self::Reply,
+        Self::Edit,
+        Self::Delete,
+        Self::React,
+        Self::Forward,
+        Self::Expire,
+        Self::Urgent,
         Self::History,
+        Self::Search,
+        Self::Forget,
         Self::Status,
         Self::Cancel,
         Self::Contacts,
+        Self::Add,
+        Self::Remove,
+        Self::Block,
+        Self::Unblock,
         Self::Verify,
+        Self::Away,
+        Self::Busy,
+        Self::Back,
+        Self::Receipts,
+        Self::Format,
+        Self::Create,
+        Self::Join,
+        Self::Leave,
+        Self::Invite,
+        Self::Kick,
+        Self::Groups,
+        Self::Members,
+        Self::Broadcast,
         Self::Quit,
     ];
 
@@ -122,11 +168,37 @@ impl Verb {
             Self::Send => "send",
             Self::Chat => "chat",
             Self::Close => "close",
+            Self::Reply => "reply",
+            Self::Edit => "edit",
+            Self::Delete => "delete",
+            Self::React => "react",
+            Self::Forward => "forward",
+            Self::Expire => "expire",
+            Self::Urgent => "urgent",
             Self::History => "history",
+            Self::Search => "search",
+            Self::Forget => "forget",
             Self::Status => "status",
             Self::Cancel => "cancel",
             Self::Contacts => "contacts",
+            Self::Add => "add",
+            Self::Remove => "remove",
+            Self::Block => "block",
+            Self::Unblock => "unblock",
             Self::Verify => "verify",
+            Self::Away => "away",
+            Self::Busy => "busy",
+            Self::Back => "back",
+            Self::Receipts => "receipts",
+            Self::Format => "format",
+            Self::Create => "create",
+            Self::Join => "join",
+            Self::Leave => "leave",
+            Self::Invite => "invite",
+            Self::Kick => "kick",
+            Self::Groups => "groups",
+            Self::Members => "members",
+            Self::Broadcast => "broadcast",
             Self::Quit => "quit",
         }
     }
@@ -143,14 +215,9 @@ impl Verb {
             Self::History => &["gethistory"],
             Self::Status => &["trace"],
             Self::Quit => &["exit"],
-            Self::Help
-            | Self::Register
-            | Self::Deregister
-            | Self::WhoAmI
-            | Self::Close
-            | Self::Cancel
-            | Self::Contacts
-            | Self::Verify => &[],
+            Self::Block => &["ignore"],
+            Self::Leave => &["part"],
+            _ => &[],
         }
     }
 
@@ -168,11 +235,37 @@ impl Verb {
             Self::Send => "!send TO [TEXT]",
             Self::Chat => "!chat TO",
             Self::Close => "!close",
+            Self::Reply => "!reply N [NAME] TEXT",
+            Self::Edit => "!edit N TEXT",
+            Self::Delete => "!delete N",
+            Self::React => "!react N EMOJI",
+            Self::Forward => "!forward N TO",
+            Self::Expire => "!expire TO DURATION",
+            Self::Urgent => "!urgent TO TEXT",
             Self::History => "!history TO [COUNT] [before N]",
+            Self::Search => "!search WORDS [in TO]",
+            Self::Forget => "!forget TO [yes]",
             Self::Status => "!status N",
             Self::Cancel => "!cancel N",
             Self::Contacts => "!contacts",
+            Self::Add => "!add NAME",
+            Self::Remove => "!remove NAME",
+            Self::Block => "!block NAME",
+            Self::Unblock => "!unblock NAME",
             Self::Verify => "!verify NAME [ok]",
+            Self::Away => "!away [TEXT]",
+            Self::Busy => "!busy [TEXT]",
+            Self::Back => "!back",
+            Self::Receipts => "!receipts [on|off]",
+            Self::Format => "!format [on|off]",
+            Self::Create => "!create GROUP [private]",
+            Self::Join => "!join GROUP",
+            Self::Leave => "!leave GROUP",
+            Self::Invite => "!invite NAME GROUP",
+            Self::Kick => "!kick NAME GROUP",
+            Self::Groups => "!groups",
+            Self::Members => "!members GROUP",
+            Self::Broadcast => "!broadcast TEXT",
             Self::Quit => "!quit",
         }
     }
@@ -257,7 +350,7 @@ mod tests {
 
     #[test]
     fn reserved_words_are_known_and_not_offered() {
-        assert_eq!(look_up("REPLY"), Known::Reserved);
+        assert_eq!(look_up("ACCEPT"), Known::Reserved);
         assert_eq!(look_up("s"), Known::Reserved);
     }
 }

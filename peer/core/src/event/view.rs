@@ -8,9 +8,10 @@ use common::message::MessageId;
 use common::name::Name;
 use common::wire::directory::Standing;
 
+use super::talk::{ChangeView, GroupChange, GroupView, MemberView, PresenceView, QuoteView};
 use super::CommandId;
 use crate::command::CommandError;
-use crate::stored::{Reason, State, TraceStep, Via};
+use crate::stored::{Gone, Reason, State, Tally, TraceStep, Via};
 
 /// What a front end may see. Texts are raw: a front end shows them only through its sanitiser.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,14 +41,48 @@ pub enum Event {
     Message(Box<MessageView>),
     /// An own message changed state.
     State(StateView),
-    /// Somebody one has talked to came or went.
-    Presence {
-        /// Who.
-        name: Name,
-        /// What they are now.
-        standing: Standing,
-        /// Their note.
-        note: Option<String>,
+    /// People came, went, or are something else now; gathered, each once.
+    Presence(Vec<PresenceView>),
+    /// A line has other words now.
+    Edited(ChangeView),
+    /// A line was taken back.
+    Deleted(ChangeView),
+    /// Somebody put a sign beside a line; an empty one: took it back.
+    Reacted(ChangeView),
+    /// Texts of a conversation stay so long from now on.
+    Expiry {
+        /// `bob` or `@family`.
+        conversation: String,
+        /// Who said so.
+        by: String,
+        /// Milliseconds after they are read; none: for good.
+        after_ms: Option<u64>,
+        /// For `Input::Shown`.
+        mark: u64,
+    },
+    /// The texts of these lines are gone, since their time was over.
+    Vanished(Vec<u64>),
+    /// A line to everybody online.
+    Broadcast {
+        /// Whose.
+        from: String,
+        /// The raw text.
+        text: String,
+        /// The speaker's clock, milliseconds since 1970.
+        sent_at_ms: i64,
+    },
+    /// Something happened in a group one belongs or is invited to.
+    Group {
+        /// The group.
+        group: Name,
+        /// What.
+        change: GroupChange,
+        /// To whom it happened: their name, or their fingerprint.
+        name: String,
+        /// Who did it, where that is somebody else.
+        by: Option<String>,
+        /// For `Input::Shown`, when it came as a message.
+        mark: Option<u64>,
     },
     /// So many messages were waiting.
     Pending(u64),
@@ -78,6 +113,33 @@ pub enum Event {
         /// The result, or why there is none.
         answer: Result<Box<Answer>, CommandError>,
     },
+}
+
+impl Event {
+    /// The number to be told in `Input::Shown` once it is put out.
+    #[must_use]
+    pub fn mark(&self) -> Option<u64> {
+        match self {
+            Self::Message(view) => Some(view.n),
+            Self::Edited(view) | Self::Deleted(view) | Self::Reacted(view) => Some(view.mark),
+            Self::Expiry { mark, .. } => Some(*mark),
+            Self::Group { mark, .. } => *mark,
+            Self::Ready { .. }
+            | Self::Registered(_)
+            | Self::Online(_)
+            | Self::Offline(_)
+            | Self::Deregistered(_)
+            | Self::State(_)
+            | Self::Presence(_)
+            | Self::Pending(_)
+            | Self::Gap { .. }
+            | Self::KeyChanged { .. }
+            | Self::Vanished(_)
+            | Self::Broadcast { .. }
+            | Self::Error(_)
+            | Self::Answer { .. } => None,
+        }
+    }
 }
 
 /// A message as people and scripts see it.
@@ -117,6 +179,20 @@ pub struct MessageView {
     pub state: Option<(State, Option<Reason>)>,
     /// The sender's key was compared by the user.
     pub verified: bool,
+    /// The line it answers, where that is here.
+    pub quote: Option<QuoteView>,
+    /// It has other words than at first.
+    pub edited: bool,
+    /// Its text is here no more: taken back by its writer, or its time was over.
+    pub gone: Option<Gone>,
+    /// Who put which sign beside it.
+    pub reactions: Vec<(String, String)>,
+    /// Passed on: whose it was, as the sender claims.
+    pub forwarded: Option<String>,
+    /// Its text goes so long after it was read, milliseconds.
+    pub vanishes_ms: Option<u64>,
+    /// How far an own message to a group is with each member.
+    pub tally: Option<Tally>,
 }
 
 /// An own message's state.
@@ -138,6 +214,8 @@ pub struct StateView {
     pub reason: Option<Reason>,
     /// Milliseconds since it was queued, restarts included.
     pub elapsed_ms: u64,
+    /// How far it is with each member, for a message to a group.
+    pub tally: Option<Tally>,
 }
 
 /// How somebody is reached.
@@ -164,6 +242,8 @@ pub struct PersonView {
     pub since_ms: i64,
     /// How.
     pub reachable: Reachable,
+    /// Their note.
+    pub note: Option<String>,
 }
 
 /// One line of `!contacts`.
@@ -183,6 +263,10 @@ pub struct ContactView {
     pub rival: Option<Fingerprint>,
     /// Own messages not yet delivered.
     pub waiting: u64,
+    /// Nothing is taken from them.
+    pub blocked: bool,
+    /// Their note, when known.
+    pub note: Option<String>,
 }
 
 /// `!whoami`.
@@ -273,6 +357,74 @@ pub enum Answer {
         rival: Option<Fingerprint>,
         /// Compared before, or now.
         verified: bool,
+    },
+    /// `!edit`, `!delete`, `!react`: the line that was meant, changed here and on its way to the others.
+    Changed {
+        /// Its number.
+        n: u64,
+        /// Its identifier.
+        id: MessageId,
+        /// `bob` or `@family`.
+        conversation: String,
+    },
+    /// `!expire`.
+    Expiry {
+        /// `bob` or `@family`.
+        conversation: String,
+        /// Milliseconds; none: texts stay for good.
+        after_ms: Option<u64>,
+    },
+    /// `!search`.
+    Found {
+        /// What was looked for.
+        words: Vec<String>,
+        /// Oldest first.
+        messages: Vec<MessageView>,
+    },
+    /// `!forget`: the number of texts that are gone; none: nothing was done yet.
+    Forgotten {
+        /// `bob` or `@family`.
+        conversation: String,
+        /// How many; none: `yes` is needed.
+        count: Option<u64>,
+    },
+    /// `!add`, `!block`, `!unblock`: the contact as it is now.
+    Contact(Box<ContactView>),
+    /// `!remove`.
+    Removed(Name),
+    /// `!away`, `!busy`, `!back`.
+    Standing {
+        /// What one is now.
+        standing: Standing,
+        /// With which note.
+        note: Option<String>,
+    },
+    /// `!receipts`: whether others are told what was read.
+    Receipts(bool),
+    /// `!format`: what the front is to do; none: say how it is.
+    Format(Option<bool>),
+    /// `!create`, `!join`, `!leave`, `!invite`, `!kick`.
+    Group {
+        /// The group.
+        group: Name,
+        /// What was done.
+        change: GroupChange,
+        /// To whom.
+        name: String,
+    },
+    /// `!groups`.
+    Groups(Vec<GroupView>),
+    /// `!members`.
+    Members {
+        /// The group.
+        group: Name,
+        /// In the order in which they joined.
+        members: Vec<MemberView>,
+    },
+    /// `!broadcast`: how many it was handed to.
+    Broadcast {
+        /// Others online.
+        count: u64,
     },
     /// `!quit`: flushed as far as it went.
     Bye,

@@ -11,7 +11,7 @@ use crate::command::{ErrorCode, To};
 use crate::event::{Answer, CommandId, ContactView, PersonView, Reachable, SelfView, Source, Ticket};
 use crate::limits::LOOKUP_TIMEOUT_MS;
 use crate::registration::Step;
-use crate::stored::{Query, QueryResult};
+use crate::stored::{Query, QueryResult, Talk};
 
 /// Most people of one `!who`.
 const PEOPLE_MAX: usize = 100_000;
@@ -85,14 +85,15 @@ impl Messenger {
         } else {
             Reachable::Directory
         };
-        PersonView { name: listed.name, standing: listed.standing, since_ms: listed.since_ms, reachable }
+        PersonView { name: listed.name, standing: listed.standing, since_ms: listed.since_ms, reachable, note: listed.note }
     }
 
     pub(super) fn history(&mut self, id: CommandId, with: &To, count: u32, before: Option<u64>) {
         let Some((name, _)) = self.person(id, with) else { return };
         match self.book.named(&name).map(|contact| contact.key) {
             Some(with) => {
-                self.query(Query::History { with, before, count }, Asked::History { id, with });
+                let talk = Talk::Pair(with);
+                self.query(Query::History { with: talk, before, count }, Asked::History { id, talk });
             }
             None => self.fail(id, ErrorCode::NoSuchUser, format!("there is nothing from or to {name} here")),
         }
@@ -108,8 +109,8 @@ impl Messenger {
 
     pub(super) fn on_answered(&mut self, ticket: Ticket, result: QueryResult) {
         match (self.asked.remove(&ticket), result) {
-            (Some(Asked::History { id, with }), QueryResult::History(messages)) => {
-                let with = self.called(&with);
+            (Some(Asked::History { id, talk }), QueryResult::History(messages)) => {
+                let with = self.talk_name(&talk);
                 let messages = messages.iter().map(|message| self.view(message, false)).collect();
                 self.done(id, Answer::History { with, messages });
             }
@@ -120,11 +121,17 @@ impl Messenger {
             (Some(Asked::Trace { id }), QueryResult::Trace(None)) => {
                 self.fail(id, ErrorCode::NoSuchMessage, "there is no message of that number");
             }
-            (Some(Asked::History { id, .. } | Asked::Trace { id }), QueryResult::Failed(why)) => {
+            (Some(Asked::Line { id, command }), QueryResult::Message(line)) => self.on_line(id, *command, line),
+            (Some(Asked::Search { id, words }), QueryResult::History(messages)) => {
+                let messages = messages.iter().map(|message| self.view(message, false)).collect();
+                self.done(id, Answer::Found { words, messages });
+            }
+            (Some(asked), QueryResult::Failed(why)) => {
+                let id = asked.id();
                 self.fail(id, ErrorCode::StoreFailed, format!("the data directory cannot be read: {why}"));
             }
-            (Some(Asked::History { id, .. } | Asked::Trace { id }), _) => {
-                self.fail(id, ErrorCode::StoreFailed, "the data directory gave another answer than was asked for");
+            (Some(asked), _) => {
+                self.fail(asked.id(), ErrorCode::StoreFailed, "the data directory gave another answer than was asked for");
             }
             (None, _) => {}
         }
@@ -141,6 +148,8 @@ impl Messenger {
                 standing: self.standing_of(&name),
                 rival: contact.rival.map(|rival| rival.fingerprint()),
                 waiting: self.outbox.waiting_for(&contact.key) as u64,
+                blocked: contact.blocked,
+                note: self.ways.get(&contact.key).and_then(|way| way.note.clone()),
                 name: name.clone(),
             };
             views.insert(name, view);

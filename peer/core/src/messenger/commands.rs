@@ -2,20 +2,20 @@
 
 use common::identity::{Fingerprint, PublicKey};
 use common::limits::TEXT_MAX_BYTES;
-use common::message::{Body, Conversation, Text};
+use common::body::{Body, Text};
+use common::message::Conversation;
 use common::name::Name;
-use common::wire::codec;
 use common::wire::directory::{self as wire, Refusal, ToDirectory, Whom};
 
+use super::Messenger;
 use super::people::LookUp;
-use super::{Messenger, Then};
+use super::posting::{Post, Waiting};
 use crate::answers::Reply;
 use crate::command::{Command, CommandError, ErrorCode, To};
 use crate::event::{Answer, CommandId, Event, Source};
 use crate::limits::{KEY_MAX_CHARS, LOOKUP_TIMEOUT_MS};
-use crate::outbox::Outgoing;
 use crate::registration::Step;
-use crate::stored::{NewMessage, OutboxRow, Query, State, StoreOp};
+use crate::stored::{Query, State, Talk};
 use crate::timers::Timer;
 
 /// `!register` and `!login` wait so long for the directory, milliseconds.
@@ -46,8 +46,19 @@ impl Pending {
 /// A query under way.
 #[derive(Debug)]
 pub(super) enum Asked {
-    History { id: CommandId, with: PublicKey },
+    History { id: CommandId, talk: Talk },
     Trace { id: CommandId },
+    /// The line that a command is about.
+    Line { id: CommandId, command: Box<Command> },
+    Search { id: CommandId, words: Vec<String> },
+}
+
+impl Asked {
+    pub(super) fn id(&self) -> CommandId {
+        match self {
+            Self::History { id, .. } | Self::Trace { id } | Self::Line { id, .. } | Self::Search { id, .. } => *id,
+        }
+    }
 }
 
 fn unreachable() -> CommandError {
@@ -140,6 +151,29 @@ impl Messenger {
             Command::Contacts => self.contacts(id),
             Command::Verify { name, ok } => self.verify(id, &name, ok),
             Command::Quit => self.leave(Some(id)),
+            Command::Reply { .. }
+            | Command::Edit { .. }
+            | Command::Delete(_)
+            | Command::React { .. }
+            | Command::Forward { .. }
+            | Command::Expire { .. }
+            | Command::Search { .. }
+            | Command::Forget { .. }
+            | Command::Receipts(_) => self.run_on_lines(id, command),
+            Command::Create { .. }
+            | Command::Join(_)
+            | Command::Leave(_)
+            | Command::Invite { .. }
+            | Command::Kick { .. }
+            | Command::Groups
+            | Command::Members(_) => self.run_on_groups(id, command),
+            Command::Add(_)
+            | Command::Remove(_)
+            | Command::Block(_)
+            | Command::Unblock(_)
+            | Command::Stand { .. }
+            | Command::Broadcast(_) => self.run_in_company(id, command),
+            Command::Format(how) => self.done(id, Answer::Format(how)),
         }
     }
 
@@ -370,9 +404,7 @@ impl Messenger {
             (None, _) => {
                 self.fail(id, ErrorCode::NoSuchUser, format!("the directory's word about {name} cannot be believed"));
             }
-            (Some(key), Command::Send { to, text, key: idempotency, urgent }) => {
-                self.send_to(id, key, print, Command::Send { to, text, key: idempotency, urgent });
-            }
+            (Some(key), command @ Command::Send { .. }) => self.send_to(id, key, print, command),
             (Some(key), _) => self.chat_with(id, key, print),
         }
         self.start_commands(id.source);
@@ -400,37 +432,14 @@ impl Messenger {
         if !self.is_demanded(id, recipient, print) || self.lacks_room(id) {
             return;
         }
-        if let Err(full) = self.outbox.room_for(text.len()) {
-            self.fail(id, ErrorCode::Quota, full.to_string());
+        if let Some(full) = self.refuses_post(1, text.len()) {
+            self.reply(id, Err(full));
             return;
         }
-        let random = self.random();
-        let message = self.ids.make(self.now, random);
-        let seq = self.sent.entry(recipient).or_default().give(message);
-        let talk = (recipient, Conversation::Pair);
-        let after = if urgent { None } else { self.last_sent.insert(talk, message) };
-        let row = OutboxRow {
-            n: 0,
-            id: message,
-            recipient,
-            seq,
-            after,
-            ordered: !urgent,
-            urgent,
-            conversation: Conversation::Pair,
-            sent_at_ms: self.now.wall_ms,
-            kind: Body::TEXT,
-            body: codec::encode(&Text { text, reply_to: None }),
-            state: State::Queued,
-            reason: None,
-            queued_age_ms: self.clock.age_ms(),
-            via: None,
-            elapsed_ms: 0,
-        };
         self.talked_with(recipient, true);
-        self.outbox.put(Outgoing::new(row.clone(), false));
-        let new = NewMessage { row, key, reply_to: None, at_ms: self.now.wall_ms };
-        self.store(StoreOp::Queue(Box::new(new)), Then::Queued { recipient, seq, command: id });
+        let (conversation, recipients) = (Conversation::Pair, vec![recipient]);
+        let body = Body::Text(Text { text, reply_to: None });
+        self.post(Waiting::Sent(id), Post { conversation, recipients, body, urgent, key, amends: None });
     }
 
     fn chat_or_find(&mut self, id: CommandId, name: Name, print: Option<Fingerprint>, command: Command) {
@@ -449,20 +458,25 @@ impl Messenger {
     }
 
     fn cancel(&mut self, id: CommandId, n: u64) {
-        let Some((key, seq)) = self.outbox.place(n) else {
+        let places = self.outbox.places(n);
+        if places.is_empty() {
             let message = format!("message {n} is none of yours that still waits");
             self.fail(id, ErrorCode::NoSuchMessage, message);
             return;
+        }
+        let waits = |(key, seq): &(PublicKey, u64)| {
+            self.outbox.at(key, *seq).is_some_and(|message| !message.ending && message.committed)
         };
-        if self.outbox.at(&key, seq).is_none_or(|message| message.ending || !message.committed)
-            || self.cancels.contains_key(&n)
-        {
+        let waiting: Vec<(PublicKey, u64)> = places.into_iter().filter(waits).collect();
+        if waiting.is_empty() || self.cancels.contains_key(&n) {
             self.fail(id, ErrorCode::NoSuchMessage, format!("message {n} has just ended otherwise"));
             return;
         }
         // Answered after the commit: until then a crash would let it go out after all.
         self.cancels.insert(n, id);
-        self.set_state(key, seq, State::Cancelled, None, Some(crate::stored::Reason::User));
+        for (key, seq) in waiting {
+            self.set_state(key, seq, State::Cancelled, None, Some(crate::stored::Reason::User));
+        }
     }
 
     /// A command has waited long enough for the directory.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use common::body::Body;
 use common::identity::PublicKey;
 use common::limits::{HAVE_MAX, HOUR_MS};
 use common::wire::codec;
@@ -97,7 +98,7 @@ impl Messenger {
             tag: id.tag(),
             prekey,
             urgent: message.row.urgent,
-            human: true,
+            human: Body::is_line(message.row.kind),
             sealed,
         };
         self.send_directory(ToDirectory::Deposit(deposit));
@@ -183,6 +184,13 @@ impl Messenger {
             | Refusal::NameTaken
             | Refusal::AlreadyRegistered(_)
             | Refusal::TooLarge { .. }
+            | Refusal::NoSuchGroup
+            | Refusal::GroupExists
+            | Refusal::NotAMember
+            | Refusal::AlreadyAMember
+            | Refusal::NotAllowed
+            | Refusal::GroupFull
+            | Refusal::GroupChanged
             | Refusal::Invalid => Reason::Quota,
         };
         self.set_state(place.recipient, place.seq, State::Held, None, Some(reason));

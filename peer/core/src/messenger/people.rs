@@ -13,7 +13,7 @@ use common::wire::directory::{self as wire, Standing, ToDirectory, Whom};
 use super::{Messenger, Then};
 use crate::command::{CommandError, ErrorCode};
 use crate::contact::Belief;
-use crate::event::{CommandId, Dropped, Event, LinkId, Output};
+use crate::event::{CommandId, Dropped, Event, LinkId, Output, PresenceView};
 use crate::route::Redial;
 use crate::stored::{Move, OwnPrekey, Reason, State, StoreOp};
 use crate::timers::Timer;
@@ -22,6 +22,7 @@ use crate::timers::Timer;
 #[derive(Debug, Default)]
 pub(super) struct Way {
     pub standing: Option<Standing>,
+    pub note: Option<String>,
     pub candidates: Vec<SocketAddr>,
     /// When they came (back) online.
     pub returned_ms: Option<u64>,
@@ -261,6 +262,7 @@ impl Messenger {
         let now_ms = self.now.mono_ms;
         let way = self.way(key);
         let before = way.standing.replace(presence.standing);
+        way.note.clone_from(&presence.note);
         let moved = way.candidates != presence.candidates;
         if !presence.candidates.is_empty() || presence.standing != Standing::Offline {
             way.candidates = presence.candidates.into_iter().take(CANDIDATES_MAX).collect();
@@ -276,7 +278,7 @@ impl Messenger {
         if before.is_some_and(|before| before != presence.standing)
             && let Some(name) = self.book.name_of(&key).cloned()
         {
-            self.tell(Event::Presence { name, standing: presence.standing, note: None });
+            self.note_presence(PresenceView { name, standing: presence.standing, note: presence.note });
         }
         if started_again && self.links.open_to(&key).is_some() {
             // The link that stands may lead to a program that is gone; one dialled beside it replaces it then.
@@ -318,7 +320,7 @@ impl Messenger {
             message.row.recipient = new;
             message.row.seq = seq;
             let talk = message.row.conversation;
-            self.last_sent.insert((new, talk), message.row.id);
+            self.last_sent.insert((new, talk.stable()), message.row.id);
             self.outbox.put(message);
         }
         if !moves.is_empty() {

@@ -147,11 +147,15 @@ impl Messenger {
             request: !accepted,
             urgent: header.urgent,
             waited,
-            // Groups come with a later version; until then their order is nobody's.
-            ordered: header.ordered && header.conversation == Conversation::Pair,
+            ordered: header.ordered,
             after: header.after,
             state: None,
             elapsed_ms: 0,
+            quote: None,
+            edited: false,
+            gone: None,
+            reactions: Vec::new(),
+            tally: None,
         };
         let arrival = Arrival {
             sender,
@@ -168,6 +172,9 @@ impl Messenger {
             waited,
             request: message.request,
             held,
+            reply_to: None,
+            amends: None,
+            vanishes_ms: None,
         };
         self.talked_with(sender, false);
         if planted::is(Bug::AckBeforeCommit) {
@@ -219,7 +226,7 @@ impl Messenger {
         self.owe_ack(sender, message.via.unwrap_or(Via::Direct), message.waited);
         self.taken(item, Taking::Stored);
         let new = match arrived {
-            Arrived::New { n, late: _ } => Some(n),
+            Arrived::New { n, .. } => Some(n),
             Arrived::Double { .. } => None,
             Arrived::Conflict => return,
         };
@@ -307,7 +314,8 @@ impl Messenger {
                 .map_or(1, |lane| lane.seq_of(&first.id).map_or(1, |seq| lane.missing_below(seq).max(1)));
             if let Some(name) = self.book.name_of(&sender).cloned() {
                 let conversation = match conversation {
-                    Conversation::Pair | Conversation::Group { .. } => name.to_string(),
+                    Conversation::Pair => name.to_string(),
+                    Conversation::Group { id, .. } => self.groups.called(&id),
                 };
                 self.tell(Event::Gap { from: name, conversation, missing });
             }

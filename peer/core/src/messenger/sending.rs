@@ -8,8 +8,8 @@ use common::wire::directory::{Place, Standing};
 use common::wire::peer::PeerFrame;
 
 use super::depositing::DEPOSITING_MAX;
-use super::{Messenger, Then};
-use crate::event::{CommandId, LinkId, Output};
+use super::{Messenger, StateChange, Then};
+use crate::event::{LinkId, Output};
 use crate::limits::{DIRECT_TIMEOUT_MS, LINK_FLIGHT_MAX_BYTES, OFFER_AGAIN_MS, REDIAL_INTEREST_MS};
 use crate::outbox::{Deposit, Outgoing};
 use crate::route::{DepositWhen, Evidence, deposit_when};
@@ -64,52 +64,14 @@ impl Messenger {
         Envelope { header, body: row.body.clone() }
     }
 
-    pub(super) fn on_queued(&mut self, recipient: PublicKey, seq: u64, command: CommandId, result: StoreResult) {
-        match result {
-            StoreResult::Queued { n } => {
-                let Some(message) = self.outbox.number(&recipient, seq, n) else { return };
-                let row = message.row.clone();
-                let to = self.called(&recipient);
-                let answer = crate::event::Answer::Sent { id: row.id, n, to, before: None };
-                self.reply(command, Ok(Box::new(answer)));
-                self.tell_state(&row, State::Queued, None, None, 0);
-                let nameless = self.book.name_of(&recipient).is_none();
-                match self.successor_of(recipient).filter(|_| nameless) {
-                    Some(successor) => self.readdress(recipient, successor),
-                    None => self.offer(recipient, seq),
-                }
-            }
-            StoreResult::QueuedBefore(message) => {
-                if let Some(unused) = self.outbox.remove(&recipient, seq) {
-                    let talk = (recipient, unused.row.conversation);
-                    if self.last_sent.get(&talk) == Some(&unused.row.id) {
-                        match unused.row.after {
-                            Some(before) => self.last_sent.insert(talk, before),
-                            None => self.last_sent.remove(&talk),
-                        };
-                    }
-                }
-                if let Some(lane) = self.sent.get_mut(&recipient) {
-                    lane.settle(seq);
-                }
-                let to = self.called(&message.other);
-                let (state, reason) = message.state.unwrap_or((State::Queued, None));
-                let before = Some((state, message.via, reason, message.elapsed_ms));
-                let answer = crate::event::Answer::Sent { id: message.id, n: message.n, to, before };
-                self.reply(command, Ok(Box::new(answer)));
-            }
-            StoreResult::Done | StoreResult::Arrived(_) => {}
-        }
-    }
-
     /// The key that the user has put in the place of `key`, over several replacements.
-    fn successor_of(&self, key: PublicKey) -> Option<PublicKey> {
+    pub(super) fn successor_of(&self, key: PublicKey) -> Option<PublicKey> {
         let next = |key: &PublicKey| self.successors.get(key).copied().filter(|_| self.book.name_of(key).is_none());
         std::iter::successors(next(&key), next).take(8).last()
     }
 
     /// The fast way of a message just committed: onto a good link without a look at the whole lane.
-    fn offer(&mut self, recipient: PublicKey, seq: u64) {
+    pub(super) fn offer(&mut self, recipient: PublicKey, seq: u64) {
         let evidence = self.evidence(&recipient);
         let good = matches!(deposit_when(evidence), DepositWhen::After(_));
         let in_window = self.sent.get(&recipient).is_some_and(|lane| lane.in_window(seq));
@@ -378,26 +340,20 @@ impl Messenger {
         let (n, elapsed_ms) = (message.row.n, age_ms.saturating_sub(message.row.queued_age_ms));
         self.store(
             StoreOp::State { n, recipient: key, state, via, reason, at_ms, elapsed_ms },
-            Then::State { n, state, via, reason, elapsed_ms },
+            Then::State(StateChange { n, recipient: key, state, via, reason, elapsed_ms }),
         );
     }
 
-    pub(super) fn on_state_committed(
-        &mut self,
-        n: u64,
-        state: State,
-        via: Option<Via>,
-        reason: Option<Reason>,
-        elapsed_ms: u64,
-    ) {
-        let Some((key, seq)) = self.outbox.place(n) else { return };
+    pub(super) fn on_state_committed(&mut self, change: &StateChange, result: &StoreResult) {
+        let StateChange { n, recipient, state, via, .. } = *change;
+        let Some((key, seq)) = self.outbox.place_to(n, &recipient) else { return };
         let Some(row) = self.outbox.at(&key, seq).map(|message| message.row.clone()) else { return };
         if state == State::Cancelled
             && let Some(command) = self.cancels.remove(&n)
         {
             self.reply(command, Ok(Box::new(crate::event::Answer::Cancelled { n })));
         }
-        self.tell_state(&row, state, via, reason, elapsed_ms);
+        self.tell_change(&row, change, result);
         if !state.is_settled() {
             if planted::is(Bug::FloorPastUnsettled) && state == State::Kept {
                 self.sent.entry(key).or_default().settle(seq);

@@ -191,6 +191,12 @@ impl Messenger {
             FromDirectory::DrainEnd(_) => self.errands.draining = false,
             FromDirectory::Slot(slot) => self.on_slot(slot),
             FromDirectory::NotOpened(not) => self.on_not_opened_elsewhere(not),
+            FromDirectory::BroadcastSent(sent) => self.on_broadcast_sent(&sent),
+            FromDirectory::Shouted(shouted) => self.on_shouted(&shouted),
+            FromDirectory::Notices(notices) => self.on_notices(notices.people),
+            FromDirectory::GroupSteps(steps) => self.on_group_steps(steps),
+            FromDirectory::GroupNews(news) => self.on_group_news(news),
+            FromDirectory::Groups(page) => self.on_groups(page),
             FromDirectory::Pong(_) | FromDirectory::Unsupported(_) => {}
         }
     }
@@ -287,7 +293,9 @@ impl Messenger {
         if self.meta.binding.is_some() {
             self.errands.online = Some(request);
             let candidates = self.config.candidates.clone();
-            self.send_directory(ToDirectory::Online(wire::Online { request, candidates, prekey }));
+            let (standing, note) = (self.meta.standing, self.meta.note.clone());
+            let online = wire::Online { request, candidates, prekey, standing, note };
+            self.send_directory(ToDirectory::Online(online));
             return;
         }
         let wanted = self.pending.values().find_map(|pending| match pending {

@@ -1,9 +1,10 @@
 //! What a messenger is given at its start. Words only.
 
+use common::group::{GroupId, SignedStep};
 use common::identity::PublicKey;
 use common::message::{Conversation, Epoch, MessageId};
 
-use super::{Contact, DirectoryRecord, Meta, OutboxRow, OwnPrekey, Pin, StoredMessage};
+use super::{Contact, DirectoryRecord, Meta, OutboxRow, OwnPrekey, Pin, StoredMessage, Talk};
 
 /// Everything a messenger needs to go on after a start: what was committed.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +33,14 @@ pub struct Snapshot {
     pub last_sent: Vec<(PublicKey, Conversation, MessageId)>,
     /// Newest own message id.
     pub last_id: Option<MessageId>,
+    /// Up to which own message each person has said to have read.
+    pub read: Vec<(PublicKey, MessageId)>,
+    /// The newest word on how long texts stay: conversation, the message that said so, milliseconds.
+    pub durations: Vec<(Talk, MessageId, Option<u64>)>,
+    /// The chain of each group, whole.
+    pub groups: Vec<(GroupId, Vec<SignedStep>)>,
+    /// When the next countdown of a text is over, on the age clock, milliseconds.
+    pub next_vanish_ms: Option<u64>,
     /// Own prekeys, by counter.
     pub prekeys: Vec<OwnPrekey>,
 }

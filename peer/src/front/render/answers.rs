@@ -39,6 +39,19 @@ impl Render {
             Answer::Cancelled { n } => vec![plain(&format!("Message [{n}] is withdrawn."))],
             Answer::Contacts(contacts) => all_contacts(contacts),
             Answer::Verify { .. } => verify(answer),
+            Answer::Found { words, messages } => self.found(words, messages, now_ms),
+            Answer::Contact(view) => vec![contact(view)],
+            Answer::Changed { .. }
+            | Answer::Expiry { .. }
+            | Answer::Forgotten { .. }
+            | Answer::Removed(_)
+            | Answer::Standing { .. }
+            | Answer::Receipts(_)
+            | Answer::Format(_)
+            | Answer::Group { .. }
+            | Answer::Groups(_)
+            | Answer::Members { .. }
+            | Answer::Broadcast { .. } => super::talk::answer(answer),
             Answer::Bye => vec![plain("Bye.")],
         }
     }
@@ -58,6 +71,13 @@ impl Render {
     fn history(&self, with: &str, messages: &[MessageView], now_ms: i64) -> Vec<Line> {
         if messages.is_empty() {
             return vec![plain(&format!("There are no messages with {with} here."))];
+        }
+        messages.iter().flat_map(|message| self.message(message, now_ms)).collect()
+    }
+
+    fn found(&self, sought: &[String], messages: &[MessageView], now_ms: i64) -> Vec<Line> {
+        if messages.is_empty() {
+            return vec![plain(&format!("No message here holds {}.", sought.join(" ")))];
         }
         messages.iter().flat_map(|message| self.message(message, now_ms)).collect()
     }

@@ -4,7 +4,7 @@ use super::super::screen::Form;
 use super::*;
 use common::message::MessageId;
 use common::wire::directory::Standing;
-use peer_core::event::{Answer, PersonView, Reachable};
+use peer_core::event::{Answer, PersonView, PresenceView, Reachable};
 
 const NOW_MS: i64 = 1_700_049_600_000;
 
@@ -27,6 +27,13 @@ fn message(n: u64, from: &str, text: &str) -> MessageView {
         mine: false,
         state: None,
         verified: true,
+        quote: None,
+        edited: false,
+        gone: None,
+        reactions: Vec::new(),
+        forwarded: None,
+        vanishes_ms: None,
+        tally: None,
     }
 }
 
@@ -41,6 +48,7 @@ fn state(n: u64, state: State, elapsed_ms: u64) -> Event {
         via,
         reason: None,
         elapsed_ms,
+        tally: None,
     })
 }
 
@@ -96,7 +104,7 @@ fn notices_have_their_documented_words() {
     assert_eq!(shown(&Event::Pending(3)), "You have 3 messages from while you were away.\n");
     assert_eq!(shown(&Event::Pending(1)), "You have 1 message from while you were away.\n");
     let carol = "carol".parse().unwrap();
-    let presence = Event::Presence { name: carol, standing: Standing::Online, note: None };
+    let presence = Event::Presence(vec![PresenceView { name: carol, standing: Standing::Online, note: None }]);
     assert_eq!(shown(&presence), "* carol is online\n");
     let gap = Event::Gap { from: "bob".parse().unwrap(), conversation: "bob".to_owned(), missing: 1 };
     assert_eq!(shown(&gap), "* bob: 1 earlier message missing\n");
@@ -133,6 +141,7 @@ fn remote_words_in_lists_and_errors_are_sanitised() {
         standing: Standing::Online,
         since_ms: NOW_MS,
         reachable: Reachable::Direct,
+        note: None,
     }];
     let shown = written(&render().answer(Ok(&Answer::People(people)), NOW_MS));
     assert!(shown.starts_with("bob ") && shown.contains("online") && shown.ends_with("direct\n"), "{shown}");

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use common::identity::Identity;
 use common::name::Name;
+use common::wire::directory::Standing;
 use common::record::{Binding, Bound, Prekey, PrekeyRecord};
 use common::seal::generate_prekey;
 use peer_core::stored::{Contact, DirectoryRecord, Meta, OwnPrekey};
@@ -41,6 +42,7 @@ fn facts() -> (Contact, Meta, DirectoryRecord) {
         prekey: Some(prekey(1).record),
         applied: Some((epoch(3), u64::MAX)),
         talked: true,
+        blocked: true,
     };
     let meta = Meta {
         epoch: epoch(2),
@@ -52,6 +54,9 @@ fn facts() -> (Contact, Meta, DirectoryRecord) {
         suspended: false,
         left_cleanly: true,
         binding: Some(Binding::sign(&directory, &bound)),
+        receipts: true,
+        standing: Standing::Busy,
+        note: Some("tea".to_owned()),
     };
     let record = DirectoryRecord {
         address: DIRECTORY.to_owned(),

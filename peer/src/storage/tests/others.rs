@@ -11,13 +11,13 @@ fn held(store: &mut Store) -> Vec<(PublicKey, u64, MessageId)> {
 #[test]
 fn a_message_kept_twice_is_stored_once_and_takes_no_number() {
     let mut store = store();
-    assert_eq!(arrived(&mut store, theirs(BOB, 5)), Arrived::New { n: 1, late: false });
+    assert_eq!(arrived(&mut store, theirs(BOB, 5)), Arrived::New { n: 1, late: false, line: None, settled: Vec::new() });
     let other_way = Arrival { via: Via::Directory, held: None, body: b"changed".to_vec(), ..theirs(BOB, 5) };
     for _ in 0..3 {
         assert_eq!(arrived(&mut store, other_way.clone()), Arrived::Double { n: 1 });
     }
     // The same id of somebody else is another message.
-    assert_eq!(arrived(&mut store, theirs(EVE, 5)), Arrived::New { n: 2, late: false });
+    assert_eq!(arrived(&mut store, theirs(EVE, 5)), Arrived::New { n: 2, late: false, line: None, settled: Vec::new() });
     let messages = history(&mut store, BOB, None, 9);
     assert_eq!((messages.len(), messages[0].body.as_slice()), (1, b"theirs 5".as_slice()));
 }
@@ -49,7 +49,7 @@ fn another_message_at_a_held_place_is_not_stored() {
     assert_eq!(held(&mut store), [(BOB, 1, id(1))]);
     // In another epoch it is no conflict: it is stored, and held by nothing.
     let older = Arrival { held: Some((epoch(9), 1)), ..other };
-    assert_eq!(arrived(&mut store, older), Arrived::New { n: 2, late: false });
+    assert_eq!(arrived(&mut store, older), Arrived::New { n: 2, late: false, line: None, settled: Vec::new() });
 }
 
 #[test]
@@ -94,8 +94,8 @@ fn a_late_message_goes_before_what_was_sent_after_it() {
     arrived(&mut store, theirs(BOB, 1));
     arrived(&mut store, theirs(BOB, 4));
     queued(&mut store, own(BOB, 50, 1));
-    assert_eq!(arrived(&mut store, theirs(BOB, 3)), Arrived::New { n: 4, late: true });
-    assert_eq!(arrived(&mut store, theirs(BOB, 2)), Arrived::New { n: 5, late: true });
+    assert_eq!(arrived(&mut store, theirs(BOB, 3)), Arrived::New { n: 4, late: true, line: None, settled: Vec::new() });
+    assert_eq!(arrived(&mut store, theirs(BOB, 2)), Arrived::New { n: 5, late: true, line: None, settled: Vec::new() });
     assert_eq!(numbers(&history(&mut store, BOB, None, 9)), [1, 5, 4, 2, 3]);
     // Pages meet in the middle of the late ones.
     assert_eq!(numbers(&history(&mut store, BOB, Some(4), 9)), [1, 5]);
@@ -111,7 +111,7 @@ fn an_unordered_or_foreign_message_makes_nothing_late() {
     arrived(&mut store, Arrival { ordered: false, ..theirs(BOB, 9) });
     arrived(&mut store, theirs(EVE, 8));
     arrived(&mut store, Arrival { conversation: Conversation::Group { id: [7; 16], membership: 1 }, ..theirs(BOB, 7) });
-    assert_eq!(arrived(&mut store, theirs(BOB, 1)), Arrived::New { n: 4, late: false });
+    assert_eq!(arrived(&mut store, theirs(BOB, 1)), Arrived::New { n: 4, late: false, line: None, settled: Vec::new() });
     assert_eq!(numbers(&history(&mut store, BOB, None, 9)), [1, 4]);
     assert_eq!(load(&mut store).unshown[2].conversation, Conversation::Group { id: [7; 16], membership: 1 });
 }

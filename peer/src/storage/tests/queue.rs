@@ -24,7 +24,7 @@ fn replies_come_in_the_order_of_the_jobs_and_queries_see_what_was_before_them() 
     let feeder = std::thread::spawn(move || {
         for number in 1..=100 {
             submit(&thread, write(number));
-            let query = Query::History { with: BOB, before: None, count: 1_000 };
+            let query = Query::History { with: peer_core::stored::Talk::Pair(BOB), before: None, count: 1_000 };
             submit(&thread, Job::Query { ticket: Ticket(1_000 + number), query });
         }
         thread.shutdown_blocking();

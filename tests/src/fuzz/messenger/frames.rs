@@ -4,9 +4,8 @@
 use std::net::SocketAddr;
 
 use common::identity::PublicKey;
-use common::message::{
-    Body, Conversation, Envelope, Epoch, EpochId, Header, Held, MessageId, PairState, Text, digest_of,
-};
+use common::body::{Body, Text};
+use common::message::{Conversation, Envelope, Epoch, EpochId, Header, Held, MessageId, PairState, digest_of};
 use common::name::Name;
 use common::record::{Binding, Prekey, PrekeyRecord};
 use common::wire::codec;

@@ -3,7 +3,8 @@
 
 use anyhow::{Result, ensure};
 use common::identity::{Identity, PublicKey};
-use common::message::{Body, Conversation, Epoch, EpochId, MessageId};
+use common::body::Body;
+use common::message::{Conversation, Epoch, EpochId, MessageId};
 use common::record::{Prekey, PrekeyRecord};
 use common::seal::{PrekeySecret, generate_prekey};
 use crash_vfs::{Disk, NAME};
@@ -62,7 +63,7 @@ pub fn queue(to: PublicKey, number: u64, seq: u64, body: Vec<u8>) -> StoreOp {
         elapsed_ms: 0,
     };
     let key = (number.is_multiple_of(3)).then(|| format!("key {number}"));
-    StoreOp::Queue(Box::new(NewMessage { row, key, reply_to: None, at_ms: 1_000 }))
+    StoreOp::Queue(Box::new(NewMessage { row, key, reply_to: None, copies: Vec::new(), amends: None, vanishes_ms: None, at_ms: 1_000 }))
 }
 
 /// The `seq`th message of `sender`.
