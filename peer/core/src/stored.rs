@@ -5,8 +5,8 @@ mod facts;
 mod line;
 mod snapshot;
 
-use common::identity::PublicKey;
 use common::group::{GroupId, SignedStep};
+use common::identity::PublicKey;
 use common::message::{Conversation, Epoch, MessageId};
 use common::name::Name;
 

@@ -85,7 +85,13 @@ impl Messenger {
         } else {
             Reachable::Directory
         };
-        PersonView { name: listed.name, standing: listed.standing, since_ms: listed.since_ms, reachable, note: listed.note }
+        PersonView {
+            name: listed.name,
+            standing: listed.standing,
+            since_ms: listed.since_ms,
+            reachable,
+            note: listed.note,
+        }
     }
 
     pub(super) fn history(&mut self, id: CommandId, with: &To, count: u32, before: Option<u64>) {
@@ -131,7 +137,11 @@ impl Messenger {
                 self.fail(id, ErrorCode::StoreFailed, format!("the data directory cannot be read: {why}"));
             }
             (Some(asked), _) => {
-                self.fail(asked.id(), ErrorCode::StoreFailed, "the data directory gave another answer than was asked for");
+                self.fail(
+                    asked.id(),
+                    ErrorCode::StoreFailed,
+                    "the data directory gave another answer than was asked for",
+                );
             }
             (None, _) => {}
         }

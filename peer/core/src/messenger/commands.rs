@@ -1,8 +1,8 @@
 //! What the user wants: each command is checked, carried out or begun, and answered exactly once.
 
+use common::body::{Body, Text};
 use common::identity::{Fingerprint, PublicKey};
 use common::limits::TEXT_MAX_BYTES;
-use common::body::{Body, Text};
 use common::message::Conversation;
 use common::name::Name;
 use common::wire::directory::{self as wire, Refusal, ToDirectory, Whom};
@@ -46,11 +46,22 @@ impl Pending {
 /// A query under way.
 #[derive(Debug)]
 pub(super) enum Asked {
-    History { id: CommandId, talk: Talk },
-    Trace { id: CommandId },
+    History {
+        id: CommandId,
+        talk: Talk,
+    },
+    Trace {
+        id: CommandId,
+    },
     /// The line that a command is about.
-    Line { id: CommandId, command: Box<Command> },
-    Search { id: CommandId, words: Vec<String> },
+    Line {
+        id: CommandId,
+        command: Box<Command>,
+    },
+    Search {
+        id: CommandId,
+        words: Vec<String>,
+    },
 }
 
 impl Asked {
