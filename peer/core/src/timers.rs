@@ -27,6 +27,10 @@ pub enum Timer {
     Meta,
     /// Evidence of a rollback that came too soon after a new epoch.
     Epoch,
+    /// Gathered changes of presence are to be told.
+    Notices,
+    /// The directory is to be told again what one is.
+    Standing,
     /// A link that is not greeted yet, or a stranger's, has been idle.
     Link(LinkId),
 }
