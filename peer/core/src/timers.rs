@@ -27,6 +27,8 @@ pub enum Timer {
     Meta,
     /// Evidence of a rollback that came too soon after a new epoch.
     Epoch,
+    /// The countdown of a text may be over.
+    Vanish,
     /// A link that is not greeted yet, or a stranger's, has been idle.
     Link(LinkId),
 }

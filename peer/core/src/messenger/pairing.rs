@@ -64,7 +64,7 @@ impl Messenger {
             floor: self.sent.get(&to).map_or(1, Sent::floor),
             applied: self.ways.get(&to).and_then(|way| way.applied),
             held: self.received.get(&to).map(|lane| lane.held()),
-            read: None,
+            read: self.read_mark(&to),
             blocked: false,
             prekey,
         }
@@ -196,6 +196,9 @@ impl Messenger {
         if let Some(held) = state.held.filter(|held| held.epoch == mine) {
             self.settle_covered(key, &held, via);
         }
+        if let Some(up_to) = state.read {
+            self.read_by(key, up_to);
+        }
     }
 
     fn lane_contradicted(&self, key: PublicKey, state: &PairState) -> bool {
@@ -254,6 +257,7 @@ impl Messenger {
         let covered = lane.covered(held);
         if !covered.is_empty() {
             self.room_again(key);
+            self.mark_covers_more(&key);
         }
         for seq in covered {
             if let Some(message) = self.outbox.at(&key, seq) {
