@@ -371,7 +371,11 @@ impl Messenger {
             Input::LinkDown { link, end } => self.on_link_down(link, end),
             Input::Sealed { ticket, sealed } => self.on_sealed(ticket, sealed),
             Input::Opened { ticket, plain } => self.on_opened(ticket, plain),
-            Input::Signed { ticket, signature } => self.on_signed(ticket, signature),
+            Input::Signed { ticket, signature } => {
+                if !self.shout_signed(ticket, signature) {
+                    self.on_signed(ticket, signature);
+                }
+            }
             Input::PrekeyMade { record, secret } => self.on_prekey_made(record, secret),
             Input::NetworkChanged(candidates) => self.on_network_changed(candidates),
             Input::EndOfInput => self.leave(None),
@@ -412,6 +416,8 @@ impl Messenger {
                     self.timers.set(Timer::Meta, self.now.mono_ms + META_EVERY_MS);
                 }
                 Timer::Epoch => self.epoch_due(),
+                Timer::Notices => self.notices_due(),
+                Timer::Standing => self.tell_standing(),
                 Timer::Link(link) => self.link_idle(link),
                 Timer::Vanish => self.vanish_due(),
             }

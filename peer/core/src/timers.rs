@@ -29,6 +29,10 @@ pub enum Timer {
     Epoch,
     /// The countdown of a text may be over.
     Vanish,
+    /// Gathered changes of presence are to be told.
+    Notices,
+    /// The directory is to be told again what one is.
+    Standing,
     /// A link that is not greeted yet, or a stranger's, has been idle.
     Link(LinkId),
 }

@@ -11,7 +11,7 @@ use crate::command::{ErrorCode, To};
 use crate::event::{Answer, CommandId, ContactView, PersonView, Reachable, SelfView, Source, Ticket};
 use crate::limits::LOOKUP_TIMEOUT_MS;
 use crate::registration::Step;
-use crate::stored::{Query, QueryResult};
+use crate::stored::{Contact, Query, QueryResult};
 
 /// Most people of one `!who`.
 const PEOPLE_MAX: usize = 100_000;
@@ -146,21 +146,25 @@ impl Messenger {
     pub(super) fn contacts(&mut self, id: CommandId) {
         let mut views: BTreeMap<Name, ContactView> = BTreeMap::new();
         for contact in self.book.all().filter(|contact| contact.talked) {
-            let Some(name) = contact.name.clone() else { continue };
-            let view = ContactView {
-                fingerprint: contact.key.fingerprint(),
-                verified: contact.verified,
-                accepted: contact.accepted,
-                standing: self.standing_of(&name),
-                rival: contact.rival.map(|rival| rival.fingerprint()),
-                waiting: self.outbox.waiting_for(&contact.key) as u64,
-                blocked: contact.blocked,
-                note: self.ways.get(&contact.key).and_then(|way| way.note.clone()),
-                name: name.clone(),
-            };
-            views.insert(name, view);
+            let Some(view) = self.contact_view(contact) else { continue };
+            views.insert(view.name.clone(), view);
         }
         self.done(id, Answer::Contacts(views.into_values().collect()));
+    }
+
+    pub(super) fn contact_view(&self, contact: &Contact) -> Option<ContactView> {
+        let name = contact.name.clone()?;
+        Some(ContactView {
+            fingerprint: contact.key.fingerprint(),
+            verified: contact.verified,
+            accepted: contact.accepted,
+            standing: self.standing_of(&name),
+            rival: contact.rival.map(|rival| rival.fingerprint()),
+            waiting: self.outbox.waiting_for(&contact.key) as u64,
+            blocked: contact.blocked,
+            note: self.ways.get(&contact.key).and_then(|way| way.note.clone()),
+            name,
+        })
     }
 
     pub(super) fn verify(&mut self, id: CommandId, name: &Name, ok: bool) {

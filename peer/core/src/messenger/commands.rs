@@ -21,11 +21,33 @@ const LOGIN_PATIENCE_MS: u64 = 10_000;
 /// A command that waits for the directory. Its source waits behind it.
 #[derive(Debug)]
 pub(super) enum Pending {
-    Register { id: CommandId, name: Name },
-    Login { id: CommandId },
-    Deregister { id: CommandId, request: u32 },
-    Who { id: CommandId, request: u32, text: Option<String>, people: Vec<wire::Listed> },
-    Find { id: CommandId, name: Name, command: Box<Command> },
+    Register {
+        id: CommandId,
+        name: Name,
+    },
+    Login {
+        id: CommandId,
+    },
+    Deregister {
+        id: CommandId,
+        request: u32,
+    },
+    Who {
+        id: CommandId,
+        request: u32,
+        text: Option<String>,
+        people: Vec<wire::Listed>,
+    },
+    Find {
+        id: CommandId,
+        name: Name,
+        command: Box<Command>,
+    },
+    /// No request yet: it is being signed.
+    Broadcast {
+        id: CommandId,
+        request: Option<u32>,
+    },
 }
 
 impl Pending {
@@ -35,7 +57,8 @@ impl Pending {
             | Self::Login { id }
             | Self::Deregister { id, .. }
             | Self::Who { id, .. }
-            | Self::Find { id, .. } => *id,
+            | Self::Find { id, .. }
+            | Self::Broadcast { id, .. } => *id,
         }
     }
 }
@@ -256,7 +279,13 @@ impl Messenger {
                     self.look_up(Whom::Name(name), LookUp::Command(id));
                 }
                 Some(Pending::Who { .. }) => self.ask_who(source),
-                Some(Pending::Register { .. } | Pending::Login { .. } | Pending::Deregister { .. }) | None => {}
+                Some(
+                    Pending::Register { .. }
+                    | Pending::Login { .. }
+                    | Pending::Deregister { .. }
+                    | Pending::Broadcast { .. },
+                )
+                | None => {}
             }
         }
     }
@@ -271,7 +300,10 @@ impl Messenger {
                 }
                 Some(Pending::Register { .. }) => Ok(Box::new(Answer::Registered(name.clone()))),
                 Some(Pending::Login { .. }) => Ok(Box::new(Answer::Online(name.clone()))),
-                Some(Pending::Deregister { .. } | Pending::Who { .. } | Pending::Find { .. }) | None => continue,
+                Some(
+                    Pending::Deregister { .. } | Pending::Who { .. } | Pending::Find { .. } | Pending::Broadcast { .. },
+                )
+                | None => continue,
             };
             self.finish(source, answer);
         }
@@ -355,6 +387,7 @@ impl Messenger {
     pub(super) fn command_refused(&mut self, request: u32, reason: &Refusal) {
         let waiting = self.pending.iter().find(|(_, pending)| match pending {
             Pending::Deregister { request: r, .. } | Pending::Who { request: r, .. } => *r == request,
+            Pending::Broadcast { request: r, .. } => *r == Some(request),
             Pending::Register { .. } | Pending::Login { .. } | Pending::Find { .. } => false,
         });
         let Some(source) = waiting.map(|(source, _)| *source) else { return };
@@ -420,6 +453,7 @@ impl Messenger {
                 let command = Command::Expire { with: with.clone(), after_ms };
                 self.expire(id, &with, after_ms, command);
             }
+            (Some(key), command @ (Command::Add(_) | Command::Block(_))) => self.befriend_or_block(id, key, &command),
             (Some(key), _) => self.chat_with(id, key, print),
         }
         self.start_commands(id.source);
@@ -504,7 +538,7 @@ impl Messenger {
         let lost: Vec<Source> = self
             .pending
             .iter()
-            .filter(|(_, pending)| matches!(pending, Pending::Deregister { .. }))
+            .filter(|(_, pending)| matches!(pending, Pending::Deregister { .. } | Pending::Broadcast { .. }))
             .map(|(source, _)| *source)
             .collect();
         for source in lost {

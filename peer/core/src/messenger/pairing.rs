@@ -65,7 +65,7 @@ impl Messenger {
             applied: self.ways.get(&to).and_then(|way| way.applied),
             held: self.received.get(&to).map(|lane| lane.held()),
             read: self.read_mark(&to),
-            blocked: false,
+            blocked: self.is_blocked(&to),
             prekey,
         }
     }
@@ -189,6 +189,7 @@ impl Messenger {
         }
         self.way(key).applied = Some((state.epoch, state.version));
         self.follow_lane(key, state.epoch, state.floor);
+        self.way(key).blocks_me = state.blocked;
         if state.blocked {
             self.end_all(key, State::Refused, Reason::Blocked);
         }

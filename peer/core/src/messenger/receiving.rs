@@ -8,7 +8,7 @@ use common::limits::TEXT_MAX_BYTES;
 use common::message::{Conversation, Envelope, Epoch, MessageId, PairState};
 use common::planted::{self, Bug};
 use common::wire::codec;
-use common::wire::directory::{Item, Slot, TakeSlot, Taking, ToDirectory};
+use common::wire::directory::{Item, Slot, Standing, TakeSlot, Taking, ToDirectory};
 use common::wire::peer::{CloseReason, Parcel};
 
 use super::pairing::GENERATION_MAX;
@@ -37,6 +37,18 @@ impl Messenger {
         if !addressed || header.epoch.generation > GENERATION_MAX || envelope.body.len() > BODY_MAX_BYTES {
             self.dropped(sender, if addressed { Dropped::EnvelopeAbsurd } else { Dropped::EnvelopeOfOthers });
             self.taken(item, Taking::Stored);
+            return;
+        }
+        if self.is_blocked(&sender) {
+            self.dropped(sender, Dropped::Blocked);
+            self.taken(item, Taking::Stored);
+            self.refuse_blocked(sender);
+            return;
+        }
+        if self.meta.standing == Standing::Busy && via == Via::Direct && !header.urgent {
+            // Unacknowledged, it goes to the directory, and comes when the user is back.
+            self.way(sender).turned_away = true;
+            self.dropped(sender, Dropped::Busy);
             return;
         }
         let stores = |arriving| matches!(arriving, Arriving::Follow | Arriving::Store | Arriving::StoreUnacknowledged);

@@ -248,7 +248,13 @@ impl Messenger {
     fn audience(&mut self, id: CommandId, talk: Talk, body: &Body) -> Option<(Conversation, Vec<PublicKey>)> {
         let me = self.config.me;
         let (conversation, recipients) = match self.present(talk) {
-            Talk::Pair(key) => (Conversation::Pair, vec![key]),
+            Talk::Pair(key) => {
+                if let Some(blocked) = self.blocked_either_way(&key) {
+                    self.reply(id, Err(blocked));
+                    return None;
+                }
+                (Conversation::Pair, vec![key])
+            }
             Talk::Group(group) => {
                 let name = self.groups.called(&group);
                 let Some(members) = self.groups.of(&group).filter(|members| members.is_member(&me)) else {

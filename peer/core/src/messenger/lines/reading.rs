@@ -73,7 +73,7 @@ impl Messenger {
 
     /// The mark for somebody's lines, as far as the user lets it be told.
     pub(in crate::messenger) fn read_mark(&self, of: &PublicKey) -> Option<MessageId> {
-        let reading = self.lines.readings.get(of).filter(|_| self.meta.receipts);
+        let reading = self.lines.readings.get(of).filter(|_| self.meta.receipts && !self.is_blocked(of));
         reading.and_then(Reading::mark)
     }
 
