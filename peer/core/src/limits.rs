@@ -82,5 +82,7 @@ pub const VERSION_RESERVE: u64 = 1_000_000;
 pub const HISTORY_MAX: u32 = 10_000;
 /// Messages of one `!history` without a count.
 pub const HISTORY_DEFAULT: u32 = 20;
+/// Most messages of one `!search`: the newest.
+pub const SEARCH_MAX: u32 = 100;
 /// Most characters of an idempotency key.
 pub const KEY_MAX_CHARS: usize = 64;

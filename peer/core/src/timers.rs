@@ -27,6 +27,8 @@ pub enum Timer {
     Meta,
     /// Evidence of a rollback that came too soon after a new epoch.
     Epoch,
+    /// The countdown of a text may be over.
+    Vanish,
     /// Gathered changes of presence are to be told.
     Notices,
     /// The directory is to be told again what one is.

@@ -1,21 +1,18 @@
 //! What the user wants: each command is checked, carried out or begun, and answered exactly once.
 
-use common::body::{Body, Text};
 use common::identity::{Fingerprint, PublicKey};
-use common::limits::TEXT_MAX_BYTES;
-use common::message::Conversation;
 use common::name::Name;
 use common::wire::directory::{self as wire, Refusal, ToDirectory, Whom};
 
 use super::Messenger;
+use super::lines::Saying;
 use super::people::LookUp;
-use super::posting::{Post, Waiting};
 use crate::answers::Reply;
-use crate::command::{Command, CommandError, ErrorCode, To};
+use crate::command::{Command, CommandError, ErrorCode, To, Which};
 use crate::event::{Answer, CommandId, Event, Source};
 use crate::limits::{KEY_MAX_CHARS, LOOKUP_TIMEOUT_MS};
 use crate::registration::Step;
-use crate::stored::{Query, State, Talk};
+use crate::stored::{Query, State, StoredMessage, Talk};
 use crate::timers::Timer;
 
 /// `!register` and `!login` wait so long for the directory, milliseconds.
@@ -85,12 +82,20 @@ pub(super) enum Asked {
         id: CommandId,
         words: Vec<String>,
     },
+    /// The line that an arrived change is about.
+    Change {
+        message: Box<StoredMessage>,
+    },
 }
 
 impl Asked {
-    pub(super) fn id(&self) -> CommandId {
+    /// The command that waits for it, if it is one.
+    pub(super) fn id(&self) -> Option<CommandId> {
         match self {
-            Self::History { id, .. } | Self::Trace { id } | Self::Line { id, .. } | Self::Search { id, .. } => *id,
+            Self::History { id, .. } | Self::Trace { id } | Self::Line { id, .. } | Self::Search { id, .. } => {
+                Some(*id)
+            }
+            Self::Change { .. } => None,
         }
     }
 }
@@ -397,16 +402,10 @@ impl Messenger {
 
     fn send_or_find(&mut self, id: CommandId, name: Name, print: Option<Fingerprint>, command: Command) {
         let Command::Send { text, key, .. } = &command else { return };
-        if self.my_name().is_none() {
-            self.fail(id, ErrorCode::NotRegistered, "register first: !register NAME");
-        } else if self.meta.suspended {
-            self.fail(id, ErrorCode::Suspended, "this identity is online on another machine; !login takes over again");
-        } else if text.len() > TEXT_MAX_BYTES {
-            let message = format!("the text has {} bytes; at most {TEXT_MAX_BYTES} are accepted", text.len());
-            self.fail(id, ErrorCode::TooLarge, message);
-        } else if text.is_empty() {
-            self.fail(id, ErrorCode::BadArgument, "there is no text to send");
-        } else if key.as_ref().is_some_and(|key| key.is_empty() || key.chars().count() > KEY_MAX_CHARS) {
+        if !self.may_write(id, Some(text)) {
+            return;
+        }
+        if key.as_ref().is_some_and(|key| key.is_empty() || key.chars().count() > KEY_MAX_CHARS) {
             self.fail(id, ErrorCode::BadArgument, format!("an idempotency key has 1 to {KEY_MAX_CHARS} characters"));
         } else if self.my_name().as_ref() == Some(&name) {
             self.fail(id, ErrorCode::ToYourself, "a message to yourself goes nowhere");
@@ -438,8 +437,8 @@ impl Messenger {
         // A message is answered when it is committed; what comes behind it need not wait for that.
         self.answers.unblock(id);
         let print = match &*command {
-            Command::Send { to: To::Person { fingerprint, .. }, .. }
-            | Command::Chat(To::Person { fingerprint, .. }) => *fingerprint,
+            Command::Send { to, .. } | Command::Chat(to) => to.fingerprint(),
+            // Looked at when the line is read, or with the key.
             _ => None,
         };
         let pinned = self.book.named(&name).map(|contact| contact.key);
@@ -449,6 +448,11 @@ impl Messenger {
                 self.fail(id, ErrorCode::NoSuchUser, format!("the directory's word about {name} cannot be believed"));
             }
             (Some(key), command @ Command::Send { .. }) => self.send_to(id, key, print, command),
+            (Some(_), command @ Command::Forward { n, .. }) => self.ask_line(id, Which::Number(n), command),
+            (Some(_), Command::Expire { with, after_ms }) => {
+                let command = Command::Expire { with: with.clone(), after_ms };
+                self.expire(id, &with, after_ms, command);
+            }
             (Some(key), command @ (Command::Add(_) | Command::Block(_))) => self.befriend_or_block(id, key, &command),
             (Some(key), _) => self.chat_with(id, key, print),
         }
@@ -462,7 +466,7 @@ impl Messenger {
     }
 
     /// The key demanded by `name#FINGERPRINT` must be the pinned one.
-    fn is_demanded(&mut self, id: CommandId, key: PublicKey, print: Option<Fingerprint>) -> bool {
+    pub(super) fn is_demanded(&mut self, id: CommandId, key: PublicKey, print: Option<Fingerprint>) -> bool {
         let theirs = key.fingerprint();
         if print.is_none_or(|print| print == theirs) {
             return true;
@@ -473,22 +477,16 @@ impl Messenger {
     }
 
     fn send_to(&mut self, id: CommandId, recipient: PublicKey, print: Option<Fingerprint>, command: Command) {
-        let Command::Send { text, key, urgent, .. } = command else { return };
-        if !self.is_demanded(id, recipient, print) || self.lacks_room(id) {
+        if !self.is_demanded(id, recipient, print) {
             return;
         }
-        if let Some(blocked) = self.blocked_either_way(&recipient) {
-            self.reply(id, Err(blocked));
-            return;
+        match command {
+            Command::Send { reply_to: Some(which), .. } => self.ask_line(id, which, command),
+            Command::Send { text, key, urgent, reply_to: None, .. } => {
+                self.say(id, Saying { talk: Talk::Pair(recipient), text, reply_to: None, urgent, key });
+            }
+            _ => {}
         }
-        if let Some(full) = self.refuses_post(1, text.len()) {
-            self.reply(id, Err(full));
-            return;
-        }
-        self.talked_with(recipient, true);
-        let (conversation, recipients) = (Conversation::Pair, vec![recipient]);
-        let body = Body::Text(Text { text, reply_to: None });
-        self.post(Waiting::Sent(id), Post { conversation, recipients, body, urgent, key, amends: None });
     }
 
     fn chat_or_find(&mut self, id: CommandId, name: Name, print: Option<Fingerprint>, command: Command) {

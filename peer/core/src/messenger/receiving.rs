@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use common::body::Body;
 use common::identity::PublicKey;
 use common::limits::TEXT_MAX_BYTES;
 use common::message::{Conversation, Envelope, Epoch, MessageId, PairState};
@@ -144,6 +145,8 @@ impl Messenger {
     ) {
         let header = envelope.header;
         let accepted = self.book.of(&sender).is_some_and(|contact| contact.accepted);
+        let meaning = self.meaning_of(&sender, &header, &envelope.body);
+        let is_line = Body::is_line(header.kind);
         let message = StoredMessage {
             n: 0,
             id: header.id,
@@ -152,15 +155,15 @@ impl Messenger {
             mine: false,
             conversation: header.conversation,
             kind: header.kind,
-            body: envelope.body,
+            body: if meaning.refused { Vec::new() } else { envelope.body },
             sent_at_ms: header.sent_at_ms,
             received_at_ms: self.now.wall_ms,
             via: Some(via),
             request: !accepted,
-            urgent: header.urgent,
+            urgent: header.urgent && is_line,
             waited,
-            ordered: header.ordered,
-            after: header.after,
+            ordered: header.ordered && is_line,
+            after: header.after.filter(|_| is_line),
             state: None,
             elapsed_ms: 0,
             quote: None,
@@ -184,9 +187,9 @@ impl Messenger {
             waited,
             request: message.request,
             held,
-            reply_to: None,
-            amends: None,
-            vanishes_ms: None,
+            reply_to: meaning.reply_to,
+            amends: meaning.amends,
+            vanishes_ms: meaning.vanishes_ms,
         };
         self.talked_with(sender, false);
         if planted::is(Bug::AckBeforeCommit) {
@@ -238,17 +241,28 @@ impl Messenger {
         self.owe_ack(sender, message.via.unwrap_or(Via::Direct), message.waited);
         self.taken(item, Taking::Stored);
         let new = match arrived {
-            Arrived::New { n, .. } => Some(n),
+            Arrived::New { n, line, settled, .. } => Some((n, line, settled)),
             Arrived::Double { .. } => None,
             Arrived::Conflict => return,
         };
         let risen = self.hold(sender, held, id);
-        if let Some(n) = new {
+        if let Some((n, line, settled)) = new {
             message.n = n;
+            if !settled.is_empty() {
+                // They are put out with the line they changed.
+                self.store(StoreOp::Shown(settled), Then::Nothing);
+            }
             let lane = self.received.get(&sender);
             let whole = held
                 .is_some_and(|(epoch, seq)| lane.is_some_and(|lane| lane.epoch() == epoch && lane.is_whole_below(seq)));
-            self.bring_in(message, whole);
+            match (Body::is_line(message.kind), line) {
+                (true, line) => {
+                    self.not_read_yet(&message);
+                    self.bring_in(line.map_or(message, |line| *line), whole);
+                }
+                (false, line) if self.book.name_of(&sender).is_some() => self.change_arrived(message, line.as_deref()),
+                (false, _) => self.bring_in(message, whole),
+            }
         }
         if risen {
             self.recheck(sender, &BTreeSet::new());
@@ -273,6 +287,10 @@ impl Messenger {
             if waiting.len() < UNNAMED_MAX {
                 waiting.push(message);
             }
+            return;
+        }
+        if !Body::is_line(message.kind) {
+            self.look_for_line(message);
             return;
         }
         let shown = self.inbox.arrive(message, whole);
@@ -343,6 +361,7 @@ impl Messenger {
         }
         for Showing { message, late } in shown {
             let view = self.view(&message, late);
+            self.lines.tells(&message, &view);
             self.tell(Event::Message(Box::new(view)));
         }
     }

@@ -372,6 +372,9 @@ impl Messenger {
             self.reply(command, Ok(Box::new(crate::event::Answer::Cancelled { n })));
         }
         self.tell_change(&row, change, result);
+        if state == State::Delivered {
+            self.may_count_down(row.kind);
+        }
         if !state.is_settled() {
             if planted::is(Bug::FloorPastUnsettled) && state == State::Kept {
                 self.sent.entry(key).or_default().settle(seq);
