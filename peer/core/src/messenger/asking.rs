@@ -89,6 +89,13 @@ impl Messenger {
     }
 
     pub(super) fn history(&mut self, id: CommandId, with: &To, count: u32, before: Option<u64>) {
+        if let To::Group(name) = with {
+            if let Some(group) = self.group_here(id, name) {
+                let talk = Talk::Group(group);
+                self.query(Query::History { with: talk, before, count }, Asked::History { id, talk });
+            }
+            return;
+        }
         let Some((name, _)) = self.person(id, with) else { return };
         match self.book.named(&name).map(|contact| contact.key) {
             Some(with) => {

@@ -8,6 +8,7 @@ use common::name::Name;
 use common::wire::directory::{self as wire, Refusal, ToDirectory, Whom};
 
 use super::Messenger;
+use super::membership::Task;
 use super::people::LookUp;
 use super::posting::{Post, Waiting};
 use crate::answers::Reply;
@@ -29,6 +30,7 @@ pub(super) enum Pending {
     Deregister { id: CommandId, request: u32 },
     Who { id: CommandId, request: u32, text: Option<String>, people: Vec<wire::Listed> },
     Find { id: CommandId, name: Name, command: Box<Command> },
+    Group(Box<Task>),
 }
 
 impl Pending {
@@ -39,6 +41,7 @@ impl Pending {
             | Self::Deregister { id, .. }
             | Self::Who { id, .. }
             | Self::Find { id, .. } => *id,
+            Self::Group(task) => task.id(),
         }
     }
 }
@@ -61,7 +64,7 @@ impl Asked {
     }
 }
 
-fn unreachable() -> CommandError {
+pub(super) fn unreachable() -> CommandError {
     CommandError::new(
         ErrorCode::DirectoryUnreachable,
         "the directory cannot be reached now; it is tried again by itself",
@@ -134,10 +137,18 @@ impl Messenger {
             Command::Logout => self.logout(id),
             Command::WhoAmI => self.who_am_i(id),
             Command::Who(text) => self.who(id, text),
+            Command::Send { to: To::Group(ref name), .. } => {
+                let name = name.clone();
+                self.send_or_ask(id, &name, command);
+            }
             Command::Send { ref to, .. } => {
                 if let Some((name, print)) = self.person(id, to) {
                     self.send_or_find(id, name, print, command);
                 }
+            }
+            Command::Chat(To::Group(ref name)) => {
+                let name = name.clone();
+                self.chat_in_group(id, &name, &command);
             }
             Command::Chat(ref to) => {
                 if let Some((name, print)) = self.person(id, to) {
@@ -240,6 +251,7 @@ impl Messenger {
                     self.look_up(Whom::Name(name), LookUp::Command(id));
                 }
                 Some(Pending::Who { .. }) => self.ask_who(source),
+                Some(Pending::Group(_)) => self.task_goes(source),
                 Some(Pending::Register { .. } | Pending::Login { .. } | Pending::Deregister { .. }) | None => {}
             }
         }
@@ -255,7 +267,8 @@ impl Messenger {
                 }
                 Some(Pending::Register { .. }) => Ok(Box::new(Answer::Registered(name.clone()))),
                 Some(Pending::Login { .. }) => Ok(Box::new(Answer::Online(name.clone()))),
-                Some(Pending::Deregister { .. } | Pending::Who { .. } | Pending::Find { .. }) | None => continue,
+                Some(Pending::Deregister { .. } | Pending::Who { .. } | Pending::Find { .. } | Pending::Group(_))
+                | None => continue,
             };
             self.finish(source, answer);
         }
@@ -322,6 +335,9 @@ impl Messenger {
 
     /// The directory has done what a command asked for.
     pub(super) fn command_done(&mut self, request: u32) {
+        if self.step_taken(request) {
+            return;
+        }
         let waiting = self
             .pending
             .iter()
@@ -337,9 +353,12 @@ impl Messenger {
     }
 
     pub(super) fn command_refused(&mut self, request: u32, reason: &Refusal) {
+        if self.group_refused(request, reason) {
+            return;
+        }
         let waiting = self.pending.iter().find(|(_, pending)| match pending {
             Pending::Deregister { request: r, .. } | Pending::Who { request: r, .. } => *r == request,
-            Pending::Register { .. } | Pending::Login { .. } | Pending::Find { .. } => false,
+            Pending::Register { .. } | Pending::Login { .. } | Pending::Find { .. } | Pending::Group(_) => false,
         });
         let Some(source) = waiting.map(|(source, _)| *source) else { return };
         let error = match reason {
@@ -351,19 +370,37 @@ impl Messenger {
         self.finish(source, Err(error));
     }
 
-    fn send_or_find(&mut self, id: CommandId, name: Name, print: Option<Fingerprint>, command: Command) {
-        let Command::Send { text, key, .. } = &command else { return };
-        if self.my_name().is_none() {
-            self.fail(id, ErrorCode::NotRegistered, "register first: !register NAME");
+    /// Why this user cannot send this now, whomever to.
+    fn refuses_to_send(&self, command: &Command) -> Option<CommandError> {
+        let Command::Send { text, key, .. } = command else { return None };
+        let (code, message) = if self.my_name().is_none() {
+            (ErrorCode::NotRegistered, "register first: !register NAME".to_owned())
         } else if self.meta.suspended {
-            self.fail(id, ErrorCode::Suspended, "this identity is online on another machine; !login takes over again");
+            let message = "this identity is online on another machine; !login takes over again";
+            (ErrorCode::Suspended, message.to_owned())
         } else if text.len() > TEXT_MAX_BYTES {
             let message = format!("the text has {} bytes; at most {TEXT_MAX_BYTES} are accepted", text.len());
-            self.fail(id, ErrorCode::TooLarge, message);
+            (ErrorCode::TooLarge, message)
         } else if text.is_empty() {
-            self.fail(id, ErrorCode::BadArgument, "there is no text to send");
+            (ErrorCode::BadArgument, "there is no text to send".to_owned())
         } else if key.as_ref().is_some_and(|key| key.is_empty() || key.chars().count() > KEY_MAX_CHARS) {
-            self.fail(id, ErrorCode::BadArgument, format!("an idempotency key has 1 to {KEY_MAX_CHARS} characters"));
+            (ErrorCode::BadArgument, format!("an idempotency key has 1 to {KEY_MAX_CHARS} characters"))
+        } else {
+            return None;
+        };
+        Some(CommandError::new(code, message))
+    }
+
+    fn send_or_ask(&mut self, id: CommandId, group: &Name, command: Command) {
+        match self.refuses_to_send(&command) {
+            Some(error) => self.reply(id, Err(error)),
+            None => self.send_to_group(id, group, command),
+        }
+    }
+
+    fn send_or_find(&mut self, id: CommandId, name: Name, print: Option<Fingerprint>, command: Command) {
+        if let Some(error) = self.refuses_to_send(&command) {
+            self.reply(id, Err(error));
         } else if self.my_name().as_ref() == Some(&name) {
             self.fail(id, ErrorCode::ToYourself, "a message to yourself goes nowhere");
         } else if let Some(contact) = self.book.named(&name).map(|contact| contact.key) {
@@ -373,7 +410,7 @@ impl Messenger {
         }
     }
 
-    fn find(&mut self, id: CommandId, name: Name, command: Command) {
+    pub(super) fn find(&mut self, id: CommandId, name: Name, command: Command) {
         let logged_in = self.session.is_logged_in();
         self.wait(Pending::Find { id, name: name.clone(), command: Box::new(command) }, LOOKUP_TIMEOUT_MS);
         if logged_in {
@@ -405,6 +442,7 @@ impl Messenger {
                 self.fail(id, ErrorCode::NoSuchUser, format!("the directory's word about {name} cannot be believed"));
             }
             (Some(key), command @ Command::Send { .. }) => self.send_to(id, key, print, command),
+            (Some(_), command @ (Command::Invite { .. } | Command::Kick { .. })) => self.run_on_groups(id, command),
             (Some(key), _) => self.chat_with(id, key, print),
         }
         self.start_commands(id.source);

@@ -42,10 +42,9 @@ impl Messenger {
             self.out.push_back(Output::LinkSend { link, frame: Box::new(hello) });
             return;
         }
-        let stranger = |book: &crate::contact::Book, key: &PublicKey| book.of(key).is_none_or(|c| !c.accepted);
-        let is_stranger = stranger(&self.book, &key);
-        let (count, oldest) = self.links.count(|other| stranger(&self.book, other) == is_stranger);
-        let most = if is_stranger { LINKS_STRANGERS_MAX } else { LINKS_KNOWN_MAX };
+        let is_known = self.is_known(&key);
+        let (count, oldest) = self.links.count(|other| self.is_known(other) == is_known);
+        let most = if is_known { LINKS_KNOWN_MAX } else { LINKS_STRANGERS_MAX };
         if count > most
             && let Some(oldest) = oldest
         {
@@ -140,7 +139,7 @@ impl Messenger {
 
     fn opened(&mut self, link: LinkId, key: PublicKey) {
         let now_ms = self.now.mono_ms;
-        if self.book.of(&key).is_some_and(|contact| contact.accepted) {
+        if self.is_known(&key) {
             self.timers.clear(Timer::Link(link));
         }
         if let Some(address) = self.links.of(link).map(|state| state.address) {
@@ -207,7 +206,7 @@ impl Messenger {
         let now_ms = self.now.mono_ms;
         let Some(state) = self.links.of(link) else { return };
         let (key, heard_ms, greeted) = (state.key, state.heard_ms, state.instance.is_some());
-        if greeted && self.book.of(&key).is_some_and(|contact| contact.accepted) {
+        if greeted && self.is_known(&key) {
             return;
         }
         if now_ms >= heard_ms + STRANGER_IDLE_MS {

@@ -1,5 +1,6 @@
 //! People: presence, look-ups, prekeys and keys that change; one's own prekeys too.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use common::identity::PublicKey;
@@ -222,8 +223,11 @@ impl Messenger {
         for key in self.unnamed.keys().copied().collect::<Vec<_>>() {
             self.refresh(key);
         }
-        let accepted: Vec<PublicKey> = self.book.all().filter(|c| c.accepted).map(|c| c.key).collect();
-        let strangers = self.book.all().filter(|c| c.talked && !c.accepted).map(|c| c.key);
+        let friends = self.book.all().filter(|c| c.accepted).map(|c| c.key);
+        // Whoever is in a group with this user is no stranger to them.
+        let accepted: BTreeSet<PublicKey> = friends.chain(self.groups.fellows().copied()).collect();
+        let accepted: Vec<PublicKey> = accepted.into_iter().collect();
+        let strangers = self.book.all().filter(|c| c.talked && !self.is_known(&c.key)).map(|c| c.key);
         let keys: Vec<PublicKey> = accepted.iter().copied().chain(strangers).take(WATCH_MAX).collect();
         if !keys.is_empty() {
             self.send_directory(ToDirectory::Watch(wire::Watch { add: keys, remove: Vec::new() }));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use common::body::Body;
 use common::identity::PublicKey;
 use common::limits::TEXT_MAX_BYTES;
 use common::message::{Conversation, Envelope, Epoch, MessageId, PairState};
@@ -88,7 +89,7 @@ impl Messenger {
     /// Somebody the user has not accepted may fill only so much of the disk; what is over it is not taken, and waits at
     /// its sender.
     fn is_too_much(&mut self, sender: PublicKey, bytes: usize) -> bool {
-        if self.book.of(&sender).is_some_and(|contact| contact.accepted) {
+        if self.is_known(&sender) {
             return false;
         }
         let way = self.way(sender);
@@ -132,6 +133,7 @@ impl Messenger {
     ) {
         let header = envelope.header;
         let accepted = self.book.of(&sender).is_some_and(|contact| contact.accepted);
+        let pair = header.conversation == Conversation::Pair;
         let message = StoredMessage {
             n: 0,
             id: header.id,
@@ -144,7 +146,7 @@ impl Messenger {
             sent_at_ms: header.sent_at_ms,
             received_at_ms: self.now.wall_ms,
             via: Some(via),
-            request: !accepted,
+            request: !accepted && pair,
             urgent: header.urgent,
             waited,
             ordered: header.ordered,
@@ -176,7 +178,9 @@ impl Messenger {
             amends: None,
             vanishes_ms: None,
         };
-        self.talked_with(sender, false);
+        if pair {
+            self.talked_with(sender, false);
+        }
         if planted::is(Bug::AckBeforeCommit) {
             self.hold(sender, held, message.id);
             self.owe_ack(sender, via, waited);
@@ -263,6 +267,11 @@ impl Messenger {
             }
             return;
         }
+        if message.kind == Body::INVITATION {
+            self.check_invitation(message);
+            return;
+        }
+        let Some(message) = self.heard(message) else { return };
         let shown = self.inbox.arrive(message, whole);
         self.show(shown);
         if let Some(at_ms) = self.inbox.patience_ends_ms(sender) {
