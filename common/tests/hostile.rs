@@ -4,9 +4,9 @@
 
 mod samples;
 
+use common::body::Text;
 use common::identity::{PublicKey, Signature};
 use common::limits::FRAME_MAX_BYTES;
-use common::body::Text;
 use common::message::{Conversation, Envelope, Epoch, EpochId, Header, Held, MessageId, PairState};
 use common::name::Name;
 use common::record::{Binding, Bound, Prekey, PrekeyRecord};

@@ -4,19 +4,22 @@
 
 mod samples;
 
-use common::identity::PublicKey;
-use common::limits::{
-    CANDIDATES_MAX, FRAME_LOGIN_MAX_BYTES, FRAME_MAX_BYTES, HAVE_MAX, LANE_WINDOW, SEALED_MAX_BYTES, TAKE_MAX,
-    TEXT_MAX_BYTES, WATCH_MAX, WHO_PAGE,
-};
 use common::body::Text;
+use common::group::{Change, SignedStep, Step};
+use common::identity::{Identity, PublicKey};
+use common::limits::{
+    BROADCAST_MAX_BYTES, CANDIDATES_MAX, FRAME_LOGIN_MAX_BYTES, FRAME_MAX_BYTES, GROUP_STEPS_PAGE, GROUPS_PAGE,
+    HAVE_MAX, LANE_WINDOW, NOTE_MAX_BYTES, SEALED_MAX_BYTES, TAKE_MAX, TEXT_MAX_BYTES, WATCH_MAX, WHO_PAGE,
+};
 use common::message::{Conversation, Envelope, Epoch, EpochId, Held, PairState};
 use common::name::Name;
 use common::record::{Binding, Bound, Prekey, PrekeyRecord};
 use common::seal::{self, CONTENT_MAX_BYTES};
+use common::shout::{Shout, SignedShout};
 use common::wire::directory::{
-    Deposit, DepositAnswer, Deposited, Fate, FromDirectory, Had, Have, Hello, Item, Listed, NotOpened, Online, People,
-    Place, Refusal, Register, Standing, Take, Taking, ToDirectory, Watch, Withdraw,
+    Broadcast, Deposit, DepositAnswer, Deposited, Fate, FollowGroups, FromDirectory, GroupNews, GroupSteps, Groups,
+    Had, Have, Hello, Item, Listed, ListedGroup, NotOpened, Online, People, Place, Refusal, Register, Shouted,
+    Standing, Take, Taking, ToDirectory, Watch, Withdraw,
 };
 use common::wire::peer::{self, Greeting, Parcel, PeerFrame};
 use common::wire::{Frame, PAYLOAD_AT, codec};
@@ -29,6 +32,17 @@ const DEPOSITS_UNANSWERED: usize = 256;
 
 fn longest_name() -> Name {
     "abcdefghijklmno".parse().unwrap()
+}
+
+fn longest_note() -> Option<String> {
+    Some("n".repeat(NOTE_MAX_BYTES))
+}
+
+fn largest_step() -> SignedStep {
+    let change = Change::Found { name: longest_name(), private: true };
+    let by = Identity::from_seed(&[1; 32]);
+    let step = Step { version: u64::MAX, ..Step::founding([0xff; 16], by.public(), i64::MIN, change) };
+    SignedStep::sign(&by, &step)
 }
 
 fn largest_binding() -> Binding {
@@ -113,7 +127,10 @@ fn the_largest_frames_to_a_directory_fit() {
     let (request, prekey) = (u32::MAX, largest_prekey());
     let candidates = vec!["[ffff::ffff]:65535".parse().unwrap(); CANDIDATES_MAX];
     fits::<ToDirectory>(Register { request, name: longest_name(), prekey: prekey.clone() }, FRAME_MAX_BYTES);
-    fits::<ToDirectory>(Online { request, candidates, prekey }, FRAME_MAX_BYTES);
+    fits::<ToDirectory>(
+        Online { request, candidates, prekey, standing: Standing::Busy, note: longest_note() },
+        FRAME_MAX_BYTES,
+    );
     fits::<ToDirectory>(Watch { add: vec![KEY; WATCH_MAX], remove: vec![KEY; WATCH_MAX] }, FRAME_MAX_BYTES);
     fits::<ToDirectory>(Have { request, places: vec![place(); HAVE_MAX] }, FRAME_MAX_BYTES);
     fits::<ToDirectory>(Withdraw { places: vec![place(); HAVE_MAX] }, FRAME_MAX_BYTES);
@@ -126,7 +143,8 @@ fn the_largest_frames_to_a_directory_fit() {
 #[test]
 fn the_largest_frames_from_a_directory_fit() {
     let request = u32::MAX;
-    let listed = Listed { name: longest_name(), key: KEY, standing: Standing::Offline, since_ms: i64::MAX };
+    let (standing, since_ms) = (Standing::Offline, i64::MAX);
+    let listed = Listed { name: longest_name(), key: KEY, standing, since_ms, note: longest_note() };
     fits::<FromDirectory>(People { request, people: vec![listed; WHO_PAGE], more: true }, FRAME_MAX_BYTES);
     fits::<FromDirectory>(Had { request, fates: vec![(place(), Fate::Unknown); HAVE_MAX] }, FRAME_MAX_BYTES);
     let refusal = Some(Refusal::AlreadyRegistered(longest_name()));
@@ -145,4 +163,15 @@ fn the_largest_frames_from_a_directory_fit() {
         sealed: vec![0xff; SEALED_MAX_BYTES],
     };
     fits::<FromDirectory>(item, FRAME_MAX_BYTES);
+    let steps = vec![largest_step(); GROUP_STEPS_PAGE];
+    fits::<FromDirectory>(GroupSteps { request, steps: steps.clone(), more: true }, FRAME_MAX_BYTES);
+    fits::<FromDirectory>(GroupNews { group: [0xff; 16], steps }, FRAME_MAX_BYTES);
+    let (name, group, members) = (longest_name(), [0xff; 16], u32::MAX);
+    let listed = ListedGroup { name, group, private: true, members, member: true, invited: true };
+    fits::<FromDirectory>(Groups { request, groups: vec![listed; GROUPS_PAGE], more: true }, FRAME_MAX_BYTES);
+    let shout = Shout { directory: KEY, by: KEY, at_ms: i64::MAX, text: "x".repeat(BROADCAST_MAX_BYTES) };
+    let shout = SignedShout::sign(&Identity::from_seed(&[1; 32]), &shout);
+    fits::<FromDirectory>(Shouted { binding: largest_binding(), shout: shout.clone() }, FRAME_MAX_BYTES);
+    fits::<ToDirectory>(Broadcast { request, shout }, FRAME_MAX_BYTES);
+    fits::<ToDirectory>(FollowGroups { groups: vec![([0xff; 16], u64::MAX); GROUPS_PAGE] }, FRAME_MAX_BYTES);
 }

@@ -128,7 +128,14 @@ impl Client {
     /// Comes online; the items of the drain, and how many of them people wrote.
     async fn online(&mut self) -> (Vec<Item>, u64) {
         let prekey = self.prekey();
-        self.send(Online { request: 2, candidates: vec!["127.0.0.1:9999".parse().unwrap()], prekey }).await;
+        self.send(Online {
+            request: 2,
+            candidates: vec!["127.0.0.1:9999".parse().unwrap()],
+            prekey,
+            standing: common::wire::directory::Standing::Online,
+            note: None,
+        })
+        .await;
         assert!(matches!(self.next().await, FromDirectory::Done(_)));
         let FromDirectory::DrainBegin(begin) = self.next().await else { panic!("no drain") };
         let mut items = Vec::new();

@@ -213,7 +213,13 @@ async fn begin(request: Request, handle: &Handle) -> Result<Follow, CommandError
     match request {
         Request::WhoAmI {} => Follow::answer(handle, attached, "whoami", Command::WhoAmI).await.map_err(leaving),
         Request::Send(send) => {
-            let command = Command::Send { to: send.to.parse::<To>()?, text: send.text, key: send.id, urgent: false, reply_to: None };
+            let command = Command::Send {
+                to: send.to.parse::<To>()?,
+                text: send.text,
+                key: send.id,
+                urgent: false,
+                reply_to: None,
+            };
             let patience = Duration::from_millis(send.timeout_ms).min(TIMEOUT_MAX);
             Follow::message(handle, attached, command, send.wait, patience).await.map_err(leaving)
         }

@@ -18,7 +18,7 @@ mod world;
 
 use common::identity::Identity;
 use peer_core::command::Command;
-use peer_core::stored::{Query, QueryResult, State};
+use peer_core::stored::{Query, QueryResult, State, Talk};
 
 pub(crate) use dice::Dice;
 use directory::DirectoryNode;
@@ -235,7 +235,7 @@ impl World {
     /// A conversation stands in the order in which each of the two wrote it, and holds all of it.
     fn judge_history(&mut self, number: usize, other: usize) {
         let with = self.identities[other].public();
-        let query = Query::History { with, before: None, count: 10_000 };
+        let query = Query::History { with: Talk::Pair(with), before: None, count: 10_000 };
         let QueryResult::History(messages) = self.machines[number].disk.query(query) else {
             return self.model.broken(format!("machine {number} cannot read its history"));
         };

@@ -125,7 +125,16 @@ fn the_directory_refuses_in_words_a_program_understands() {
         assert!(matches!(registered, Some(FromDirectory::Registered(_))), "{registered:?}");
         let weapons = ["224.0.0.1:9000", "255.255.255.255:9000", "127.0.0.1:53", "8.8.8.8:9000", "127.0.0.1:9000"];
         let candidates = weapons.iter().map(|weapon| weapon.parse().unwrap()).collect();
-        session.send(Online { request: 10, candidates, prekey: mine.clone() }).await.unwrap();
+        session
+            .send(Online {
+                request: 10,
+                candidates,
+                prekey: mine.clone(),
+                standing: common::wire::directory::Standing::Online,
+                note: None,
+            })
+            .await
+            .unwrap();
         while !matches!(session.receive().await.unwrap().expect("a drain"), FromDirectory::DrainEnd(_)) {}
         session.send(LookUp { request: 11, whom: Whom::Name(name("carol")) }).await.unwrap();
         match session.receive().await.unwrap() {

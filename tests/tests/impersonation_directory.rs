@@ -157,8 +157,17 @@ fn prekeys_are_published_by_their_owners_alone_and_never_go_back() {
         for (word, record) in false_prekeys(&me, &other) {
             let refused = asked(&mut session, PublishPrekey { request: 2, prekey: record.clone() }).await;
             assert_eq!(refused, Err(Refusal::Invalid), "{word}");
-            let refused =
-                asked(&mut session, Online { request: 3, candidates: Vec::new(), prekey: record.clone() }).await;
+            let refused = asked(
+                &mut session,
+                Online {
+                    request: 3,
+                    candidates: Vec::new(),
+                    prekey: record.clone(),
+                    standing: common::wire::directory::Standing::Online,
+                    note: None,
+                },
+            )
+            .await;
             assert_eq!(refused, Err(Refusal::Invalid), "{word} at Online");
             let refused = asked(&mut newcomer, Register { request: 4, name: name("newcomer"), prekey: record }).await;
             assert_eq!(refused, Err(Refusal::Invalid), "{word} at Register");
@@ -192,7 +201,13 @@ fn names_of_others_are_neither_taken_nor_released_and_nothing_that_looks_alike_i
             Err(Refusal::NotRegistered),
             "release-of-another"
         );
-        let online = Online { request: 4, candidates: Vec::new(), prekey: prekey.clone() };
+        let online = Online {
+            request: 4,
+            candidates: Vec::new(),
+            prekey: prekey.clone(),
+            standing: common::wire::directory::Standing::Online,
+            note: None,
+        };
         assert_eq!(asked(&mut thief, online).await, Err(Refusal::NotRegistered), "online-without-name");
         let refused =
             asked(&mut victim, Register { request: 5, name: name("second"), prekey: prekey_of(&stranger(1)) }).await;
@@ -299,7 +314,16 @@ fn items_and_slots_of_others_are_neither_taken_nor_replaced_nor_withdrawn() {
         assert_eq!(deposited(&mut thief, deposit(1, 3)).await, None);
         assert_eq!(fate(&mut sender, 1).await, Fate::Held, "withdraw-of-another, take-of-another");
 
-        owner.send(Online { request: 2, candidates: Vec::new(), prekey: prekey_of(&stranger(1)) }).await.unwrap();
+        owner
+            .send(Online {
+                request: 2,
+                candidates: Vec::new(),
+                prekey: prekey_of(&stranger(1)),
+                standing: common::wire::directory::Standing::Online,
+                note: None,
+            })
+            .await
+            .unwrap();
         let (mut items, mut slots) = (Vec::new(), Vec::new());
         loop {
             match owner.receive().await.unwrap().expect("a drain") {

@@ -265,7 +265,17 @@ fn a_message_counts_as_delivered_by_its_recipients_own_state_alone() {
 /// Comes online and takes what waits: an item and a slot.
 async fn drained(writer: &mut Writer) -> (Item, Slot) {
     let prekey = own_prekey(&writer.me).0;
-    writer.session.send(Online { request: 3, candidates: Vec::new(), prekey }).await.unwrap();
+    writer
+        .session
+        .send(Online {
+            request: 3,
+            candidates: Vec::new(),
+            prekey,
+            standing: common::wire::directory::Standing::Online,
+            note: None,
+        })
+        .await
+        .unwrap();
     let (mut item, mut slot) = (None, None);
     while item.is_none() || slot.is_none() {
         match writer.session.receive().await.unwrap().expect("a drain") {

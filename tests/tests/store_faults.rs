@@ -112,7 +112,7 @@ fn a_peer_without_room_waits_answers_what_is_asked_and_goes_on() {
     thread.try_submit(write(2)).unwrap();
     assert!(matches!(replies.blocking_recv(), Some(Reply::Full(true))));
     thread.try_submit(write(3)).unwrap();
-    let query = Query::History { with: BOB, before: None, count: 10 };
+    let query = Query::History { with: peer_core::stored::Talk::Pair(BOB), before: None, count: 10 };
     thread.try_submit(Job::Query { ticket: PeerTicket(9), query }).unwrap();
     let Some(Reply::Answered { result: QueryResult::History(seen), .. }) = replies.blocking_recv() else { panic!() };
     assert_eq!(seen.len(), 1, "only what is committed is read");

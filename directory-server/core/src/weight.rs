@@ -98,7 +98,9 @@ pub fn requests(frame: &ToDirectory) -> Option<u32> {
         | ToDirectory::SetStanding(_)
         | ToDirectory::Broadcast(_)
         | ToDirectory::Ping(_) => 0,
-        ToDirectory::ChangeGroup(_) | ToDirectory::LookUpGroup(_) | ToDirectory::ListGroups(_) => 4 * ENTRIES_PER_REQUEST,
+        ToDirectory::ChangeGroup(_) | ToDirectory::LookUpGroup(_) | ToDirectory::ListGroups(_) => {
+            4 * ENTRIES_PER_REQUEST
+        }
         ToDirectory::FollowGroups(frame) => frame.groups.len(),
         ToDirectory::Who(_) => 4 * ENTRIES_PER_REQUEST,
         ToDirectory::Watch(frame) => frame.add.len() + frame.remove.len(),

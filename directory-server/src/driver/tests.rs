@@ -70,7 +70,11 @@ fn come(session: SessionId) -> Vec<ToDirectory> {
     let name = format!("user{}", session.0).parse().unwrap();
     let register = Register { request: 1, name, prekey: prekey.clone() };
     let candidates = (9001..9005).map(|port| (std::net::Ipv6Addr::LOCALHOST, port).into()).collect();
-    vec![register.into(), Online { request: 2, candidates, prekey }.into()]
+    vec![
+        register.into(),
+        Online { request: 2, candidates, prekey, standing: common::wire::directory::Standing::Online, note: None }
+            .into(),
+    ]
 }
 
 /// With everybody logged in.

@@ -5,8 +5,8 @@ mod facts;
 mod line;
 mod snapshot;
 
-use common::identity::PublicKey;
 use common::group::{GroupId, SignedStep};
+use common::identity::PublicKey;
 use common::message::{Conversation, Epoch, MessageId};
 use common::name::Name;
 
@@ -83,8 +83,7 @@ pub enum Reason {
     DirectoryStore,
     /// The recipient blocks this user.
     Blocked,
-    /// The recipient is busy: it is kept until they are back.
-    Busy,
+
     /// Another machine has taken this identity over.
     Suspended,
     /// Outlived its lifetime.

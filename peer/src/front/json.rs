@@ -6,9 +6,7 @@ mod talk;
 use std::fmt::Write as _;
 
 use peer_core::command::CommandError;
-use peer_core::event::{
-    Answer, ContactView, Event, MessageView, PersonView, SelfView, StateView,
-};
+use peer_core::event::{Answer, ContactView, Event, MessageView, PersonView, SelfView, StateView};
 use peer_core::stored::{Reason, State, TraceStep, Via};
 use serde_json::{Map, Value, json};
 

@@ -57,9 +57,7 @@ impl Render {
             Event::Reacted(view) => vec![talk::reacted(view)],
             Event::Expiry { conversation, by, after_ms, .. } => vec![talk::expiry(conversation, by, *after_ms)],
             Event::Vanished(numbers) => vec![talk::vanished(numbers)],
-            Event::Broadcast { from, text, sent_at_ms } => {
-                self.shout(from, text, *sent_at_ms, now_ms)
-            }
+            Event::Broadcast { from, text, sent_at_ms } => self.shout(from, text, *sent_at_ms, now_ms),
             Event::Group { group, change, name, by, .. } => vec![talk::group(group, *change, name, by.as_deref())],
             Event::Pending(count) => {
                 let waiting = words::counted(*count, "message");

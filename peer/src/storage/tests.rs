@@ -5,8 +5,8 @@ mod others;
 mod own;
 mod queue;
 
-use common::identity::PublicKey;
 use common::body::Body;
+use common::identity::PublicKey;
 use common::message::{Conversation, Epoch, EpochId, MessageId};
 use peer_core::event::Ticket;
 use peer_core::stored::{

@@ -9,7 +9,7 @@ use bytes::{Buf as _, BytesMut};
 use common::identity::{Identity, PublicKey};
 use common::limits::FRAME_MAX_BYTES;
 use common::tls::{Alpn, Expect, SERVER_NAME, client_config};
-use common::wire::directory::{Accept, ConfirmToken, FromDirectory, Online, Ping, Register, ToDirectory};
+use common::wire::directory::{Accept, ConfirmToken, FromDirectory, Online, Ping, Register, Standing, ToDirectory};
 use common::wire::{Frame, PAYLOAD_AT, peek};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -86,7 +86,7 @@ impl Session {
     /// Comes online; the answer and the drain follow.
     pub fn online(&mut self, number: u64) {
         let prekey = prekey_of(&stranger(number));
-        self.put(Online { request: 2, candidates: Vec::new(), prekey });
+        self.put(Online { request: 2, candidates: Vec::new(), prekey, standing: Standing::Online, note: None });
     }
 
     /// Puts a frame into the next write.

@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use common::identity::{Identity, PublicKey};
 use common::body::Body;
+use common::identity::{Identity, PublicKey};
 use common::message::{Conversation, Envelope, Epoch, EpochId, Header, Held, MessageId, PairState};
 use common::wire::peer::PeerFrame;
 use peer::transport::{BATCHES_MAX, Batch, Quic, socket};

@@ -5,9 +5,9 @@ use std::cell::RefCell;
 use std::fmt::Debug;
 use std::str::FromStr;
 
+use common::body::Text;
 use common::identity::{Context, Fingerprint, Identity, PublicKey, Signature};
 use common::limits::{FRAME_LOGIN_MAX_BYTES, FRAME_MAX_BYTES, NAME_MAX_CHARS, NAME_MIN_CHARS, PREKEY_BYTES};
-use common::body::Text;
 use common::message::{Envelope, Header, PairState};
 use common::name::Name;
 use common::record::{Binding, Bound, Prekey, PrekeyRecord};

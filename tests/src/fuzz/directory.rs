@@ -301,7 +301,10 @@ impl World<'_> {
             self.frame(session, wire::ConfirmToken { token });
             self.settle();
             let prekey = PEOPLE[self.sessions[&session].who].1.clone();
-            self.frame(session, wire::Online { request: 0, candidates: vec![], prekey });
+            self.frame(
+                session,
+                wire::Online { request: 0, candidates: vec![], prekey, standing: wire::Standing::Online, note: None },
+            );
         }
     }
 

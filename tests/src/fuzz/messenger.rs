@@ -224,7 +224,9 @@ impl<'a> World<'a> {
                     self.answers.push_back(Told::LinkDown { link, end: LinkEnd::Closed });
                 }
             }
-            sealing @ (Output::Seal { .. } | Output::Open { .. } | Output::MakePrekey { .. }) => self.seal(sealing),
+            sealing @ (Output::Seal { .. } | Output::Open { .. } | Output::Sign { .. } | Output::MakePrekey { .. }) => {
+                self.seal(sealing)
+            }
             Output::Exit(exit) => {
                 // What was asked of the disk before is still done.
                 self.run_store();

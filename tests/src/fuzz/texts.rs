@@ -178,12 +178,13 @@ pub(super) fn screen(bytes: &[u8]) {
         via: view.via,
         reason: None,
         elapsed_ms: input.number(),
+        tally: None,
     };
     let mut lines = render.event(&Event::State(state), now_ms);
     lines.extend(render.rest(now_ms));
     check_rows(&lines, form);
     told(&written(&lines));
-    if let Some(value) = json::event(&Event::Message(Box::new(view))) {
+    for value in json::events(&Event::Message(Box::new(view))) {
         let line = json::line(&value);
         assert!(!line.chars().any(is_invisible));
         assert_eq!(serde_json::from_str::<serde_json::Value>(&line).ok(), Some(value));
@@ -213,6 +214,13 @@ fn message(input: &mut Input<'_>, mine: bool) -> MessageView {
         mine,
         state: mine.then_some((State::Delivered, None)),
         verified,
+        quote: None,
+        edited: false,
+        gone: None,
+        reactions: Vec::new(),
+        forwarded: None,
+        vanishes_ms: None,
+        tally: None,
     }
 }
 

@@ -1,8 +1,8 @@
 //! What somebody writes who may not be who they say: envelopes, pair states, bindings and sealed items, each field as
 //! the test wants it. Nothing here is sent.
 
-use common::identity::{Context, Identity, PublicKey};
 use common::body::{Body, Text};
+use common::identity::{Context, Identity, PublicKey};
 use common::message::{Conversation, Envelope, Epoch, Header, Held, MessageId, PairState, digest_of};
 use common::record::{Binding, Bound, Prekey};
 use common::seal::Sealer;

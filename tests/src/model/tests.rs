@@ -45,6 +45,9 @@ fn arrival(n: u8) -> Arrival {
         waited: false,
         request: false,
         held: None,
+        reply_to: None,
+        amends: None,
+        vanishes_ms: None,
     }
 }
 
@@ -67,6 +70,13 @@ fn view(n: u8) -> MessageView {
         mine: false,
         state: None,
         verified: false,
+        quote: None,
+        edited: false,
+        gone: None,
+        reactions: Vec::new(),
+        forwarded: None,
+        vanishes_ms: None,
+        tally: None,
     }
 }
 

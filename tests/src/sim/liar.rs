@@ -140,7 +140,7 @@ impl World {
         let standing = if self.dice.one_in(2) { Standing::Online } else { Standing::Offline };
         let other = self.any_machine();
         let candidates = if standing == Standing::Online { vec![self.machines[other].address] } else { vec![] };
-        Presence { key, standing, since_ms: 0, candidates }
+        Presence { key, standing, since_ms: 0, candidates, note: None }
     }
 
     /// The name of somebody whom this machine has pinned, signed for another key.

@@ -282,7 +282,7 @@ impl World {
             Output::Dial { link, key, addresses } => self.dial(number, link, key, addresses),
             Output::LinkSend { link, frame } => self.send_across(number, link, Some(frame)),
             Output::LinkClose { link } => self.close_link(number, link),
-            sealing @ (Output::Seal { .. } | Output::Open { .. } | Output::MakePrekey { .. }) => {
+            sealing @ (Output::Seal { .. } | Output::Open { .. } | Output::Sign { .. } | Output::MakePrekey { .. }) => {
                 let delay_ms = self.dice.between(0, 3);
                 let machine = &mut self.machines[number];
                 let me = &self.identities[machine.who];

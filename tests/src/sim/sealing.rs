@@ -47,6 +47,9 @@ impl Seals {
                 };
                 Some(Input::Opened { ticket, plain })
             }
+            Output::Sign { ticket, context, bytes } => {
+                Some(Input::Signed { ticket, signature: me.sign(context, &bytes) })
+            }
             Output::MakePrekey { counter, created_ms } => Some(self.prekey(me, counter, created_ms, dice)),
             _ => None,
         }

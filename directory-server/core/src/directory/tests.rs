@@ -174,7 +174,16 @@ impl World {
 
     fn online(&mut self, session: SessionId, who: u8, candidates: &[&str]) {
         let candidates = candidates.iter().map(|candidate| candidate.parse().unwrap()).collect();
-        self.send(session, Online { request: 2, candidates, prekey: prekey(who, 1) });
+        self.send(
+            session,
+            Online {
+                request: 2,
+                candidates,
+                prekey: prekey(who, 1),
+                standing: common::wire::directory::Standing::Online,
+                note: None,
+            },
+        );
     }
 
     /// Registers somebody and goes away.

@@ -71,8 +71,7 @@ fn send(rest: &str) -> Parsed<'_> {
     if text.trim().is_empty() {
         return Parsed::Draft(recipient(Verb::Send, to));
     }
-    let command =
-        recipient(Verb::Send, to).map(|to| Command::Send {
+    let command = recipient(Verb::Send, to).map(|to| Command::Send {
         to,
         text: text.to_owned(),
         key: None,

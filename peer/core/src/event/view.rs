@@ -8,8 +8,8 @@ use common::message::MessageId;
 use common::name::Name;
 use common::wire::directory::Standing;
 
-use super::talk::{ChangeView, GroupChange, GroupView, MemberView, PresenceView, QuoteView};
 use super::CommandId;
+use super::talk::{ChangeView, GroupChange, GroupView, MemberView, PresenceView, QuoteView};
 use crate::command::CommandError;
 use crate::stored::{Gone, Reason, State, Tally, TraceStep, Via};
 

@@ -118,9 +118,15 @@ impl Messenger {
             self.close_link(link, CloseReason::Unnamed);
             return;
         }
+        let blocked = self.is_blocked(&key);
         if answer {
             let welcome = PeerFrame::Welcome(wire::Welcome(self.greeting(key)));
             self.out.push_back(Output::LinkSend { link, frame: Box::new(welcome) });
+        }
+        if blocked {
+            // The state in the greeting says it all.
+            self.close_link(link, CloseReason::Blocked);
+            return;
         }
         let me = self.config.me;
         match self.links.greeted(link, greeting.instance, &me) {

@@ -25,6 +25,7 @@ use crate::event::Ticket;
 use crate::stored::StoredMessage;
 
 pub(super) use chains::Decided;
+pub(super) use hearing::Hearing;
 pub(super) use tasks::Task;
 
 use chains::LookingUp;

@@ -64,8 +64,8 @@ impl Messenger {
             floor: self.sent.get(&to).map_or(1, Sent::floor),
             applied: self.ways.get(&to).and_then(|way| way.applied),
             held: self.received.get(&to).map(|lane| lane.held()),
-            read: None,
-            blocked: false,
+            read: self.read_mark(&to),
+            blocked: self.is_blocked(&to),
             prekey,
         }
     }
@@ -189,12 +189,16 @@ impl Messenger {
         }
         self.way(key).applied = Some((state.epoch, state.version));
         self.follow_lane(key, state.epoch, state.floor);
+        self.way(key).blocks_me = state.blocked;
         if state.blocked {
             self.end_all(key, State::Refused, Reason::Blocked);
         }
         let mine = self.meta.epoch;
         if let Some(held) = state.held.filter(|held| held.epoch == mine) {
             self.settle_covered(key, &held, via);
+        }
+        if let Some(up_to) = state.read {
+            self.read_by(key, up_to);
         }
     }
 
@@ -254,6 +258,7 @@ impl Messenger {
         let covered = lane.covered(held);
         if !covered.is_empty() {
             self.room_again(key);
+            self.mark_covers_more(&key);
         }
         for seq in covered {
             if let Some(message) = self.outbox.at(&key, seq) {

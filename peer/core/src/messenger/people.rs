@@ -37,6 +37,10 @@ pub(super) struct Way {
     /// Taken directly in this run while not accepted.
     pub stranger_messages: u32,
     pub stranger_bytes: usize,
+    /// They take nothing from this user, as they said.
+    pub blocks_me: bool,
+    /// Something of theirs was not taken while this user was busy.
+    pub turned_away: bool,
     /// Bytes of bodies on the link, unacknowledged; and whether something waits for room there.
     pub flight: Option<(LinkId, usize)>,
     pub flight_full: bool,

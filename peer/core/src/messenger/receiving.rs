@@ -8,7 +8,7 @@ use common::limits::TEXT_MAX_BYTES;
 use common::message::{Conversation, Envelope, Epoch, MessageId, PairState};
 use common::planted::{self, Bug};
 use common::wire::codec;
-use common::wire::directory::{Item, Slot, TakeSlot, Taking, ToDirectory};
+use common::wire::directory::{Item, Slot, Standing, TakeSlot, Taking, ToDirectory};
 use common::wire::peer::{CloseReason, Parcel};
 
 use super::pairing::GENERATION_MAX;
@@ -37,6 +37,18 @@ impl Messenger {
         if !addressed || header.epoch.generation > GENERATION_MAX || envelope.body.len() > BODY_MAX_BYTES {
             self.dropped(sender, if addressed { Dropped::EnvelopeAbsurd } else { Dropped::EnvelopeOfOthers });
             self.taken(item, Taking::Stored);
+            return;
+        }
+        if self.is_blocked(&sender) {
+            self.dropped(sender, Dropped::Blocked);
+            self.taken(item, Taking::Stored);
+            self.refuse_blocked(sender);
+            return;
+        }
+        if self.meta.standing == Standing::Busy && via == Via::Direct && !header.urgent {
+            // Unacknowledged, it goes to the directory, and comes when the user is back.
+            self.way(sender).turned_away = true;
+            self.dropped(sender, Dropped::Busy);
             return;
         }
         let stores = |arriving| matches!(arriving, Arriving::Follow | Arriving::Store | Arriving::StoreUnacknowledged);
@@ -134,6 +146,8 @@ impl Messenger {
         let header = envelope.header;
         let accepted = self.book.of(&sender).is_some_and(|contact| contact.accepted);
         let pair = header.conversation == Conversation::Pair;
+        let meaning = self.meaning_of(&sender, &header, &envelope.body);
+        let is_line = Body::is_line(header.kind);
         let message = StoredMessage {
             n: 0,
             id: header.id,
@@ -142,15 +156,15 @@ impl Messenger {
             mine: false,
             conversation: header.conversation,
             kind: header.kind,
-            body: envelope.body,
+            body: if meaning.refused { Vec::new() } else { envelope.body },
             sent_at_ms: header.sent_at_ms,
             received_at_ms: self.now.wall_ms,
             via: Some(via),
             request: !accepted && pair,
-            urgent: header.urgent,
+            urgent: header.urgent && is_line,
             waited,
-            ordered: header.ordered,
-            after: header.after,
+            ordered: header.ordered && is_line,
+            after: header.after.filter(|_| is_line),
             state: None,
             elapsed_ms: 0,
             quote: None,
@@ -174,9 +188,9 @@ impl Messenger {
             waited,
             request: message.request,
             held,
-            reply_to: None,
-            amends: None,
-            vanishes_ms: None,
+            reply_to: meaning.reply_to,
+            amends: meaning.amends,
+            vanishes_ms: meaning.vanishes_ms,
         };
         if pair {
             self.talked_with(sender, false);
@@ -230,17 +244,28 @@ impl Messenger {
         self.owe_ack(sender, message.via.unwrap_or(Via::Direct), message.waited);
         self.taken(item, Taking::Stored);
         let new = match arrived {
-            Arrived::New { n, .. } => Some(n),
+            Arrived::New { n, line, settled, .. } => Some((n, line, settled)),
             Arrived::Double { .. } => None,
             Arrived::Conflict => return,
         };
         let risen = self.hold(sender, held, id);
-        if let Some(n) = new {
+        if let Some((n, line, settled)) = new {
             message.n = n;
+            if !settled.is_empty() {
+                // They are put out with the line they changed.
+                self.store(StoreOp::Shown(settled), Then::Nothing);
+            }
             let lane = self.received.get(&sender);
             let whole = held
                 .is_some_and(|(epoch, seq)| lane.is_some_and(|lane| lane.epoch() == epoch && lane.is_whole_below(seq)));
-            self.bring_in(message, whole);
+            match (Body::is_line(message.kind), line) {
+                (true, line) => {
+                    self.not_read_yet(&message);
+                    self.bring_in(line.map_or(message, |line| *line), whole);
+                }
+                (false, line) if self.book.name_of(&sender).is_some() => self.change_arrived(message, line.as_deref()),
+                (false, _) => self.bring_in(message, whole),
+            }
         }
         if risen {
             self.recheck(sender, &BTreeSet::new());
@@ -267,8 +292,8 @@ impl Messenger {
             }
             return;
         }
-        if message.kind == Body::INVITATION {
-            self.check_invitation(message);
+        if !Body::is_line(message.kind) {
+            self.look_for_line(message);
             return;
         }
         let Some(message) = self.heard(message) else { return };
@@ -340,6 +365,7 @@ impl Messenger {
         }
         for Showing { message, late } in shown {
             let view = self.view(&message, late);
+            self.lines.tells(&message, &view);
             self.tell(Event::Message(Box::new(view)));
         }
     }

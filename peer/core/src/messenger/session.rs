@@ -355,7 +355,7 @@ impl Messenger {
         } else if self.errands.online == Some(request) {
             self.errands.online = None;
             self.registration_refused(reason);
-        } else {
+        } else if !self.standing_refused(request, reason) {
             self.command_refused(request, reason);
         }
     }

@@ -1,7 +1,7 @@
 //! What fronts see of messages, states and people. Reads, changes nothing.
 
-use common::identity::PublicKey;
 use common::body::Body;
+use common::identity::PublicKey;
 use common::message::Conversation;
 
 use common::name::Name;

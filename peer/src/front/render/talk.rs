@@ -62,12 +62,18 @@ pub(super) fn deleted(view: &ChangeView) -> Line {
 
 pub(super) fn reacted(view: &ChangeView) -> Line {
     let (n, by, sign) = (view.n, &view.by, &view.text);
-    if sign.is_empty() { system(&format!("[{n}] {by} took the sign back")) } else { system(&format!("[{n}] {by}: {sign}")) }
+    if sign.is_empty() {
+        system(&format!("[{n}] {by} took the sign back"))
+    } else {
+        system(&format!("[{n}] {by}: {sign}"))
+    }
 }
 
 pub(super) fn expiry(conversation: &str, by: &str, after_ms: Option<u64>) -> Line {
     match after_ms {
-        Some(ms) => system(&format!("{by}: texts with {conversation} vanish {} after they are read", words::elapsed(ms))),
+        Some(ms) => {
+            system(&format!("{by}: texts with {conversation} vanish {} after they are read", words::elapsed(ms)))
+        }
         None => system(&format!("{by}: texts with {conversation} stay from now on")),
     }
 }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use common::identity::Identity;
 use common::name::Name;
-use common::wire::directory::Standing;
 use common::record::{Binding, Bound, Prekey, PrekeyRecord};
 use common::seal::generate_prekey;
+use common::wire::directory::Standing;
 use peer_core::stored::{Contact, DirectoryRecord, Meta, OwnPrekey};
 use rusqlite::Connection;
 

@@ -11,13 +11,19 @@ fn held(store: &mut Store) -> Vec<(PublicKey, u64, MessageId)> {
 #[test]
 fn a_message_kept_twice_is_stored_once_and_takes_no_number() {
     let mut store = store();
-    assert_eq!(arrived(&mut store, theirs(BOB, 5)), Arrived::New { n: 1, late: false, line: None, settled: Vec::new() });
+    assert_eq!(
+        arrived(&mut store, theirs(BOB, 5)),
+        Arrived::New { n: 1, late: false, line: None, settled: Vec::new() }
+    );
     let other_way = Arrival { via: Via::Directory, held: None, body: b"changed".to_vec(), ..theirs(BOB, 5) };
     for _ in 0..3 {
         assert_eq!(arrived(&mut store, other_way.clone()), Arrived::Double { n: 1 });
     }
     // The same id of somebody else is another message.
-    assert_eq!(arrived(&mut store, theirs(EVE, 5)), Arrived::New { n: 2, late: false, line: None, settled: Vec::new() });
+    assert_eq!(
+        arrived(&mut store, theirs(EVE, 5)),
+        Arrived::New { n: 2, late: false, line: None, settled: Vec::new() }
+    );
     let messages = history(&mut store, BOB, None, 9);
     assert_eq!((messages.len(), messages[0].body.as_slice()), (1, b"theirs 5".as_slice()));
 }
@@ -111,7 +117,10 @@ fn an_unordered_or_foreign_message_makes_nothing_late() {
     arrived(&mut store, Arrival { ordered: false, ..theirs(BOB, 9) });
     arrived(&mut store, theirs(EVE, 8));
     arrived(&mut store, Arrival { conversation: Conversation::Group { id: [7; 16], membership: 1 }, ..theirs(BOB, 7) });
-    assert_eq!(arrived(&mut store, theirs(BOB, 1)), Arrived::New { n: 4, late: false, line: None, settled: Vec::new() });
+    assert_eq!(
+        arrived(&mut store, theirs(BOB, 1)),
+        Arrived::New { n: 4, late: false, line: None, settled: Vec::new() }
+    );
     assert_eq!(numbers(&history(&mut store, BOB, None, 9)), [1, 4]);
     assert_eq!(load(&mut store).unshown[2].conversation, Conversation::Group { id: [7; 16], membership: 1 });
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use common::identity::PublicKey;
 use common::message::EpochId;
 use common::name::Name;
-use common::wire::directory::{self as wire, Place, Taking, ToDirectory, Whom};
+use common::wire::directory::{self as wire, Place, Standing, Taking, ToDirectory, Whom};
 
 use super::{NAMES, PEOPLE};
 use crate::fuzz::Input;
@@ -41,7 +41,10 @@ pub(super) fn some_request(input: &mut Input<'_>, numbers: u64) -> ToDirectory {
         14 if input.flag() => wire::Register { request, name, prekey }.into(),
         14 => wire::Deregister { request }.into(),
         15 if input.flag() => wire::Offline { request }.into(),
-        15 => wire::Online { request, candidates: some_candidates(input), prekey }.into(),
+        15 => {
+            wire::Online { request, candidates: some_candidates(input), prekey, standing: Standing::Online, note: None }
+                .into()
+        }
         _ if input.flag() => wire::PublishPrekey { request, prekey }.into(),
         _ => wire::Ping {}.into(),
     }

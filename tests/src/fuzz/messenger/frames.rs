@@ -3,8 +3,8 @@
 
 use std::net::SocketAddr;
 
-use common::identity::PublicKey;
 use common::body::{Body, Text};
+use common::identity::PublicKey;
 use common::message::{Conversation, Envelope, Epoch, EpochId, Header, Held, MessageId, PairState, digest_of};
 use common::name::Name;
 use common::record::{Binding, Prekey, PrekeyRecord};
@@ -100,7 +100,7 @@ pub(super) fn from_directory(world: &mut World<'_>) -> FromDirectory {
         12 => {
             let (key, standing) = (key(world), standing(world));
             let since_ms = i64::from_be_bytes(world.input.array());
-            wire::Presence { key, standing, since_ms, candidates: addresses(world) }.into()
+            wire::Presence { key, standing, since_ms, candidates: addresses(world), note: None }.into()
         }
         13..=15 => deposited(world),
         16 | 17 => had(world),
@@ -166,6 +166,7 @@ fn people(world: &mut World<'_>) -> FromDirectory {
             key: key(world),
             standing: standing(world),
             since_ms: i64::from_be_bytes(world.input.array()),
+            note: None,
         }
     });
     let people = people.collect();

@@ -2,11 +2,12 @@
 //! and prekeys written and destroyed, in batches as the storage thread makes them.
 
 use anyhow::{Result, ensure};
-use common::identity::{Identity, PublicKey};
 use common::body::Body;
+use common::identity::{Identity, PublicKey};
 use common::message::{Conversation, Epoch, EpochId, MessageId};
 use common::record::{Prekey, PrekeyRecord};
 use common::seal::{PrekeySecret, generate_prekey};
+use common::wire::directory::Standing;
 use crash_vfs::{Disk, NAME};
 use peer::storage::{Store, Written};
 use peer_core::event::Ticket;
@@ -63,7 +64,15 @@ pub fn queue(to: PublicKey, number: u64, seq: u64, body: Vec<u8>) -> StoreOp {
         elapsed_ms: 0,
     };
     let key = (number.is_multiple_of(3)).then(|| format!("key {number}"));
-    StoreOp::Queue(Box::new(NewMessage { row, key, reply_to: None, copies: Vec::new(), amends: None, vanishes_ms: None, at_ms: 1_000 }))
+    StoreOp::Queue(Box::new(NewMessage {
+        row,
+        key,
+        reply_to: None,
+        copies: Vec::new(),
+        amends: None,
+        vanishes_ms: None,
+        at_ms: 1_000,
+    }))
 }
 
 /// The `seq`th message of `sender`.
@@ -83,6 +92,9 @@ fn receive(sender: PublicKey, number: u64, seq: u64, body: Vec<u8>) -> StoreOp {
         waited: false,
         request: false,
         held: Some((epoch(), seq)),
+        reply_to: None,
+        amends: None,
+        vanishes_ms: None,
     }))
 }
 
@@ -97,6 +109,9 @@ fn meta(age_ms: u64) -> StoreOp {
         suspended: false,
         left_cleanly: false,
         binding: None,
+        receipts: false,
+        standing: Standing::Online,
+        note: None,
     })
 }
 

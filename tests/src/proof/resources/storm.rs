@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use common::wire::directory::{ConfirmToken, FromDirectory, Hello, Online, Register};
+use common::wire::directory::{ConfirmToken, FromDirectory, Hello, Online, Register, Standing};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use tokio::sync::watch;
@@ -113,7 +113,9 @@ impl Client {
 
     async fn come_online(&self, session: &mut DirectorySession) -> Result<()> {
         let prekey = prekey_of(&session.identity);
-        session.send(Online { request: 2, candidates: Vec::new(), prekey }).await?;
+        session
+            .send(Online { request: 2, candidates: Vec::new(), prekey, standing: Standing::Online, note: None })
+            .await?;
         while !matches!(session.receive().await?.context("not online")?, FromDirectory::Done(_)) {}
         Ok(())
     }

@@ -176,8 +176,12 @@ fn create(words: &[&str]) -> Result<Command, CommandError> {
     match words {
         [] => Err(bad_argument(Verb::Create, "the group's name is missing")),
         [word] => Ok(Command::Create { group: group(word)?, private: false }),
-        [word, how] if how.eq_ignore_ascii_case("private") => Ok(Command::Create { group: group(word)?, private: true }),
-        [word, how] if how.eq_ignore_ascii_case("public") => Ok(Command::Create { group: group(word)?, private: false }),
+        [word, how] if how.eq_ignore_ascii_case("private") => {
+            Ok(Command::Create { group: group(word)?, private: true })
+        }
+        [word, how] if how.eq_ignore_ascii_case("public") => {
+            Ok(Command::Create { group: group(word)?, private: false })
+        }
         _ => Err(too_many(Verb::Create)),
     }
 }

@@ -6,8 +6,8 @@ use common::wire::directory::{ChangeGroup, Refusal, ToDirectory};
 
 use super::super::Messenger;
 use super::super::commands::Pending;
-use super::tasks::Stage;
 use super::Errand;
+use super::tasks::Stage;
 use crate::command::{CommandError, ErrorCode};
 use crate::event::{CommandId, Output};
 
@@ -158,9 +158,7 @@ pub(super) fn refusal(name: &str, reason: &Refusal) -> CommandError {
         }
         Refusal::NotRegistered => (ErrorCode::NotRegistered, "register first: !register NAME".to_owned()),
         Refusal::NoSuchUser => (ErrorCode::NoSuchUser, "nobody of that name is registered at the directory".to_owned()),
-        Refusal::RateLimited(_) => {
-            (ErrorCode::RateLimited, "the directory asks to slow down; try again".to_owned())
-        }
+        Refusal::RateLimited(_) => (ErrorCode::RateLimited, "the directory asks to slow down; try again".to_owned()),
         other => (ErrorCode::NotAllowed, format!("the directory refused: {other:?}")),
     };
     CommandError::new(code, message)

@@ -1,32 +1,29 @@
 //! Messages to all members of a group: who gets a copy, and what is said when nobody does.
 
-use common::body::{Body, Text};
 use common::group::GroupId;
 use common::identity::PublicKey;
 use common::message::Conversation;
 use common::name::Name;
 
 use super::super::Messenger;
-use super::super::posting::{Post, Waiting};
+use super::super::lines::Saying;
 use super::tasks::Want;
 use crate::command::{Command, CommandError, ErrorCode};
 use crate::event::{Answer, CommandId};
 use crate::stored::Talk;
 
 impl Messenger {
-    /// Who gets what is said in a conversation now, and as what it is marked: the other one of a pair, all other members
-    /// of a group.
+    /// Who gets what is said in a group now, and as what it is marked: all other members, by the newest version known.
     ///
     /// # Errors
     /// Why nobody does.
-    pub(in super::super) fn recipients_of(&self, talk: Talk) -> Result<(Conversation, Vec<PublicKey>), CommandError> {
-        let id = match talk {
-            Talk::Pair(key) => return Ok((Conversation::Pair, vec![key])),
-            Talk::Group(id) => id,
-        };
+    pub(in super::super) fn members_to_tell(
+        &self,
+        id: &GroupId,
+    ) -> Result<(Conversation, Vec<PublicKey>), CommandError> {
         let me = self.config.me;
-        let Some(group) = self.groups.of(&id).filter(|group| group.is_member(&me)) else {
-            let message = format!("you are no member of {}", self.groups.called(&id));
+        let Some(group) = self.groups.of(id).filter(|group| group.is_member(&me)) else {
+            let message = format!("you are no member of {}", self.groups.called(id));
             return Err(CommandError::new(ErrorCode::NotAMember, message));
         };
         let others: Vec<PublicKey> = group.members().iter().filter(|key| **key != me).copied().collect();
@@ -35,22 +32,13 @@ impl Messenger {
             let message = format!("nobody else is in @{name}: '!invite NAME {name}' opens its door");
             return Err(CommandError::new(ErrorCode::NotAllowed, message));
         }
-        Ok((Conversation::Group { id, membership: group.version() }, others))
-    }
-
-    /// The group of this name that was or is one's own: what is kept of it here can be read.
-    pub(in super::super) fn group_here(&mut self, id: CommandId, name: &Name) -> Option<GroupId> {
-        let group = self.groups.named(name).map(common::group::Membership::id);
-        if group.is_none() {
-            self.fail(id, ErrorCode::NoSuchGroup, format!("there is nothing of a group @{name} here"));
-        }
-        group
+        Ok((Conversation::Group { id: *id, membership: group.version() }, others))
     }
 
     /// `!send @group`. A group that is not known here may be one all the same: the directory is asked.
     pub(in super::super) fn send_to_group(&mut self, id: CommandId, name: &Name, command: Command) {
         if let Some(group) = self.speaks_in(id, name, &command) {
-            self.say(id, group, command);
+            self.say_in_group(id, group, command);
         }
     }
 
@@ -83,23 +71,13 @@ impl Messenger {
     }
 
     /// Says something to all other members.
-    pub(super) fn say(&mut self, id: CommandId, group: GroupId, command: Command) {
-        let Command::Send { text, key, urgent, .. } = command else { return };
-        let (conversation, recipients) = match self.recipients_of(Talk::Group(group)) {
-            Ok(to) => to,
-            Err(error) => {
-                self.reply(id, Err(error));
-                return;
+    pub(super) fn say_in_group(&mut self, id: CommandId, group: GroupId, command: Command) {
+        match command {
+            Command::Send { reply_to: Some(which), .. } => self.ask_line(id, which, command),
+            Command::Send { text, key, urgent, reply_to: None, .. } => {
+                self.say(id, Saying { talk: Talk::Group(group), text, reply_to: None, urgent, key });
             }
-        };
-        if self.lacks_room(id) {
-            return;
+            _ => {}
         }
-        if let Some(full) = self.refuses_post(recipients.len(), text.len()) {
-            self.reply(id, Err(full));
-            return;
-        }
-        let body = Body::Text(Text { text, reply_to: None });
-        self.post(Waiting::Sent(id), Post { conversation, recipients, body, urgent, key, amends: None });
     }
 }

@@ -372,7 +372,7 @@ impl Messenger {
             Want::Say(said) => {
                 // A message is answered when it is committed; what comes behind it need not wait for that.
                 self.answers.unblock(command);
-                self.say(command, id, *said);
+                self.say_in_group(command, id, *said);
                 self.start_commands(command.source);
                 return;
             }
