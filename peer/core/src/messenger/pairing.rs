@@ -258,7 +258,6 @@ impl Messenger {
         let covered = lane.covered(held);
         if !covered.is_empty() {
             self.room_again(key);
-            self.mark_covers_more(&key);
         }
         for seq in covered {
             if let Some(message) = self.outbox.at(&key, seq) {
@@ -266,6 +265,7 @@ impl Messenger {
                 let kept = message.deposit == Deposit::Kept && !message.tried_direct;
                 let via = if kept { Via::Directory } else { via };
                 self.set_state(key, seq, State::Delivered, Some(via), None);
+                self.mark_covers_more(&key);
             } else if let Some(row) = self.ended.remove(&(key, seq)) {
                 // It was given up here and arrived all the same: that is the truth now.
                 let elapsed_ms = self.clock.age_ms().saturating_sub(row.queued_age_ms);
@@ -279,6 +279,7 @@ impl Messenger {
                     elapsed_ms,
                 };
                 self.store(op, Then::Ended { row: Box::new(row), elapsed_ms });
+                self.mark_covers_more(&key);
             }
         }
         let Some(lane) = self.sent.get_mut(&key) else { return };
