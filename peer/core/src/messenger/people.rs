@@ -10,11 +10,13 @@ use common::name::Name;
 use common::record::{Binding, PrekeyRecord};
 use common::seal::PrekeySecret;
 use common::wire::directory::{self as wire, Standing, ToDirectory, Whom};
+use common::wire::peer::CloseReason;
 
 use super::{Messenger, Then};
 use crate::command::{CommandError, ErrorCode};
 use crate::contact::Belief;
 use crate::event::{CommandId, Dropped, Event, LinkId, Output, PresenceView};
+use crate::limits::{STRANGER_BYTES_MAX, STRANGER_MESSAGES_MAX};
 use crate::route::Redial;
 use crate::stored::{Move, OwnPrekey, Reason, State, StoreOp};
 use crate::timers::Timer;
@@ -30,6 +32,8 @@ pub(super) struct Way {
     /// When a direct attempt failed last.
     pub failed_ms: Option<u64>,
     pub redial: Redial,
+    /// They asked to be spared links that carry nothing, until then.
+    pub spared_until_ms: u64,
     /// When something was sent to or came from them last.
     pub exchange_ms: Option<u64>,
     /// Looked up in this session with the directory, or being looked up.
@@ -73,6 +77,22 @@ pub(super) enum LookUp {
 impl Messenger {
     pub(super) fn way(&mut self, key: PublicKey) -> &mut Way {
         self.ways.entry(key).or_default()
+    }
+
+    /// Somebody the user has not accepted may fill only so much of the disk; what is over it is not taken, and waits at
+    /// its sender.
+    pub(super) fn is_too_much(&mut self, sender: PublicKey, bytes: usize) -> bool {
+        if self.is_known(&sender) {
+            return false;
+        }
+        let way = self.way(sender);
+        way.stranger_messages += 1;
+        way.stranger_bytes += bytes;
+        let over = way.stranger_messages > STRANGER_MESSAGES_MAX || way.stranger_bytes > STRANGER_BYTES_MAX;
+        if over && let Some(link) = self.links.open_to(&sender) {
+            self.close_link(link, CloseReason::Busy);
+        }
+        over
     }
 
     /// Where to dial, best first: what presence says, then what answered before.

@@ -167,7 +167,7 @@ impl Messenger {
         }
         for message in shown {
             let whole = self.is_whole(&message.sender, &message.id);
-            self.bring_in(message, whole);
+            self.put_in_order(message, whole);
         }
     }
 
@@ -213,7 +213,7 @@ impl Messenger {
     fn turn_away_unless_heard(&mut self, message: StoredMessage) {
         if self.hearing(&message.sender, message.conversation) == Hearing::Member {
             let whole = self.is_whole(&message.sender, &message.id);
-            self.bring_in(message, whole);
+            self.put_in_order(message, whole);
         } else {
             self.turn_away(&message);
         }
