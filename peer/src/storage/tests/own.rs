@@ -126,22 +126,6 @@ fn readdressed_rows_change_lanes_and_leave_the_others_alone() {
 }
 
 #[test]
-fn copies_for_a_group_share_one_number() {
-    let mut store = store();
-    let conversation = Conversation::Group { id: [8; 16], membership: 3 };
-    let copy = |to| {
-        let mut message = own(to, 1, 1);
-        message.row.conversation = conversation;
-        message
-    };
-    let n = queued(&mut store, copy(BOB));
-    assert_eq!(queued(&mut store, copy(EVE)), n);
-    assert_eq!(seqs(&load(&mut store)), [(n, BOB, 1), (n, EVE, 1)]);
-    assert_eq!(load(&mut store).last_sent, [(BOB, conversation, id(1)), (EVE, conversation, id(1))]);
-    assert!(history(&mut store, BOB, None, 9).is_empty());
-}
-
-#[test]
 fn one_seq_is_never_given_twice() {
     let mut store = store();
     queued(&mut store, own(BOB, 1, 1));
