@@ -12,7 +12,7 @@ use common::name::Name;
 
 pub use crate::command::Which;
 pub use facts::{Contact, DirectoryRecord, Meta, OwnPrekey, Pin};
-pub use line::{Amended, Amendment, Copy, Gone, Quote, StoredMessage, Talk, Tally};
+pub use line::{Amended, Amendment, Copy, Gone, Quote, ReadLine, StoredMessage, Talk, Tally};
 pub use snapshot::Snapshot;
 
 /// How a message travelled.
@@ -348,8 +348,8 @@ pub enum StoreResult {
     QueuedBefore(Box<StoredMessage>),
     /// Somebody's message was handled.
     Arrived(Arrived),
-    /// These own messages are read now: (number, id, milliseconds since they were queued).
-    Read(Vec<(u64, MessageId, u64)>),
+    /// These own messages are read now.
+    Read(Vec<ReadLine>),
     /// The texts of these lines are gone, and when the next countdown is over, on the age clock.
     Vanished {
         /// Numbers.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use common::body::Body;
 use common::message::MessageId;
 use peer_core::event::{ChangeView, Event, MessageView};
-use peer_core::stored::{Gone, OutboxRow, State, StoredMessage};
+use peer_core::stored::{Gone, OutboxRow, ReadLine, State, StoredMessage};
 
 use super::{MachineNo, Model, Who};
 
@@ -204,8 +204,8 @@ impl Model {
     }
 
     /// A disk has committed that own messages are read.
-    pub(crate) fn read_committed(&mut self, machine: MachineNo, who: Who, read: &[(u64, MessageId, u64)]) {
-        for (n, id, _) in read {
+    pub(crate) fn read_committed(&mut self, machine: MachineNo, who: Who, read: &[ReadLine]) {
+        for ReadLine { n, id, .. } in read {
             self.state_committed(machine, who, *n, State::Read);
             let recipients = self.written.get(id).map(|written| written.recipients.clone()).unwrap_or_default();
             let true_of = |to: &Who| self.lines.put_out.contains(&(*to, *id)) && self.lines.receipts.contains(to);

@@ -10,7 +10,7 @@ use common::message::{Conversation, MessageId};
 use super::{Committed, Messenger};
 use crate::event::{Answer, CommandId, Event, StateView};
 use crate::messenger::Then;
-use crate::stored::{State, StoreOp, StoredMessage, Talk};
+use crate::stored::{ReadLine, State, StoreOp, StoredMessage, Talk};
 
 /// What was put out of one person's lines in the conversation with them alone. Ids do not come in order: a line may be
 /// urgent and overtake, be held back, or come late.
@@ -114,12 +114,12 @@ impl Messenger {
         self.store(op, Then::Lines(Committed::Read { recipient: key }));
     }
 
-    pub(super) fn on_read(&mut self, recipient: PublicKey, lines: Vec<(u64, MessageId, u64)>) {
+    pub(super) fn on_read(&mut self, recipient: PublicKey, lines: Vec<ReadLine>) {
         let to = self.talk_name(&Talk::Pair(recipient));
-        for (n, id, elapsed_ms) in lines {
-            let (state, text) = (State::Read, String::new());
-            let view =
-                StateView { id, n, to: to.clone(), text, state, via: None, reason: None, elapsed_ms, tally: None };
+        for ReadLine { n, id, elapsed_ms, via, kind, body } in lines {
+            let text = Body::decode(kind, &body).text().unwrap_or_default().to_owned();
+            let (to, state, reason, tally) = (to.clone(), State::Read, None, None);
+            let view = StateView { id, n, to, text, state, via, reason, elapsed_ms, tally };
             self.tell(Event::State(view));
         }
     }

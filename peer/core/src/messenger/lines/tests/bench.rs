@@ -14,8 +14,8 @@ use crate::command::{Command, ErrorCode, To, Which};
 use crate::event::{Answer, CommandId, Config, Event, Input, LinkId, Now, Output, Source};
 use crate::messenger::Messenger;
 use crate::stored::{
-    Arrived, Contact, DirectoryRecord, Meta, OutboxRow, Pin, Query, QueryResult, Snapshot, State, StoreOp, StoreResult,
-    StoredMessage,
+    Arrived, Contact, DirectoryRecord, Meta, OutboxRow, Pin, Query, QueryResult, ReadLine, Snapshot, State, StoreOp,
+    StoreResult, StoredMessage,
 };
 
 pub(super) const LINK: LinkId = LinkId(1);
@@ -109,7 +109,7 @@ pub(super) struct Bench {
     /// What the next arrivals are answered with, beside their numbers.
     pub arrived: VecDeque<(Option<StoredMessage>, Vec<u64>)>,
     /// What the next mark turns into read.
-    pub read: Vec<(u64, MessageId, u64)>,
+    pub read: Vec<ReadLine>,
     /// What the next look at the countdowns finds.
     pub vanished: (Vec<u64>, Option<u64>),
     pub states: Vec<PairState>,

@@ -5,7 +5,7 @@ use common::message::{Conversation, MessageId};
 use super::bench::{Bench, bob, line, snapshot, text};
 use crate::command::Command;
 use crate::event::{Answer, Event, Input};
-use crate::stored::{State, StoreOp};
+use crate::stored::{ReadLine, State, StoreOp};
 
 fn id(n: u8) -> MessageId {
     MessageId([n; 16])
@@ -121,7 +121,8 @@ fn a_mark_turns_what_is_delivered_into_read_after_it_was_delivered() {
     let mut bench = Bench::new();
     bench.link();
     let (n, own) = bench.send("bob", "hello");
-    bench.read = vec![(n, own, 77)];
+    let (kind, body) = (0, Vec::new());
+    bench.read = vec![ReadLine { n, id: own, elapsed_ms: 77, via: None, kind, body }];
     bench.bob_holds_all(Some(own));
     let states: Vec<(State, u64)> = bench
         .events
