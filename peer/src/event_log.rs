@@ -12,7 +12,7 @@ use common::wire::peer::{Parcel, PeerFrame};
 use event_log::{Lines, hex};
 use peer_core::command::Command;
 use peer_core::event::{Answer, CommandId, Config, Event, Input, Output, SealedKind, Ticket};
-use peer_core::stored::{Arrival, Arrived, Move, NewMessage, Reason, Snapshot, StoreOp, StoreResult, Via};
+use peer_core::stored::{Arrival, Arrived, Move, NewMessage, Pin, Reason, Snapshot, StoreOp, StoreResult, Via};
 use serde_json::{Value, json};
 
 use crate::front::words;
@@ -50,7 +50,7 @@ impl Observer {
 
     fn list(&mut self, snapshot: &Snapshot) {
         for pin in &snapshot.pins {
-            self.pin(&pin.directory, pin.name.as_str(), Some(&pin.key));
+            self.pin(pin);
         }
         for row in &snapshot.outbox {
             let mut fields = json!({
@@ -157,7 +157,11 @@ impl Observer {
                 let fields = json!({"name": from.as_str(), "conversation": conversation, "missing": missing});
                 self.put("gap", fields);
             }
-            Event::KeyChanged { name, pinned, new } => self.put(
+            Event::Renamed { old, new, fingerprint } => self.put(
+                "renamed",
+                json!({"old": old.as_str(), "new": new.as_str(), "fingerprint": fingerprint.to_string()}),
+            ),
+            Event::KeyChanged { name, pinned, new, .. } => self.put(
                 "key-changed",
                 json!({"name": name.as_str(), "pinned": pinned.to_string(), "new": new.to_string()}),
             ),
@@ -197,7 +201,7 @@ impl Observer {
         let mut awaited = Vec::new();
         for (place, op) in ops.iter().enumerate() {
             match op {
-                StoreOp::PutPin { directory, name, key } => self.pin(directory, name.as_str(), key.as_ref()),
+                StoreOp::PutPin(pin) => self.pin(pin),
                 StoreOp::PutMeta(meta) if self.epoch != Some(meta.epoch) => {
                     self.epoch = Some(meta.epoch);
                     awaited.push((place, "epoch", self.with_epoch(json!({}))));
@@ -265,8 +269,9 @@ impl Observer {
         }
     }
 
-    fn pin(&mut self, directory: &PublicKey, name: &str, to: Option<&PublicKey>) {
-        self.put("pin", json!({"directory": key(directory), "name": name, "key": to.map(key)}));
+    fn pin(&mut self, pin: &Pin) {
+        let fields = json!({"directory": key(&pin.directory), "name": pin.name.as_str(), "key": key(&pin.key)});
+        self.put("pin", fields);
     }
 
     fn moved(&self, each: &Move) -> Value {

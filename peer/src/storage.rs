@@ -14,6 +14,7 @@ mod snapshot;
 #[cfg(test)]
 pub(crate) mod tests;
 mod thread;
+mod upgrade;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -250,7 +251,7 @@ fn pages_of(op: &StoreOp) -> usize {
         | StoreOp::Step { .. }
         | StoreOp::Forget { .. }
         | StoreOp::Follow { .. }
-        | StoreOp::PutPin { .. }
+        | StoreOp::PutPin(_)
         | StoreOp::PutContact(_)
         | StoreOp::PutMeta(_)
         | StoreOp::PutDirectory(_)

@@ -17,6 +17,7 @@ mod receiving;
 mod sending;
 mod session;
 mod storing;
+mod verifying;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -382,8 +383,8 @@ impl Messenger {
         self.send_acks();
         self.send_takes();
         self.change_epoch_if_quiet();
-        for (directory, name, key) in self.book.take_pins() {
-            self.store(StoreOp::PutPin { directory, name, key }, Then::Nothing);
+        for pin in self.book.take_pins() {
+            self.store(StoreOp::PutPin(Box::new(pin)), Then::Nothing);
         }
         for contact in self.book.take_changed() {
             self.store(StoreOp::PutContact(Box::new(contact)), Then::Nothing);

@@ -1,17 +1,16 @@
 //! What the store of a peer holds, what may be written in one transaction and what may be asked.
 //! Words only: the store carries them out, the messenger decides them.
 
+mod people;
 mod snapshot;
-
-use std::net::SocketAddr;
 
 use common::identity::PublicKey;
 use common::message::{Conversation, Epoch, MessageId};
-use common::name::Name;
 use common::record::{Binding, PrekeyRecord};
 use common::seal::PrekeySecret;
 use common::wire::directory::Token;
 
+pub use people::{Claim, Contact, Pin};
 pub use snapshot::Snapshot;
 
 /// How a message travelled.
@@ -243,15 +242,8 @@ pub enum StoreOp {
         /// Its floor.
         floor: u64,
     },
-    /// Pins a name to a key, or (no key) lets it go.
-    PutPin {
-        /// The directory whose name it is.
-        directory: PublicKey,
-        /// The name.
-        name: Name,
-        /// The key, or none.
-        key: Option<PublicKey>,
-    },
+    /// Writes what a name is pinned to.
+    PutPin(Box<Pin>),
     /// Writes a contact.
     PutContact(Box<Contact>),
     /// Writes the facts about this store.
@@ -351,43 +343,6 @@ pub struct DirectoryRecord {
     pub commits: u64,
     /// The newest token.
     pub token: Option<Token>,
-}
-
-/// A name as one directory gives it out, and the key it is pinned to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pin {
-    /// The directory's key.
-    pub directory: PublicKey,
-    /// The name.
-    pub name: Name,
-    /// The key.
-    pub key: PublicKey,
-}
-
-/// Somebody this store has to do with. The key is the identity; the name is pinned to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Contact {
-    /// The key.
-    pub key: PublicKey,
-    /// The name believed for this key; none when the name now belongs to another key that the user accepted, or was
-    /// never believed.
-    pub name: Option<Name>,
-    /// The directory's word for the name, newest serial seen.
-    pub serial: u64,
-    /// Another key for which the directory has signed this name since: everything waits for the user.
-    pub rival: Option<PublicKey>,
-    /// The user compared fingerprints.
-    pub verified: bool,
-    /// The user wrote to them or accepted them.
-    pub accepted: bool,
-    /// Addresses that answered or were published last, best first.
-    pub addresses: Vec<SocketAddr>,
-    /// Their newest prekey, verified.
-    pub prekey: Option<PrekeyRecord>,
-    /// Their newest applied pair state: (generation, version).
-    pub applied: Option<(Epoch, u64)>,
-    /// The newest floor of ours they said to have applied.
-    pub talked: bool,
 }
 
 /// An own prekey with its private half.

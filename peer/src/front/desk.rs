@@ -73,6 +73,7 @@ impl Desk {
         match event {
             Event::Message(view) => add(&view.from),
             Event::State(view) => add(&view.to),
+            Event::Renamed { new, .. } => add(new.as_str()),
             Event::Presence { name, .. } | Event::KeyChanged { name, .. } => add(name.as_str()),
             Event::Answer { answer: Ok(answer), .. } => match answer.as_ref() {
                 Answer::People(people) => people.iter().for_each(|person| add(person.name.as_str())),

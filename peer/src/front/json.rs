@@ -33,13 +33,16 @@ pub fn event(event: &Event) -> Option<Value> {
         Event::Gap { from, conversation, missing } => json!({
             "event": "gap", "from": from.as_str(), "conversation": conversation, "missing": missing,
         }),
-        Event::KeyChanged { name, pinned, new } => json!({
+        Event::Renamed { old, new, fingerprint } => json!({
+            "event": "renamed", "old": old.as_str(), "new": new.as_str(), "fingerprint": fingerprint.to_string(),
+        }),
+        Event::KeyChanged { name, called, pinned, new } => json!({
             "event": "error", "code": "key-changed", "command": null, "name": name.as_str(),
             "message": format!(
                 "the name {name} belongs to another key now: it was {pinned}, it is {new}; what is queued is held \
-                 until '!verify {name} ok' accepts the new key"
+                 until '!verify {name}#{new} ok' accepts the new key or '!verify {name}#{new} no' refuses it"
             ),
-            "pinned": pinned.to_string(), "new": new.to_string(),
+            "called": called.as_ref().map(ToString::to_string), "pinned": pinned.to_string(), "new": new.to_string(),
         }),
         Event::Error(failed) => error(failed, None),
         Event::Answer { .. } => return None,
@@ -152,9 +155,11 @@ fn fields(answer: &Answer) -> Value {
         }
         Answer::Cancelled { n } => json!({"n": n}),
         Answer::Contacts(contacts) => json!({"contacts": contacts.iter().map(contact).collect::<Vec<_>>()}),
-        Answer::Verify { name, mine, theirs, rival, verified } => json!({
+        Answer::Verify { name, called, mine, theirs, rival, refused, verified } => json!({
             "name": name.as_str(), "mine": mine.to_string(), "theirs": theirs.to_string(),
             "rival": rival.map(|rival| rival.to_string()), "verified": verified,
+            "called": called.as_ref().map(ToString::to_string),
+            "refused": refused.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }),
     }
 }
@@ -192,7 +197,9 @@ fn contact(view: &ContactView) -> Value {
     json!({
         "name": view.name.as_str(), "fingerprint": view.fingerprint.to_string(), "verified": view.verified,
         "accepted": view.accepted, "state": view.standing.map(words::standing),
-        "rival": view.rival.map(|rival| rival.to_string()), "waiting": view.waiting,
+        "rival": view.rival.as_ref().map(|(_, rival)| rival.to_string()), "waiting": view.waiting,
+        "rival_name": view.rival.as_ref().map(|(name, _)| name.to_string()),
+        "former": view.former.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
 
@@ -240,7 +247,7 @@ mod tests {
     #[test]
     fn a_changed_key_is_an_error_with_both_fingerprints() {
         let key = |byte| common::identity::PublicKey([byte; 32]).fingerprint();
-        let changed = Event::KeyChanged { name: "bob".parse().unwrap(), pinned: key(1), new: key(2) };
+        let changed = Event::KeyChanged { name: "bob".parse().unwrap(), called: None, pinned: key(1), new: key(2) };
         let value = event(&changed).unwrap();
         assert_eq!((&value["event"], &value["code"]), (&json!("error"), &json!("key-changed")));
         assert_eq!(

@@ -12,11 +12,12 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use rustix::fs::statfs;
 
 use super::error::StoreError;
+use super::upgrade;
 
 /// Marks the file as a store of this program, for `file` and for ourselves: "Homg".
 const APPLICATION_ID: i64 = 0x486f_6d67;
 /// Format written by this program.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 /// Up to this size a store is checked as a whole at the start (about 0.2 s); damage in a larger one is found where it is
 /// read, so that years of messages do not make the start slow.
 const CHECKED_MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -153,6 +154,9 @@ fn prepare(conn: &Connection, me: &PublicKey) -> Result<(), StoreError> {
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         transaction.commit()?;
         return Ok(());
+    }
+    if pragma(conn, "user_version")? == 1 {
+        upgrade::from_1(conn)?;
     }
     let owner: Option<[u8; 32]> = conn.query_row("SELECT me FROM store", [], |row| row.get(0)).optional()?;
     match owner {

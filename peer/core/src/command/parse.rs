@@ -3,7 +3,7 @@
 use common::name::{Name, NameError};
 
 use super::verb::{self, Known, Verb};
-use super::{Command, CommandError, ErrorCode, To};
+use super::{Command, CommandError, ErrorCode, To, Verdict};
 use crate::limits::{HISTORY_DEFAULT, HISTORY_MAX};
 
 /// What a line is by itself.
@@ -132,11 +132,16 @@ fn deregister(words: &[&str]) -> Result<Command, CommandError> {
 }
 
 fn verify(words: &[&str]) -> Result<Command, CommandError> {
-    match words {
-        [] => Err(bad_argument(Verb::Verify, "the name is missing")),
-        [whose] => Ok(Command::Verify { name: name(whose)?, ok: false }),
-        [whose, word] if word.eq_ignore_ascii_case("ok") => Ok(Command::Verify { name: name(whose)?, ok: true }),
-        _ => Err(too_many(Verb::Verify)),
+    let (whose, verdict) = match words {
+        [] => return Err(bad_argument(Verb::Verify, "the name is missing")),
+        [whose] => (whose, None),
+        [whose, word] if word.eq_ignore_ascii_case("ok") => (whose, Some(Verdict::Right)),
+        [whose, word] if word.eq_ignore_ascii_case("no") => (whose, Some(Verdict::Wrong)),
+        _ => return Err(too_many(Verb::Verify)),
+    };
+    match recipient(Verb::Verify, whose)? {
+        To::Person { name, fingerprint } => Ok(Command::Verify { name, fingerprint, verdict }),
+        To::Group(_) => Err(bad_argument(Verb::Verify, "a group has no key")),
     }
 }
 

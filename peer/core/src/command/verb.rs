@@ -172,7 +172,7 @@ impl Verb {
             Self::Status => "!status N",
             Self::Cancel => "!cancel N",
             Self::Contacts => "!contacts",
-            Self::Verify => "!verify NAME [ok]",
+            Self::Verify => "!verify NAME [ok|no]",
             Self::Quit => "!quit",
         }
     }
