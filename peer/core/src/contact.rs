@@ -45,7 +45,7 @@ pub struct Accepted {
     pub pinned: PublicKey,
     /// The key that is pinned now.
     pub new: PublicKey,
-    /// The old key was called so to the last: it has no name now, and what waits for it is for the new one.
+    /// The old key had no other name: what waits for it was written to this one, and is for the new key.
     pub moved: bool,
 }
 
@@ -205,8 +205,8 @@ impl Book {
     fn hear_first(&mut self, bound: &Bound) -> Belief {
         let here = self.is_named_at(&bound.key, bound.directory);
         let newest = self.by_key.get(&bound.key).map_or(0, |contact| contact.serial);
-        if here && newest >= bound.serial {
-            // An older word for an older name changes nothing.
+        if here && newest > bound.serial {
+            // An older word for an older name changes nothing. (An equal one comes of a directory that was put back.)
             return Belief::Known;
         }
         if self.pins_of(&bound.key, Some(bound.directory)).count() >= NAMES_OF_ONE_MAX {
@@ -276,12 +276,16 @@ impl Book {
         new.refused.retain(|claim| claim.key != *key);
         (new.key, new.serial, new.rival) = (*key, claim.serial, None);
         self.put_pin(new);
+        let newest = self.pins_of(&pinned, Some(directory)).max_by_key(|pin| pin.serial);
+        let left = newest.map(|pin| (pin.name.clone(), pin.serial));
         let old = self.by_key.get(&pinned)?;
-        let (moved, accepted) = (old.name.as_ref() == Some(name), old.accepted);
-        if moved {
+        let (called_so, moved, accepted) = (old.name.as_ref() == Some(name), left.is_none(), old.accepted);
+        if called_so {
+            // Whoever has another name here goes by that one again.
             self.change(&pinned, |old| {
-                old.name = None;
-                old.verified = false;
+                old.verified &= left.is_some();
+                let (name, serial) = left.unzip();
+                (old.name, old.serial) = (name, serial.unwrap_or(old.serial));
             });
         }
         self.note(*key);

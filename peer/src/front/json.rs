@@ -250,6 +250,10 @@ mod tests {
         let changed = Event::KeyChanged { name: "bob".parse().unwrap(), called: None, pinned: key(1), new: key(2) };
         let value = event(&changed).unwrap();
         assert_eq!((&value["event"], &value["code"]), (&json!("error"), &json!("key-changed")));
+        let (old, new) = ("bob".parse().unwrap(), "robert".parse().unwrap());
+        let renamed = event(&Event::Renamed { old, new, fingerprint: key(1) }).unwrap();
+        let wanted = json!({"event": "renamed", "old": "bob", "new": "robert", "fingerprint": key(1).to_string()});
+        assert_eq!(renamed, wanted);
         assert_eq!(
             (value["pinned"].clone(), value["new"].clone()),
             (key(1).to_string().into(), key(2).to_string().into())

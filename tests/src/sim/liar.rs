@@ -2,9 +2,8 @@
 //! frames of any session, and lies in all the ways a directory can. It cannot open what is sealed nor sign for a peer, but
 //! its own word for names it can give for any key.
 
-use std::collections::BTreeSet;
-
 use common::identity::PublicKey;
+use common::name::Name;
 use common::record::{Binding, Bound};
 use common::wire::directory::{
     Behind, DepositAnswer, Deposited, Done, Fate, FromDirectory, Item, NotOpened, Presence, Refusal, Refused, Standing,
@@ -24,8 +23,8 @@ const BAD_ONE_IN: u64 = 7;
 pub(crate) struct Liar {
     /// Frames once sent to each machine.
     past: Vec<Vec<FromDirectory>>,
-    /// Identities whose names were given for another key.
-    pub(crate) slandered: BTreeSet<usize>,
+    /// Names invented for keys that have others.
+    invented: u64,
 }
 
 impl World {
@@ -131,7 +130,7 @@ impl World {
                 let (submitter, item) = (key, number);
                 Item { item, submitter, epoch, seq, prekey, waited: true, deposited_at_ms: 0, sealed }.into()
             }
-            _ => return self.slander(machine),
+            _ => return self.lies_about_a_name(machine),
         };
         vec![frame]
     }
@@ -143,8 +142,8 @@ impl World {
         Presence { key, standing, since_ms: 0, candidates }
     }
 
-    /// The name of somebody whom this machine has pinned, signed for another key.
-    fn slander(&mut self, machine: usize) -> Vec<FromDirectory> {
+    /// A name that this machine has pinned, signed for another key; or another name, signed for the pinned key.
+    fn lies_about_a_name(&mut self, machine: usize) -> Vec<FromDirectory> {
         let Ok(snapshot) = self.machines[machine].disk.load(DIRECTORY) else { return vec![] };
         let directory = self.directory.identity.public();
         let names: Vec<_> = snapshot.pins.into_iter().filter(|pin| pin.directory == directory).collect();
@@ -157,13 +156,21 @@ impl World {
             _ => None,
         });
         let Some(mut person) = persons.into_iter().next() else { return vec![] };
-        let key = if self.dice.one_in(2) { self.any_key() } else { PublicKey(self.dice.bytes()) };
-        if key == pin.key {
+        let (name, key) = match self.dice.below(4) {
+            0 | 1 => {
+                self.liar.invented += 1;
+                let Ok(name) = format!("alias-{}", self.liar.invented).parse::<Name>() else { return vec![] };
+                self.model.named(name.as_str(), who);
+                (name, pin.key)
+            }
+            2 => (pin.name.clone(), self.any_key()),
+            _ => (pin.name.clone(), PublicKey(self.dice.bytes())),
+        };
+        if key == pin.key && name == pin.name {
             return vec![];
         }
-        self.liar.slandered.insert(who);
         let serial = 1_000 + self.dice.below(1_000);
-        let bound = Bound { directory, name: pin.name.clone(), key, serial };
+        let bound = Bound { directory, name, key, serial };
         person.profile.binding = Binding::sign(&self.directory.identity, &bound);
         person.profile.key = key;
         // Whatever is asked next gets this answer.

@@ -86,8 +86,10 @@ fn a_key_that_takes_another_name_is_told_and_keeps_the_old_one() {
     // Old words, of a link or a replay, change nothing.
     assert_eq!(book.hear(&bound("bob", BOB, 1)), Belief::Known);
     assert_eq!(book.hear(&bound("bobby", BOB, 2)), Belief::Known);
-    assert_eq!(book.hear(&bound("bobby", BOB, 3)), Belief::Known);
     assert_eq!((called(&book, BOB), pinned(&book, "bobby")), (Some("robert"), None));
+    // One of the same age, of a directory that was put back, names no other and leads to the same key.
+    assert_eq!(book.hear(&bound("bobby", BOB, 3)), Belief::Pinned);
+    assert_eq!((called(&book, BOB), pinned(&book, "bobby")), (Some("robert"), Some(BOB)));
     // A newer word for the older name does.
     assert_eq!(book.hear(&bound("bob", BOB, 4)), Belief::Renamed { old: name("robert") });
     assert_eq!(called(&book, BOB), Some("bob"));
@@ -108,6 +110,18 @@ fn a_name_that_a_known_key_had_is_given_to_nobody_else_unasked() {
     assert_eq!((called(&book, BOB), called(&book, EVE)), (Some("robert"), Some("bob")));
     assert_eq!((pinned(&book, "bob"), pinned(&book, "robert")), (Some(EVE), Some(BOB)));
     assert_eq!(book.former_names(&BOB).count(), 0);
+}
+
+#[test]
+fn what_waits_for_a_friend_goes_to_nobody_whose_name_the_friend_was_given() {
+    let mut book = book();
+    book.hear(&bound("bob", BOB, 1));
+    // The directory calls bob eve, and then says that eve is somebody else: which is true, and the user says so.
+    book.hear(&bound("eve", BOB, 2));
+    assert_eq!(book.hear(&bound("eve", EVE, 3)), Belief::Rival { pinned: BOB, is_new: true });
+    assert_eq!(book.accept(&name("eve"), &EVE), Some(Accepted { pinned: BOB, new: EVE, moved: false }));
+    assert_eq!((called(&book, BOB), called(&book, EVE)), (Some("bob"), Some("eve")), "bob is called bob again");
+    assert_eq!(book.hear(&bound("robert", BOB, 4)), Belief::Renamed { old: name("bob") });
 }
 
 #[test]

@@ -296,9 +296,15 @@ impl Messenger {
     }
 
     /// The user says that another key is right: everything that waits for the name goes to it. What waits for somebody
-    /// who has another name by now stays theirs.
+    /// who has had another name stays theirs: it may have been written to that one.
     pub(super) fn accept_claim(&mut self, name: &Name, key: PublicKey) {
+        let called = self.book.named(name).and_then(|contact| contact.name.clone());
         let Some(Accepted { pinned, new, moved }) = self.book.accept(name, &key) else { return };
+        if let (Some(old), Some(new)) = (called, self.book.name_of(&pinned).cloned())
+            && old != new
+        {
+            self.tell(Event::Renamed { old, new, fingerprint: pinned.fingerprint() });
+        }
         self.talked_with(new, true);
         self.successors.remove(&new);
         if moved {
