@@ -3,7 +3,8 @@
 //! wrote. The form of a record and the file are those of the
 //! crate [`event_log`].
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use common::identity::PublicKey;
 use common::message::{Conversation, Envelope, Epoch, MessageId, PairState};
@@ -26,6 +27,8 @@ pub struct Observer {
     epoch: Option<Epoch>,
     commits: VecDeque<(Ticket, Vec<Awaited>)>,
     lines: Lines,
+    /// What each key was told last that is held of its lane, in short.
+    said: HashMap<PublicKey, u64>,
 }
 
 impl Observer {
@@ -101,8 +104,10 @@ impl Observer {
             Input::Shown(numbers) => self.put("put-out", json!({"n": numbers})),
             Input::Stored { ticket, results } => self.committed(*ticket, results),
             Input::StoreFailed(why) => self.put("store-failed", json!({"why": why})),
-            Input::DirectoryUp { key: of } => self.put("key-seen", json!({"at": "directory", "key": key(of)})),
-            Input::LinkUp { key: of, .. } => self.put("key-seen", json!({"at": "link", "key": key(of)})),
+            Input::DirectoryUp { key: of } => {
+                self.lines.put_some("key-seen", json!({"at": "directory", "key": key(of)}));
+            }
+            Input::LinkUp { key: of, .. } => self.lines.put_some("key-seen", json!({"at": "link", "key": key(of)})),
             _ => {}
         }
     }
@@ -130,7 +135,7 @@ impl Observer {
                 }
             }
             Output::Dropped { from, why } => {
-                self.put("dropped", json!({"from": key(from), "why": format!("{why:?}")}));
+                self.lines.put_some("dropped", json!({"from": key(from), "why": format!("{why:?}")}));
             }
             Output::Exit(exit) => self.put("exit", json!({"how": format!("{exit:?}")})),
             _ => {}
@@ -190,6 +195,11 @@ impl Observer {
 
     fn acknowledged(&mut self, state: &PairState, via: Via) {
         let Some(held) = &state.held else { return };
+        // Whoever repeats a message is answered the same again and again.
+        let said = hash(&codec::encode(held));
+        if self.said.insert(state.to, said) == Some(said) {
+            return;
+        }
         let fields = json!({
             "to": key(&state.to), "epoch": hex(&held.epoch.id.0), "floor": held.floor, "top": held.top,
             "missing": held.missing, "via": words::via(via),
@@ -260,7 +270,10 @@ impl Observer {
                         fields["n"] = (*n).into();
                         "double"
                     }
-                    Some(StoreResult::Arrived(Arrived::Conflict)) => "conflict",
+                    Some(StoreResult::Arrived(Arrived::Conflict)) => {
+                        self.lines.put_some("conflict", fields);
+                        continue;
+                    }
                     Some(StoreResult::QueuedBefore(_)) | None => continue,
                 };
                 self.put(event, fields);
@@ -338,6 +351,10 @@ fn id(id: &MessageId) -> String {
 
 fn key(key: &PublicKey) -> String {
     hex(&key.0)
+}
+
+fn hash(bytes: &[u8]) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::new().hash_one(bytes)
 }
 
 /// Ascending numbers as inclusive ranges.
