@@ -200,7 +200,7 @@ fn a_key_that_the_user_refuses_gets_nothing_and_is_not_asked_about_again_until_i
 
     // The one she knows comes back under another name.
     bob.restart();
-    bob.expect("error", "his name is gone", |error| error["code"] == "name-taken" && error["command"].is_null());
+    bob.expect("error", "his name is gone", |error| error["code"] == "not-registered" && error["command"].is_null());
     bob.ok("!register robert");
     alice.expect("renamed", "a known key", |told| told["old"] == "bob" && told["new"] == "robert");
     alice.wait_state(&waits.id, "delivered");

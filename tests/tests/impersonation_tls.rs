@@ -107,9 +107,7 @@ fn the_directory_lets_nobody_in_who_does_not_prove_one_ed25519_key() {
             let told = logged(alert);
             let before = world.directory.stderr().matches(told).count();
             let error = refusal(directory, config).await.expect_err(word);
-            // Over TCP the library ends a hello that offers certificates alone without an alert; the log has the reason.
-            let wanted = Some(alert).filter(|alert| *alert != Alert::HandshakeFailure);
-            assert_eq!(alert_of(&error), wanted, "{word}: {error:?}");
+            assert_eq!(alert_of(&error), Some(alert), "{word}: {error:?}");
             eventually(word, PATIENCE, || world.directory.stderr().matches(told).count() > before);
         }
         // The library lets a client without the extension pass; the directory does not.

@@ -1,3 +1,5 @@
+//! Which name is believed for which key: first sight, new names, other keys, the user's word.
+
 use super::*;
 
 const HERE: PublicKey = PublicKey([9; 32]);
