@@ -150,8 +150,9 @@ impl World {
         let Some(name) = name else { return };
         self.machines[number].user.rivals.remove(&name);
         let verdict = if self.plan.malicious { Verdict::Wrong } else { Verdict::Right };
-        if verdict == Verdict::Right {
-            self.model.accepted(number, name.as_str());
+        match verdict {
+            Verdict::Right => self.model.accepted(number, name.as_str()),
+            Verdict::Wrong => self.liar.refused += 1,
         }
         self.command(number, Command::Verify { name, fingerprint: None, verdict: Some(verdict) });
     }
@@ -183,7 +184,10 @@ impl World {
             Event::KeyChanged { name, .. } => {
                 user.rivals.insert(name.clone());
             }
-            Event::Renamed { new, .. } => self.model.renamed(number, new.as_str()),
+            Event::Renamed { new, .. } => {
+                self.liar.renamed += 1;
+                self.model.renamed(number, new.as_str());
+            }
             Event::Answer { id, answer } => {
                 let expected = user.waiting.pop_front();
                 if expected != Some(id.number) {
