@@ -53,7 +53,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 pub enum StoreError {
     /// The disk or the database says no.
     #[error("the store failed: {0}")]
-    Sql(#[from] rusqlite::Error),
+    Sql(rusqlite::Error),
+    /// The disk has no room for the transaction, which was rolled back; it may be tried again. (`docs/decisions/0015`)
+    #[error("there is no room on the disk: {0}")]
+    Full(rusqlite::Error),
     /// The file cannot be made.
     #[error("{}: {error}", path.display())]
     Io {
@@ -95,15 +98,31 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether it says that the disk has no room, before anything was promised: a write that found none, or shared
-    /// memory that could not grow. The transaction is rolled back, and may be tried again. (`docs/decisions/0011`)
+    /// Whether it says that the disk has no room, before anything was promised.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        let Self::Sql(error) = self else { return false };
-        error.sqlite_error().is_some_and(|error| {
-            error.code == ErrorCode::DiskFull || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
-        })
+        matches!(self, Self::Full(_))
     }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        if is_full(&error) { Self::Full(error) } else { Self::Sql(error) }
+    }
+}
+
+/// A write that found no room or went over a quota, or shared memory that could not grow.
+///
+/// To be asked as soon as SQLite has answered: a quota is told from a broken disk by the error that the system call left
+/// behind in this thread.
+fn is_full(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_WRITE};
+    let over_quota = || io::Error::last_os_error().kind() == io::ErrorKind::QuotaExceeded;
+    error.sqlite_error().is_some_and(|error| match (error.code, error.extended_code) {
+        (ErrorCode::DiskFull, _) | (_, SQLITE_IOERR_SHMSIZE) => true,
+        (_, SQLITE_IOERR_WRITE) => over_quota(),
+        _ => false,
+    })
 }
 
 /// An open store.

@@ -61,6 +61,10 @@ struct Screen {
     /// The last state told, and in which start of the program.
     states: BTreeMap<MessageId, (State, Option<Reason>, u32)>,
     names: BTreeMap<String, Who>,
+    /// What somebody was called last.
+    called: BTreeMap<Who, String>,
+    /// New names that the user was told of.
+    renamed: BTreeSet<String>,
     /// Names whose new key the user has accepted.
     accepted: BTreeSet<String>,
     page: lines::Page,
@@ -353,12 +357,25 @@ impl Model {
     fn is_rightly_named(&mut self, machine: MachineNo, from: Who, name: &str) {
         let had = self.named.contains(&(name.to_owned(), from));
         promise!(self, had, "machine {machine} shows a message of {from} under the name {name}");
-        let moved_on = |who: &Who| self.named.iter().any(|(other, of)| of == who && other != name);
         let screen = &self.screens[machine];
         let pinned = screen.names.get(name).filter(|who| **who != from);
-        let wrong = pinned.is_some_and(|who| !screen.accepted.contains(name) && !moved_on(who));
+        let wrong = pinned.is_some() && !screen.accepted.contains(name);
+        let before =
+            screen.called.get(&from).filter(|before| *before != name && !screen.accepted.contains(*before)).cloned();
+        let untold = before.is_some() && !screen.renamed.contains(name);
         promise!(self, !wrong, "machine {machine} shows {name} for another key than is pinned");
+        promise!(
+            self,
+            !untold,
+            "machine {machine} calls {from} {name}, and was not told that it was {before:?} before"
+        );
         self.screens[machine].names.insert(name.to_owned(), from);
+        self.screens[machine].called.insert(from, name.to_owned());
+    }
+
+    /// Somebody known has another name.
+    pub(crate) fn renamed(&mut self, machine: MachineNo, new: &str) {
+        self.screens[machine].renamed.insert(new.to_owned());
     }
 
     /// The user accepted the new key of a name.

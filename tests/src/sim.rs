@@ -55,6 +55,10 @@ pub struct Outcome {
     pub ended_ms: u64,
     /// Messages that were queued.
     pub messages: usize,
+    /// New names of people known that users were told of.
+    pub renamed: u64,
+    /// Keys that users have refused.
+    pub refused: u64,
 }
 
 /// Runs the world of a seed. `verbose`: the whole trace, with what was said.
@@ -73,6 +77,8 @@ pub fn run(seed: u64, verbose: bool) -> Outcome {
         events: world.trace.events,
         ended_ms: world.now,
         messages: world.model.count(),
+        renamed: world.liar.renamed,
+        refused: world.liar.refused,
         tail: world.trace.into_lines(),
     }
 }

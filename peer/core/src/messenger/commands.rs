@@ -202,7 +202,7 @@ impl Messenger {
             Command::Status(n) => self.query(Query::Trace { n }, Asked::Trace { id }),
             Command::Cancel(n) => self.cancel(id, n),
             Command::Contacts => self.contacts(id),
-            Command::Verify { name, ok } => self.verify(id, &name, ok),
+            Command::Verify { name, fingerprint, verdict } => self.verify(id, &name, fingerprint, verdict),
             Command::Quit => self.leave(Some(id)),
             Command::Reply { .. }
             | Command::Edit { .. }
@@ -445,6 +445,9 @@ impl Messenger {
         if self.my_name().as_ref() == Some(&name) {
             self.fail(id, ErrorCode::ToYourself, "a message to yourself goes nowhere");
         } else if let Some(contact) = self.book.named(&name).map(|contact| contact.key) {
+            if self.is_given_away(id, &name) {
+                return;
+            }
             self.send_to(id, contact, print, command);
         } else if !self.lacks_room(id) {
             self.find(id, name, command);

@@ -364,6 +364,7 @@ impl Messenger {
         let from = item.submitter;
         self.inbox.progress(from, self.now.mono_ms);
         let Some(key) = self.prekeys.with(item.prekey) else {
+            self.dropped(from, Dropped::NotOpened);
             self.prekey_lost(item.prekey);
             self.not_opened_here(item.item);
             return;
@@ -380,6 +381,7 @@ impl Messenger {
     pub(super) fn on_slot(&mut self, slot: Slot) {
         let (from, serial) = (slot.from, slot.serial);
         let Some(key) = self.prekeys.with(slot.prekey) else {
+            self.dropped(from, Dropped::NotOpened);
             self.prekey_lost(slot.prekey);
             self.slot_useless(from, serial);
             return;
