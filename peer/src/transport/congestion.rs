@@ -75,6 +75,11 @@ impl Progress {
         heard.extra_bytes = (heard.extra_bytes + EXTRA_BYTES).min(EXTRA_MAX_BYTES);
     }
 
+    fn measured(&self, took: Duration) {
+        let mut heard = self.heard();
+        heard.fastest = Some(heard.fastest.map_or(took, |fastest| fastest.min(took)));
+    }
+
     /// A panic while it was held leaves counts that are off by one packet.
     fn heard(&self) -> MutexGuard<'_, Heard> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -93,9 +98,7 @@ impl Controller for Window {
     }
 
     fn on_ack(&mut self, now: Instant, sent: Instant, bytes: u64, app_limited: bool, rtt: &RttEstimator) {
-        let (took, mut heard) = (now.saturating_duration_since(sent), self.progress.heard());
-        heard.fastest = Some(heard.fastest.map_or(took, |fastest| fastest.min(took)));
-        drop(heard);
+        self.progress.measured(now.saturating_duration_since(sent));
         self.rule.on_ack(now, sent, bytes, app_limited, rtt);
     }
 
@@ -154,5 +157,50 @@ mod tests {
             assert_eq!(window.window(), FLOOR_BYTES);
         }
         assert_eq!(window.clone_box().window(), FLOOR_BYTES);
+    }
+
+    #[test]
+    fn what_is_written_is_settled_once_all_that_left_after_it_is_acknowledged() {
+        let begin = Instant::now();
+        let at = |ms| begin + std::time::Duration::from_millis(ms);
+        let mut window = Arc::new(Floored::default()).build(begin, 1_200);
+        let watched = window.clone_box().into_any().downcast::<Window>().unwrap().progress;
+        window.on_sent(at(1), 40, 1);
+        window.on_end_acks(at(2), 0, true, Some(1));
+        assert!(watched.is_settled(at(1)) && !watched.is_settled(at(2)), "what is written later has not left");
+        window.on_sent(at(3), 40, 2);
+        window.on_end_acks(at(4), 40, true, Some(1));
+        assert!(!watched.is_settled(at(1)), "something is in flight");
+        window.on_end_acks(at(5), 0, true, Some(2));
+        assert!(watched.is_settled(at(3)));
+        window.on_congestion_event(at(6), at(3), false, 40);
+        assert!(!watched.is_settled(at(3)), "what was lost leaves again");
+        assert_eq!(watched.acks(), 3);
+    }
+
+    #[test]
+    fn who_asks_gets_room_until_the_next_acknowledgement() {
+        let begin = Instant::now();
+        let mut window = Arc::new(Floored::default()).build(begin, 1_200);
+        let (quiet, watched) = (window.window(), window.clone_box().into_any().downcast::<Window>().unwrap().progress);
+        watched.widen();
+        assert_eq!(window.window(), quiet + EXTRA_BYTES);
+        (0..100).for_each(|_| watched.widen());
+        assert_eq!(window.window(), quiet + EXTRA_MAX_BYTES);
+        window.on_end_acks(begin, 0, true, Some(1));
+        assert_eq!(window.window(), quiet);
+    }
+
+    #[test]
+    fn the_fastest_round_trip_is_the_measure() {
+        let begin = Instant::now();
+        let ms = std::time::Duration::from_millis;
+        let window = Arc::new(Floored::default()).build(begin, 1_200);
+        let watched = window.into_any().downcast::<Window>().unwrap().progress;
+        assert_eq!(watched.fastest(), None);
+        for took in [300, 100, 200] {
+            watched.measured(ms(took));
+        }
+        assert_eq!(watched.fastest(), Some(ms(100)));
     }
 }

@@ -99,3 +99,31 @@ impl Patience {
         self.0 = (self.0 + self.0 / PATIENCE_GROWS_BY).min(PATIENCE_MAX);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn patience_grows_to_its_bound_and_a_dead_link_costs_some_sixty_packets() {
+        let (mut patience, mut asked, mut spent) = (Patience::default(), 0, Duration::ZERO);
+        assert_eq!(patience.span(None), SILENT);
+        while spent < Duration::from_secs(15) {
+            spent += patience.span(Some(ms(1)));
+            patience.grow();
+            asked += 1;
+        }
+        assert_eq!(patience.span(None), PATIENCE_MAX);
+        assert!((50..70).contains(&asked), "{asked}");
+    }
+
+    #[test]
+    fn nobody_is_asked_before_two_round_trips_have_passed() {
+        assert_eq!(Patience::default().span(Some(ms(120))), ms(240));
+        assert_eq!(Patience::default().span(Some(ms(10_000))), 2 * ROUND_TRIP_MAX);
+    }
+}
