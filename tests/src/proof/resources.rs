@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use super::{Form, Order, say};
+use super::{Form, Order, Proof, say};
 use crate::bench::system::cpu_ms;
 use crate::programs::{PATIENCE, Peer};
 
@@ -21,7 +21,7 @@ use crate::programs::{PATIENCE, Peer};
 /// When somebody else had to suffer, or what was taken did not come back.
 pub fn run(order: &Order) -> Result<()> {
     crate::hostile::raise_open_files();
-    let all: [(&str, fn(&Order) -> Result<()>); 4] =
+    let all: [(&str, Proof); 4] =
         [("descriptors", descriptors::run), ("flood", flood::run), ("slow", slow::run), ("storm", storm::run)];
     let only = std::env::var("HOMING_RESOURCE").unwrap_or_default();
     ensure!(only.is_empty() || all.iter().any(|(name, _)| *name == only), "there is no resource {only:?}");
