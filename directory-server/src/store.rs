@@ -20,6 +20,7 @@ use thiserror::Error;
 
 mod accounts;
 mod expiry;
+mod groups;
 mod lanes;
 mod ledger;
 mod mail;
@@ -33,7 +34,7 @@ pub mod writer;
 use ledger::{Head, Ledger};
 
 /// The layout that this build reads and writes.
-pub const SCHEMA_VERSION: i32 = 1;
+pub const SCHEMA_VERSION: i32 = 2;
 /// Says that a SQLite file is a directory's store ("HOMD").
 const APPLICATION_ID: i32 = 0x484f_4d44;
 /// Bytes of a page: three sealed items of the smallest size.
@@ -52,7 +53,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 pub enum StoreError {
     /// The disk or the database says no.
     #[error("the store failed: {0}")]
-    Sql(#[from] rusqlite::Error),
+    Sql(rusqlite::Error),
+    /// The disk has no room for the transaction, which was rolled back; it may be tried again. (`docs/decisions/0015`)
+    #[error("there is no room on the disk: {0}")]
+    Full(rusqlite::Error),
     /// The file cannot be made.
     #[error("{}: {error}", path.display())]
     Io {
@@ -94,15 +98,31 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether it says that the disk has no room, before anything was promised: a write that found none, or shared
-    /// memory that could not grow. The transaction is rolled back, and may be tried again. (`docs/decisions/0011`)
+    /// Whether it says that the disk has no room, before anything was promised.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        let Self::Sql(error) = self else { return false };
-        error.sqlite_error().is_some_and(|error| {
-            error.code == ErrorCode::DiskFull || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
-        })
+        matches!(self, Self::Full(_))
     }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        if is_full(&error) { Self::Full(error) } else { Self::Sql(error) }
+    }
+}
+
+/// A write that found no room or went over a quota, or shared memory that could not grow.
+///
+/// To be asked as soon as SQLite has answered: a quota is told from a broken disk by the error that the system call left
+/// behind in this thread.
+fn is_full(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_WRITE};
+    let over_quota = || io::Error::last_os_error().kind() == io::ErrorKind::QuotaExceeded;
+    error.sqlite_error().is_some_and(|error| match (error.code, error.extended_code) {
+        (ErrorCode::DiskFull, _) | (_, SQLITE_IOERR_SHMSIZE) => true,
+        (_, SQLITE_IOERR_WRITE) => over_quota(),
+        _ => false,
+    })
 }
 
 /// An open store.
@@ -293,8 +313,13 @@ impl Store {
             SCHEMA_VERSION => {}
             0 => {
                 transaction.execute_batch(include_str!("store/schema.sql"))?;
+                transaction.execute_batch(include_str!("store/groups.sql"))?;
                 transaction.execute("INSERT INTO head VALUES (1, ?1, 0, 0, 0, 0, 0, 0, 0)", [store_id])?;
                 transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+                transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            }
+            1 => {
+                transaction.execute_batch(include_str!("store/groups.sql"))?;
                 transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
             }
             found => return Err(StoreError::Newer { found }),
@@ -377,9 +402,10 @@ fn answer(ledger: &mut Ledger<'_>, op: StoreOp) -> Result<StoreResult, StoreErro
         StoreOp::Withdraw { submitter, places } => mail::withdraw(ledger, &submitter, &places),
         StoreOp::Have { submitter, places } => mail::have(ledger, &submitter, &places),
         StoreOp::Take { recipient, items, now_ms } => mail::take(ledger, &recipient, &items, now_ms),
-        StoreOp::Page { recipient, from, limit_items, limit_bytes } => {
-            pages::page(ledger, &recipient, from, limit_items, limit_bytes)
+        StoreOp::Page { recipient, from, limit_items, limit_bytes, urgent_only } => {
+            pages::page(ledger, &recipient, from, (limit_items, limit_bytes), urgent_only)
         }
+        StoreOp::Waiting { recipient } => Ok(StoreResult::Waiting(accounts::waiting(ledger, &recipient)?)),
         StoreOp::PutSlot(op) => slots::put(ledger, op),
         StoreOp::TakeSlot { recipient, from, serial } => slots::take(ledger, &recipient, &from, serial),
         StoreOp::SlotPage { recipient, after_serial, limit_slots, limit_bytes } => {
@@ -387,5 +413,6 @@ fn answer(ledger: &mut Ledger<'_>, op: StoreOp) -> Result<StoreResult, StoreErro
         }
         StoreOp::Accept { key, keys, limit } => slots::accept(ledger, &key, &keys, limit),
         StoreOp::Expire(op) => expiry::expire(ledger, &op),
+        StoreOp::Group(op) => groups::answer(ledger, op),
     }
 }

@@ -3,7 +3,8 @@
 //! wrote. The form of a record and the file are those of the
 //! crate [`event_log`].
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use common::identity::PublicKey;
 use common::message::{Conversation, Envelope, Epoch, MessageId, PairState};
@@ -12,7 +13,7 @@ use common::wire::peer::{Parcel, PeerFrame};
 use event_log::{Lines, hex};
 use peer_core::command::Command;
 use peer_core::event::{Answer, CommandId, Config, Event, Input, Output, SealedKind, Ticket};
-use peer_core::stored::{Arrival, Arrived, Copy, Move, NewMessage, Reason, Snapshot, StoreOp, StoreResult, Via};
+use peer_core::stored::{Arrival, Arrived, Copy, Move, NewMessage, Pin, Reason, Snapshot, StoreOp, StoreResult, Via};
 use serde_json::{Value, json};
 
 use crate::front::words;
@@ -26,6 +27,8 @@ pub struct Observer {
     epoch: Option<Epoch>,
     commits: VecDeque<(Ticket, Vec<Awaited>)>,
     lines: Lines,
+    /// What each key was told last that is held of its lane, in short.
+    said: HashMap<PublicKey, u64>,
 }
 
 impl Observer {
@@ -50,7 +53,7 @@ impl Observer {
 
     fn list(&mut self, snapshot: &Snapshot) {
         for pin in &snapshot.pins {
-            self.pin(&pin.directory, pin.name.as_str(), Some(&pin.key));
+            self.pin(pin);
         }
         for row in &snapshot.outbox {
             let mut fields = json!({
@@ -101,8 +104,10 @@ impl Observer {
             Input::Shown(numbers) => self.put("put-out", json!({"n": numbers})),
             Input::Stored { ticket, results } => self.committed(*ticket, results),
             Input::StoreFailed(why) => self.put("store-failed", json!({"why": why})),
-            Input::DirectoryUp { key: of } => self.put("key-seen", json!({"at": "directory", "key": key(of)})),
-            Input::LinkUp { key: of, .. } => self.put("key-seen", json!({"at": "link", "key": key(of)})),
+            Input::DirectoryUp { key: of } => {
+                self.lines.put_some("key-seen", json!({"at": "directory", "key": key(of)}));
+            }
+            Input::LinkUp { key: of, .. } => self.lines.put_some("key-seen", json!({"at": "link", "key": key(of)})),
             _ => {}
         }
     }
@@ -130,7 +135,7 @@ impl Observer {
                 }
             }
             Output::Dropped { from, why } => {
-                self.put("dropped", json!({"from": key(from), "why": format!("{why:?}")}));
+                self.lines.put_some("dropped", json!({"from": key(from), "why": format!("{why:?}")}));
             }
             Output::Exit(exit) => self.put("exit", json!({"how": format!("{exit:?}")})),
             _ => {}
@@ -157,7 +162,11 @@ impl Observer {
                 let fields = json!({"name": from.as_str(), "conversation": conversation, "missing": missing});
                 self.put("gap", fields);
             }
-            Event::KeyChanged { name, pinned, new } => self.put(
+            Event::Renamed { old, new, fingerprint } => self.put(
+                "renamed",
+                json!({"old": old.as_str(), "new": new.as_str(), "fingerprint": fingerprint.to_string()}),
+            ),
+            Event::KeyChanged { name, pinned, new, .. } => self.put(
                 "key-changed",
                 json!({"name": name.as_str(), "pinned": pinned.to_string(), "new": new.to_string()}),
             ),
@@ -186,6 +195,11 @@ impl Observer {
 
     fn acknowledged(&mut self, state: &PairState, via: Via) {
         let Some(held) = &state.held else { return };
+        // Whoever repeats a message is answered the same again and again.
+        let said = hash(&codec::encode(held));
+        if self.said.insert(state.to, said) == Some(said) {
+            return;
+        }
         let fields = json!({
             "to": key(&state.to), "epoch": hex(&held.epoch.id.0), "floor": held.floor, "top": held.top,
             "missing": held.missing, "via": words::via(via),
@@ -197,7 +211,7 @@ impl Observer {
         let mut awaited = Vec::new();
         for (place, op) in ops.iter().enumerate() {
             match op {
-                StoreOp::PutPin { directory, name, key } => self.pin(directory, name.as_str(), key.as_ref()),
+                StoreOp::PutPin(pin) => self.pin(pin),
                 StoreOp::PutMeta(meta) if self.epoch != Some(meta.epoch) => {
                     self.epoch = Some(meta.epoch);
                     awaited.push((place, "epoch", self.with_epoch(json!({}))));
@@ -231,8 +245,10 @@ impl Observer {
             for (place, event, mut fields) in awaited {
                 let event = match results.get(place) {
                     Some(StoreResult::Read(read)) => {
-                        for (n, ..) in read {
-                            let fields = json!({"n": n, "to": fields["to"], "state": "read", "via": null, "reason": null});
+                        for line in read {
+                            let (n, via) = (line.n, way(line.via));
+                            let fields =
+                                json!({"n": n, "to": fields["to"], "state": "read", "via": via, "reason": null});
                             self.put(event, fields);
                         }
                         continue;
@@ -259,7 +275,10 @@ impl Observer {
                         fields["n"] = (*n).into();
                         "double"
                     }
-                    Some(StoreResult::Arrived(Arrived::Conflict)) => "conflict",
+                    Some(StoreResult::Arrived(Arrived::Conflict)) => {
+                        self.lines.put_some("conflict", fields);
+                        continue;
+                    }
                     Some(StoreResult::QueuedBefore(_)) | None => continue,
                 };
                 self.put(event, fields);
@@ -268,8 +287,9 @@ impl Observer {
         }
     }
 
-    fn pin(&mut self, directory: &PublicKey, name: &str, to: Option<&PublicKey>) {
-        self.put("pin", json!({"directory": key(directory), "name": name, "key": to.map(key)}));
+    fn pin(&mut self, pin: &Pin) {
+        let fields = json!({"directory": key(&pin.directory), "name": pin.name.as_str(), "key": key(&pin.key)});
+        self.put("pin", fields);
     }
 
     fn moved(&self, each: &Move) -> Value {
@@ -356,6 +376,10 @@ fn id(id: &MessageId) -> String {
 
 fn key(key: &PublicKey) -> String {
     hex(&key.0)
+}
+
+fn hash(bytes: &[u8]) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::new().hash_one(bytes)
 }
 
 /// Ascending numbers as inclusive ranges.

@@ -55,6 +55,10 @@ pub struct Outcome {
     pub ended_ms: u64,
     /// Messages that were queued.
     pub messages: usize,
+    /// New names of people known that users were told of.
+    pub renamed: u64,
+    /// Keys that users have refused.
+    pub refused: u64,
 }
 
 /// Runs the world of a seed. `verbose`: the whole trace, with what was said.
@@ -73,6 +77,8 @@ pub fn run(seed: u64, verbose: bool) -> Outcome {
         events: world.trace.events,
         ended_ms: world.now,
         messages: world.model.count(),
+        renamed: world.liar.renamed,
+        refused: world.liar.refused,
         tail: world.trace.into_lines(),
     }
 }
@@ -239,6 +245,14 @@ impl World {
         let QueryResult::History(messages) = self.machines[number].disk.query(query) else {
             return self.model.broken(format!("machine {number} cannot read its history"));
         };
+        let disk = self.machines[number].disk.load(machine::DIRECTORY);
+        let durations = disk.map(|snapshot| snapshot.durations).unwrap_or_default();
+        let stays = durations.iter().find(|(talk, ..)| *talk == Talk::Pair(with)).and_then(|(_, _, stays)| *stays);
+        if !self.machines[number].retired {
+            let who = self.machines[number].who;
+            self.model.is_edited_right(number, &messages);
+            self.model.is_duration_right(number, who, other, stays);
+        }
         for mine in [true, false] {
             let ids: Vec<_> =
                 messages.iter().filter(|message| message.mine == mine).map(|message| message.id).collect();

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use system_tests::sim::{many, profile_of, run};
+use system_tests::sim::{Profile, many, profile_of, run};
 
 /// Seeds of the gate.
 const SEEDS: Range<u64> = 0..520;
@@ -34,6 +34,16 @@ fn the_same_seed_gives_the_same_world() {
         assert!(one.events > 500 && one.messages > 0, "seed {seed} is an empty world: {} events", one.events);
         assert_eq!((one.hash, one.events, one.ended_ms), (other.hash, other.events, other.ended_ms), "seed {seed}");
     }
+}
+
+#[test]
+fn a_malicious_directory_gets_its_lies_about_names_told_and_refused() {
+    let worlds = (0..600).filter(|seed| profile_of(*seed) == Profile::Malicious);
+    let (renamed, refused) = worlds
+        .map(|seed| run(seed, false))
+        .fold((0, 0), |(renamed, refused), outcome| (renamed + outcome.renamed, refused + outcome.refused));
+    eprintln!("{renamed} names told, {refused} keys refused");
+    assert!(renamed >= 20 && refused >= 10, "{renamed} names told, {refused} keys refused");
 }
 
 #[test]

@@ -79,11 +79,10 @@ fn reason_code(reason: Reason) -> i64 {
         Reason::Suspended => 13,
         Reason::Lifetime => 14,
         Reason::User => 15,
-        Reason::Busy => 16,
     }
 }
 
-const REASONS: [Reason; 16] = [
+const REASONS: [Reason; 15] = [
     Reason::Undelivered24h,
     Reason::MailboxFull,
     Reason::Quota,
@@ -99,7 +98,6 @@ const REASONS: [Reason; 16] = [
     Reason::Suspended,
     Reason::Lifetime,
     Reason::User,
-    Reason::Busy,
 ];
 
 fn via_code(via: Via) -> i64 {

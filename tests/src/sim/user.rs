@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use common::name::Name;
-use peer_core::command::{Command, ErrorCode, To};
+use peer_core::command::{Command, ErrorCode, To, Verdict};
 use peer_core::event::{Answer, CommandId, Event, Input, Source};
 
 use super::world::{What, World};
@@ -19,7 +19,9 @@ pub(crate) struct User {
     waiting: VecDeque<u64>,
     /// Numbers of own messages.
     own: Vec<u64>,
-    /// Names whose key has changed.
+    /// Numbers of others' messages.
+    seen: Vec<u64>,
+    /// Names whose key has changed, or is said to have.
     rivals: BTreeSet<Name>,
     rounds: u64,
 }
@@ -33,6 +35,7 @@ impl User {
             next: 0,
             waiting: VecDeque::new(),
             own: Vec::new(),
+            seen: Vec::new(),
             rivals: BTreeSet::new(),
             rounds: 0,
         }
@@ -56,8 +59,21 @@ impl User {
     /// The disk was put back: numbers known mean something else.
     pub(crate) fn forget(&mut self) {
         self.own.clear();
+        self.seen.clear();
+    }
+
+    /// A message of somebody else is on the screen.
+    pub(crate) fn sees(&mut self, n: u64) {
+        if self.seen.last() != Some(&n) {
+            self.seen.push(n);
+        }
     }
 }
+
+/// Signs beside lines; the empty one takes back.
+const SIGNS: [&str; 3] = ["👍", "🎉", ""];
+/// Texts that vanish stay at most so long, milliseconds: less than the world rests at its end.
+const STAYS_MAX_MS: u64 = 200_000;
 
 fn person(name: &Name) -> To {
     To::Person { name: name.clone(), fingerprint: None }
@@ -93,7 +109,7 @@ impl World {
         let user = &self.machines[number].user;
         let rival = user.rivals.first().cloned();
         let own = user.own.clone();
-        match self.dice.below(24) {
+        match self.dice.below(36) {
             0 => {
                 if let Some(n) = self.dice.pick(&own) {
                     self.command(number, Command::Cancel(n));
@@ -118,8 +134,9 @@ impl World {
             5 if self.plan.fault_ms > 0 => {
                 self.command(number, Command::Quit);
             }
-            6 if rival.is_some() => self.accept(number, rival),
+            6 if rival.is_some() => self.decide(number, rival),
             7..=9 if !self.machines[number].user.online => self.get_online(number),
+            10..=19 => self.act_on_lines(number),
             _ => self.write(number),
         }
     }
@@ -136,6 +153,36 @@ impl World {
         }
     }
 
+    /// Something that is about a line, or about how lines are kept.
+    fn act_on_lines(&mut self, number: usize) {
+        let user = &self.machines[number].user;
+        let (own, seen) = (user.own.clone(), user.seen.clone());
+        let (mine, theirs) = (self.dice.pick(&own), self.dice.pick(&seen));
+        let any = if self.dice.one_in(3) { mine } else { theirs };
+        let somebody = self.somebody(number);
+        let text = format!("{number}.{} again", self.trace.events);
+        let command = match (self.dice.below(12), any, mine, somebody) {
+            (0 | 1, Some(n), _, _) => Command::Reply { n, text },
+            (2..=4, _, Some(n), _) => Command::Edit { n, text },
+            (5, _, Some(n), _) => Command::Delete(n),
+            (6 | 7, Some(n), _, _) => {
+                let emoji = self.dice.pick(&SIGNS).unwrap_or_default();
+                Command::React { n, emoji: emoji.to_owned() }
+            }
+            (8, Some(n), _, Some(name)) => Command::Forward { n, to: person(&name) },
+            (9, _, _, Some(name)) => {
+                let after_ms = if self.dice.one_in(3) { None } else { Some(self.dice.between(1_000, STAYS_MAX_MS)) };
+                Command::Expire { with: person(&name), after_ms }
+            }
+            (10, ..) => {
+                let on = !self.dice.one_in(3);
+                Command::Receipts(Some(on))
+            }
+            _ => return self.write(number),
+        };
+        self.command(number, command);
+    }
+
     fn somebody(&mut self, number: usize) -> Option<Name> {
         let who = self.machines[number].who;
         let others: Vec<usize> = (0..self.machines.len())
@@ -145,11 +192,16 @@ impl World {
         Some(self.machines[other].user.name.clone())
     }
 
-    fn accept(&mut self, number: usize, name: Option<Name>) {
+    /// Who compares fingerprints takes an honest directory's word for a new key, and not a malicious one's.
+    fn decide(&mut self, number: usize, name: Option<Name>) {
         let Some(name) = name else { return };
         self.machines[number].user.rivals.remove(&name);
-        self.model.accepted(number, name.as_str());
-        self.command(number, Command::Verify { name, ok: true });
+        let verdict = if self.plan.malicious { Verdict::Wrong } else { Verdict::Right };
+        match verdict {
+            Verdict::Right => self.model.accepted(number, name.as_str()),
+            Verdict::Wrong => self.liar.refused += 1,
+        }
+        self.command(number, Command::Verify { name, fingerprint: None, verdict: Some(verdict) });
     }
 
     fn get_online(&mut self, number: usize) {
@@ -162,15 +214,11 @@ impl World {
     /// After the storm the user does what is needed to be online, and answers questions about keys.
     fn heal_user(&mut self, number: usize) {
         let rival = self.machines[number].user.rivals.first().cloned();
-        self.accept(number, rival);
+        self.decide(number, rival);
         if self.dice.one_in(4) && self.machines[number].user.waiting.is_empty() {
             self.command(number, Command::Contacts);
         }
-        let who = self.machines[number].who;
-        if self.machines[number].user.online && self.liar.slandered.remove(&who) {
-            // The honest directory's newer word for the name clears what was said of it.
-            self.command(number, Command::Deregister { sure: true });
-        } else if !self.machines[number].user.online && self.machines[number].user.waiting.is_empty() {
+        if !self.machines[number].user.online && self.machines[number].user.waiting.is_empty() {
             self.get_online(number);
         }
     }
@@ -180,9 +228,12 @@ impl World {
         match event {
             Event::Online(_) => user.online = true,
             Event::Offline(_) | Event::Deregistered(_) => user.online = false,
-            // Who compares fingerprints does not take the word of a malicious directory.
-            Event::KeyChanged { name, .. } if !self.plan.malicious => {
+            Event::KeyChanged { name, .. } => {
                 user.rivals.insert(name.clone());
+            }
+            Event::Renamed { new, .. } => {
+                self.liar.renamed += 1;
+                self.model.renamed(number, new.as_str());
             }
             Event::Answer { id, answer } => {
                 let expected = user.waiting.pop_front();
@@ -205,8 +256,8 @@ impl World {
                 self.machines[number].user.own.push(*n);
                 self.model.promised(number, *n, *id);
             }
-            Ok(Answer::Contacts(people)) if !self.plan.malicious => {
-                let rivals = people.iter().filter(|person| person.rival.is_some()).map(|person| person.name.clone());
+            Ok(Answer::Contacts(people)) => {
+                let rivals = people.iter().filter_map(|person| person.rival.as_ref()).map(|(name, _)| name.clone());
                 self.machines[number].user.rivals.extend(rivals);
             }
             Ok(Answer::Offline) => self.machines[number].user.online = false,
