@@ -2,13 +2,16 @@
 //! A storm of faults, then peace, then the question whether every promise was kept. No socket, no real time.
 
 mod audit;
+mod desk;
 mod dice;
 mod directory;
+mod directory_desk;
 mod faults;
 mod liar;
 mod links;
 mod machine;
 mod many;
+mod medium;
 mod plan;
 mod sealing;
 mod sessions;
@@ -60,11 +63,17 @@ pub struct Outcome {
 /// Runs the world of a seed. `verbose`: the whole trace, with what was said.
 #[must_use]
 pub fn run(seed: u64, verbose: bool) -> Outcome {
+    run_as(profile_of(seed), seed, verbose)
+}
+
+/// The same with another kind of storm than the seed's own.
+#[must_use]
+pub fn run_as(profile: Profile, seed: u64, verbose: bool) -> Outcome {
     let mut dice = Dice::new(seed);
-    let plan = Plan::new(seed, &mut dice);
+    let plan = Plan::new(profile, seed, &mut dice);
     let identity = Identity::from_seed(&dice.bytes());
     let directory = DirectoryNode::new(identity, dice.bytes());
-    let mut world = World::new(plan, dice, directory, verbose);
+    let mut world = World::new(plan, dice, Dice::new(!seed), directory, verbose);
     world.populate();
     world.live();
     Outcome {
@@ -126,6 +135,7 @@ impl World {
         self.cut_off.clear();
         self.blocked.clear();
         self.undo(faults::Undo::DiskFull);
+        self.heal_disks();
         if self.plan.malicious {
             // An honest one takes over, with the same key and store.
             self.kill_directory(false);
@@ -236,7 +246,8 @@ impl World {
     fn judge_history(&mut self, number: usize, other: usize) {
         let with = self.identities[other].public();
         let query = Query::History { with, before: None, count: 10_000 };
-        let QueryResult::History(messages) = self.machines[number].disk.query(query) else {
+        let store = self.machines[number].disk.open().expect("a healthy disk");
+        let QueryResult::History(messages) = store.query(query) else {
             return self.model.broken(format!("machine {number} cannot read its history"));
         };
         for mine in [true, false] {

@@ -12,7 +12,7 @@ use common::wire::directory::{
 };
 
 use super::machine::DIRECTORY;
-use super::world::{What, World};
+use super::world::{BEGIN_MS, What, World};
 
 /// Frames remembered for each machine.
 const REMEMBERED: usize = 120;
@@ -145,7 +145,9 @@ impl World {
 
     /// The name of somebody whom this machine has pinned, signed for another key.
     fn slander(&mut self, machine: usize) -> Vec<FromDirectory> {
-        let Ok(snapshot) = self.machines[machine].disk.load(DIRECTORY) else { return vec![] };
+        let Ok(snapshot) = self.machines[machine].disk.open().and_then(|store| Ok(store.load(DIRECTORY)?)) else {
+            return vec![];
+        };
         let directory = self.directory.identity.public();
         let names: Vec<_> = snapshot.pins.into_iter().filter(|pin| pin.directory == directory).collect();
         let at = usize::try_from(self.dice.below(names.len() as u64)).unwrap_or(0);
@@ -162,7 +164,8 @@ impl World {
             return vec![];
         }
         self.liar.slandered.insert(who);
-        let serial = 1_000 + self.dice.below(1_000);
+        // Above all that the honest one has given, and below what it gives later.
+        let serial = BEGIN_MS.cast_unsigned() + self.now + self.dice.below(1_000);
         let bound = Bound { directory, name: pin.name.clone(), key, serial };
         person.profile.binding = Binding::sign(&self.directory.identity, &bound);
         person.profile.key = key;

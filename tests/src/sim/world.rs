@@ -31,6 +31,10 @@ pub(crate) enum What {
     Wake(usize, u32, u64),
     /// A machine's disk has done what it was given.
     Disk(usize, u32),
+    /// A machine's disk without room is asked for some.
+    Room(usize, u32),
+    /// A machine's program measures the room on its disk.
+    Measure(usize),
     /// A machine's front puts a message out.
     PutOut(usize, u32, Box<MessageView>),
     /// A machine starts.
@@ -61,6 +65,10 @@ pub(crate) enum What {
     DirectoryWake(u32, u64),
     /// The directory's disk has done what it was given.
     DirectoryDisk(u32),
+    /// The directory's disk without room is asked for some.
+    DirectoryRoom(u32),
+    /// The directory measures the room on its disk.
+    DirectoryMeasure,
     /// The directory's core hears of a commit.
     DirectoryStored(u32, Box<directory_server::store::Applied>),
     /// The directory starts.
@@ -77,6 +85,8 @@ pub(crate) enum What {
 pub(crate) struct World {
     pub(crate) now: u64,
     pub(crate) dice: Dice,
+    /// For what disks do, so that nothing else depends on it.
+    pub(crate) disk_dice: Dice,
     pub(crate) plan: Plan,
     pub(crate) trace: Trace,
     pub(crate) model: Model,
@@ -101,12 +111,13 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(plan: Plan, dice: Dice, directory: DirectoryNode, verbose: bool) -> Self {
+    pub(crate) fn new(plan: Plan, dice: Dice, disk_dice: Dice, directory: DirectoryNode, verbose: bool) -> Self {
         let trace = Trace::new(verbose);
         let malicious = plan.malicious;
         Self {
             now: 0,
             dice,
+            disk_dice,
             plan,
             trace,
             model: Model::new(malicious),
@@ -167,6 +178,8 @@ impl World {
             What::Input(machine, run, input) => self.machine_input(machine, run, *input),
             What::Wake(machine, run, at_ms) => self.machine_wake(machine, run, at_ms),
             What::Disk(machine, run) => self.machine_disk(machine, run),
+            What::Room(machine, run) => self.machine_room(machine, run),
+            What::Measure(machine) => self.measure(machine),
             What::PutOut(machine, run, view) => self.put_out(machine, run, &view),
             What::Start(machine) => self.start_machine(machine),
             What::User(machine) => self.user_acts(machine),
@@ -182,6 +195,8 @@ impl World {
             What::DirectoryTurn(run) => self.directory_turn(run),
             What::DirectoryWake(run, at_ms) => self.directory_wake(run, at_ms),
             What::DirectoryDisk(run) => self.directory_disk(run),
+            What::DirectoryRoom(run) => self.directory_room(run),
+            What::DirectoryMeasure => self.measure_directory(),
             What::DirectoryStored(run, applied) => self.directory_stored(run, *applied),
             What::DirectoryStart => self.start_directory(),
             What::Late(conn, frame) => self.late_frame(conn, *frame),
