@@ -24,7 +24,7 @@ use peer_core::command::Command;
 use peer_core::stored::{Query, QueryResult, State};
 
 pub(crate) use dice::Dice;
-use directory::DirectoryNode;
+use directory::{DirectoryNode, Which};
 pub use many::{Sum, failure, many};
 use plan::Plan;
 pub use plan::{Profile, profile_of};
@@ -72,7 +72,7 @@ pub fn run_as(profile: Profile, seed: u64, verbose: bool) -> Outcome {
     let mut dice = Dice::new(seed);
     let plan = Plan::new(profile, seed, &mut dice);
     let identity = Identity::from_seed(&dice.bytes());
-    let directory = DirectoryNode::new(identity, dice.bytes());
+    let directory = DirectoryNode::new(Which::First, identity, dice.bytes());
     let mut world = World::new(plan, dice, Dice::new(!seed), directory, verbose);
     world.populate();
     world.live();
@@ -99,8 +99,37 @@ impl World {
             self.at(act_ms, What::User(number));
         }
         let delay_ms = self.dice.between(0, 3_000);
-        self.at(delay_ms, What::DirectoryStart);
+        self.at(delay_ms, What::DirectoryStart(Which::First));
+        if self.plan.weights.move_directory > 0 {
+            self.add_directory();
+        }
         self.storm_ends = self.plan.storm_ms;
+    }
+
+    /// A second directory; some begin there.
+    fn add_directory(&mut self) {
+        let identity = Identity::from_seed(&self.dice.bytes());
+        self.aside = Some(Box::new(DirectoryNode::new(Which::Second, identity, self.dice.bytes())));
+        for number in 0..self.machines.len() {
+            if self.dice.one_in(3) {
+                self.machines[number].directory = Which::Second;
+            }
+        }
+        self.at(0, What::DirectoryStart(Which::Second));
+    }
+
+    /// Everybody is to be at one of the directories; the other one lives on.
+    fn meet(&mut self) {
+        if self.aside.is_none() {
+            return;
+        }
+        let which = if self.dice.one_in(2) { Which::First } else { Which::Second };
+        for number in 0..self.machines.len() {
+            if self.machines[number].directory != which {
+                self.kill_machine(number, false);
+                self.machines[number].directory = which;
+            }
+        }
     }
 
     fn live(&mut self) {
@@ -144,7 +173,10 @@ impl World {
             self.machines[copy].retired = true;
             self.command(copy, Command::Quit);
         }
-        self.start_directory();
+        for which in self.all_directories() {
+            self.face(*which).start_directory();
+        }
+        self.meet();
         for number in 0..self.machines.len() {
             self.start_machine(number);
         }

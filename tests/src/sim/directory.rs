@@ -11,8 +11,35 @@ use super::audit::Mail;
 use super::medium::{DirectoryStore, Medium};
 use super::world::{BEGIN_MS, What, World};
 
-/// The directory.
+/// One of at most two directories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    First,
+    Second,
+}
+
+/// Runs of the second directory are counted from here on, so that a run tells whose it is.
+const SECOND_RUNS: u32 = 1 << 31;
+
+impl Which {
+    /// The directory of a run.
+    pub(crate) fn of(run: u32) -> Self {
+        if run < SECOND_RUNS { Self::First } else { Self::Second }
+    }
+
+    pub(crate) fn other(self) -> Self {
+        if self == Self::First { Self::Second } else { Self::First }
+    }
+
+    /// What users give on the command line.
+    pub(crate) fn address(self) -> &'static str {
+        if self == Self::First { "directory:4600" } else { "second:4600" }
+    }
+}
+
+/// A directory.
 pub(crate) struct DirectoryNode {
+    pub(crate) which: Which,
     pub(crate) identity: Identity,
     /// The number of its first store.
     pub(crate) store_id: [u8; 16],
@@ -47,13 +74,14 @@ pub(crate) struct DirectoryNode {
 }
 
 impl DirectoryNode {
-    pub(crate) fn new(identity: Identity, store_id: [u8; 16]) -> Self {
+    pub(crate) fn new(which: Which, identity: Identity, store_id: [u8; 16]) -> Self {
         Self {
+            which,
             identity,
             store_id,
             disk: Medium::new(store_id),
             core: None,
-            run: 0,
+            run: if which == Which::First { 0 } else { SECOND_RUNS },
             started_ms: 0,
             skew_ms: 0,
             skews: vec![(0, 0)],
@@ -158,7 +186,7 @@ impl World {
                 let power_lost = self.dice.one_in(3);
                 self.kill_directory(power_lost);
                 let delay_ms = self.dice.between(200, 30_000);
-                self.after(delay_ms, What::DirectoryStart);
+                self.after(delay_ms, What::DirectoryStart(self.directory.which));
                 return;
             }
             self.directory_output(output);
@@ -189,7 +217,7 @@ impl World {
             Output::Fatal if self.directory.failing => {
                 self.kill_directory(false);
                 let delay_ms = self.dice.between(200, 30_000);
-                self.after(delay_ms, What::DirectoryStart);
+                self.after(delay_ms, What::DirectoryStart(self.directory.which));
             }
             Output::Fatal => self.model.broken("the directory calls its store failed".to_owned()),
         }

@@ -26,7 +26,7 @@ impl World {
             }
         }
         self.trace.note(self.now, format_args!("the directory cannot open its store"));
-        self.after(START_AGAIN_MS, What::DirectoryStart);
+        self.after(START_AGAIN_MS, What::DirectoryStart(self.directory.which));
         false
     }
 
@@ -155,7 +155,7 @@ impl World {
     pub(crate) fn measure_directory_soon(&mut self) {
         if self.directory.disk.is_full() || self.directory.told_full {
             let delay_ms = self.disk_dice.between(0, MEASURE_MS);
-            self.after(delay_ms, What::DirectoryMeasure);
+            self.after(delay_ms, What::DirectoryMeasure(self.directory.which));
         }
     }
 

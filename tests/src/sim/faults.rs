@@ -6,6 +6,7 @@ use directory_core::Input as DirectoryInput;
 use peer_core::command::Command;
 use peer_core::event::Input;
 
+use super::directory::Which;
 use super::machine::Saved;
 use super::medium::{DirectoryStore, Medium};
 use super::plan::Weights;
@@ -20,7 +21,7 @@ pub(crate) enum Undo {
     /// A machine's disk has room again.
     NoRoom(usize),
     /// The directory's has.
-    NoRoomDirectory,
+    NoRoomDirectory(Which),
     /// A name is free for another machine.
     Rename(usize, common::name::Name),
 }
@@ -50,9 +51,10 @@ enum Fault {
     WriteFailsDirectory,
     NoRoom,
     NoRoomDirectory,
+    MoveDirectory,
 }
 
-fn choices(weights: &Weights) -> [(Fault, u64); 23] {
+fn choices(weights: &Weights) -> [(Fault, u64); 24] {
     [
         (Fault::Crash, weights.crash),
         (Fault::CrashDirectory, weights.crash_directory),
@@ -77,6 +79,7 @@ fn choices(weights: &Weights) -> [(Fault, u64); 23] {
         (Fault::WriteFailsDirectory, weights.write_fails_directory),
         (Fault::NoRoom, weights.no_room),
         (Fault::NoRoomDirectory, weights.no_room_directory),
+        (Fault::MoveDirectory, weights.move_directory),
     ]
 }
 
@@ -113,12 +116,17 @@ impl World {
 
     fn fault(&mut self, fault: Fault, number: usize) {
         let lasts_ms = self.dice.between(1_000, 60_000);
+        if self.aside.is_some() {
+            let which = if self.dice.one_in(2) { Which::First } else { Which::Second };
+            self.face(which);
+        }
         match fault {
+            Fault::MoveDirectory => self.move_directory(number),
             Fault::Crash => self.die_and_return(number),
             Fault::CrashDirectory => {
                 let power_lost = self.dice.one_in(3);
                 self.kill_directory(power_lost);
-                self.after(lasts_ms, What::DirectoryStart);
+                self.after(lasts_ms, What::DirectoryStart(self.directory.which));
             }
             Fault::BreakSession => self.break_conn(number, false),
             Fault::HalfOpen => self.break_conn(number, true),
@@ -196,8 +204,8 @@ impl World {
                 self.machines[number].disk.clear();
                 self.measure_soon(number);
             }
-            Undo::NoRoomDirectory => {
-                self.directory.disk.clear();
+            Undo::NoRoomDirectory(which) => {
+                self.face(which).directory.disk.clear();
                 self.measure_directory_soon();
             }
             Undo::Rename(number, name) => {
@@ -222,7 +230,7 @@ impl World {
         self.directory.full_is_seen = !self.disk_dice.one_in(3);
         self.directory.disk.fill_up(&mut self.disk_dice);
         self.measure_directory_soon();
-        self.after(lasts_ms, What::Undo(Undo::NoRoomDirectory));
+        self.after(lasts_ms, What::Undo(Undo::NoRoomDirectory(self.directory.which)));
     }
 
     /// All disks have room, and nothing fails on them any more.
@@ -231,8 +239,17 @@ impl World {
             self.machines[number].disk.heal();
             self.measure_soon(number);
         }
-        self.directory.disk.heal();
-        self.measure_directory_soon();
+        for which in self.all_directories() {
+            self.face(*which).directory.disk.heal();
+            self.measure_directory_soon();
+        }
+    }
+
+    /// A user leaves and comes back with another directory.
+    fn move_directory(&mut self, number: usize) {
+        self.die_and_return(number);
+        let machine = &mut self.machines[number];
+        machine.directory = machine.directory.other();
     }
 
     fn move_address(&mut self, number: usize) {
@@ -301,7 +318,7 @@ impl World {
         }
         self.directory.disk = disk;
         let delay_ms = self.dice.between(200, 10_000);
-        self.after(delay_ms, What::DirectoryStart);
+        self.after(delay_ms, What::DirectoryStart(self.directory.which));
     }
 
     fn copy(&mut self, number: usize) {
@@ -372,13 +389,17 @@ impl World {
         self.model.dark(hours * 3_600_000);
         self.dark_until = self.now + hours * 3_600_000;
         self.storm_ends += hours * 3_600_000;
-        self.kill_directory(true);
+        for which in self.all_directories() {
+            self.face(*which).kill_directory(true);
+        }
         for number in 0..self.machines.len() {
             self.kill_machine(number, true);
             let delay_ms = self.dice.between(0, 10_000);
             self.at(self.dark_until + delay_ms, What::Start(number));
         }
-        let delay_ms = self.dice.between(0, 5_000);
-        self.at(self.dark_until + delay_ms, What::DirectoryStart);
+        for which in self.all_directories() {
+            let delay_ms = self.dice.between(0, 5_000);
+            self.at(self.dark_until + delay_ms, What::DirectoryStart(*which));
+        }
     }
 }

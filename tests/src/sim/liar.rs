@@ -11,7 +11,6 @@ use common::wire::directory::{
     TakenOver, ToDirectory,
 };
 
-use super::machine::DIRECTORY;
 use super::world::{BEGIN_MS, What, World};
 
 /// Frames remembered for each machine.
@@ -145,7 +144,9 @@ impl World {
 
     /// The name of somebody whom this machine has pinned, signed for another key.
     fn slander(&mut self, machine: usize) -> Vec<FromDirectory> {
-        let Ok(snapshot) = self.machines[machine].disk.open().and_then(|store| Ok(store.load(DIRECTORY)?)) else {
+        let Ok(snapshot) =
+            self.machines[machine].disk.open().and_then(|store| Ok(store.load(self.directory.which.address())?))
+        else {
             return vec![];
         };
         let directory = self.directory.identity.public();

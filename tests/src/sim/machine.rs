@@ -10,14 +10,12 @@ use peer_core::event::{Config, Event, Exit, Input, LinkId, MessageView, Now, Out
 use peer_core::messenger::Messenger;
 
 use super::desk::{Desk, Job};
+use super::directory::Which;
 use super::medium::Medium;
 use super::sealing::Seals;
 use super::user::User;
 use super::world::{BEGIN_MS, What, World};
 use crate::model::DiskMarks;
-
-/// What every user gave on the command line.
-pub(crate) const DIRECTORY: &str = "directory:4600";
 
 /// A disk as it once was.
 #[derive(Debug, Clone)]
@@ -30,6 +28,8 @@ pub(crate) struct Saved {
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) who: usize,
+    /// The directory that its user has chosen.
+    pub(crate) directory: Which,
     pub(crate) user: User,
     pub(crate) disk: Medium<Store>,
     pub(crate) core: Option<Messenger>,
@@ -67,6 +67,7 @@ impl Machine {
         let host = u8::try_from(number + 1).unwrap_or(1);
         Self {
             who,
+            directory: Which::First,
             user: User::new(name),
             disk,
             core: None,
@@ -133,7 +134,7 @@ impl World {
             me,
             instance,
             seed,
-            directory: DIRECTORY.to_owned(),
+            directory: machine.directory.address().to_owned(),
             directory_pin: None,
             name: machine.user.registers().then(|| machine.user.name.clone()),
             bind: machine.address,
@@ -141,7 +142,8 @@ impl World {
             shows: true,
             version: "0".to_owned(),
         };
-        let snapshot = machine.disk.open().expect("it is open").load(DIRECTORY).expect("a disk loads");
+        let snapshot =
+            machine.disk.open().expect("it is open").load(machine.directory.address()).expect("a disk loads");
         let clock = machine.clock(now);
         machine.core = Some(Messenger::new(config, snapshot, clock));
         machine.user.begin();

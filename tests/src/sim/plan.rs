@@ -39,9 +39,11 @@ pub enum Profile {
     Full,
     /// A directory that lies, and old backups of it and of peers.
     MaliciousBackups,
+    /// Two directories, both restarted and put back, and peers that move from one to the other.
+    TwoDirectories,
 }
 
-const PROFILES: [Profile; 17] = [
+const PROFILES: [Profile; 18] = [
     Profile::Calm,
     Profile::Lossy,
     Profile::Crashes,
@@ -59,6 +61,7 @@ const PROFILES: [Profile; 17] = [
     Profile::Everything,
     Profile::Full,
     Profile::MaliciousBackups,
+    Profile::TwoDirectories,
 ];
 
 /// Faults of a storm, one drawn at a time by these weights.
@@ -87,6 +90,7 @@ pub(crate) struct Weights {
     pub write_fails_directory: u64,
     pub no_room: u64,
     pub no_room_directory: u64,
+    pub move_directory: u64,
 }
 
 /// One storm.
@@ -171,6 +175,7 @@ impl Plan {
             | Profile::NoDirect
             | Profile::Disks
             | Profile::Full
+            | Profile::TwoDirectories
             | Profile::Restarts => Self { fault_ms, weights, ..self },
         }
     }
@@ -224,6 +229,18 @@ fn weights(profile: Profile) -> Weights {
             put_back_directory: 3,
             block_udp: 3,
             break_session: 2,
+            ..none
+        },
+        Profile::TwoDirectories => Weights {
+            move_directory: 6,
+            crash: 2,
+            crash_directory: 4,
+            save_directory: 1,
+            put_back_directory: 1,
+            break_session: 1,
+            block_udp: 4,
+            cut_off: 1,
+            all_off: 1,
             ..none
         },
         Profile::Full => Weights {

@@ -7,7 +7,7 @@ use common::identity::Identity;
 use peer_core::event::{Input, MessageView};
 
 use super::dice::Dice;
-use super::directory::DirectoryNode;
+use super::directory::{DirectoryNode, Which};
 use super::faults::Undo;
 use super::liar::Liar;
 use super::links::Link;
@@ -68,11 +68,11 @@ pub(crate) enum What {
     /// The directory's disk without room is asked for some.
     DirectoryRoom(u32),
     /// The directory measures the room on its disk.
-    DirectoryMeasure,
+    DirectoryMeasure(Which),
     /// The directory's core hears of a commit.
     DirectoryStored(u32, Box<directory_server::store::Applied>),
-    /// The directory starts.
-    DirectoryStart,
+    /// A directory starts.
+    DirectoryStart(Which),
     /// A frame that a malicious directory kept back is sent.
     Late(usize, Box<common::wire::directory::FromDirectory>),
     /// A fault strikes.
@@ -92,7 +92,10 @@ pub(crate) struct World {
     pub(crate) model: Model,
     pub(crate) machines: Vec<Machine>,
     pub(crate) identities: Vec<Identity>,
+    /// The directory that is being dealt with; see [`Self::face`].
     pub(crate) directory: DirectoryNode,
+    /// The other one, in worlds with two.
+    pub(crate) aside: Option<Box<DirectoryNode>>,
     pub(crate) liar: Liar,
     pub(crate) conns: Vec<Conn>,
     pub(crate) links: Vec<Link>,
@@ -124,6 +127,7 @@ impl World {
             machines: Vec::new(),
             identities: Vec::new(),
             directory,
+            aside: None,
             liar: Liar::default(),
             conns: Vec::new(),
             links: Vec::new(),
@@ -192,17 +196,33 @@ impl World {
             What::Across(link, side) => self.frame_across(link, side),
             What::LinkGone(link, side) => self.link_gone(link, side),
             What::LinkIdle(link, side) => self.link_idle(link, side),
-            What::DirectoryTurn(run) => self.directory_turn(run),
-            What::DirectoryWake(run, at_ms) => self.directory_wake(run, at_ms),
-            What::DirectoryDisk(run) => self.directory_disk(run),
-            What::DirectoryRoom(run) => self.directory_room(run),
-            What::DirectoryMeasure => self.measure_directory(),
-            What::DirectoryStored(run, applied) => self.directory_stored(run, *applied),
-            What::DirectoryStart => self.start_directory(),
+            What::DirectoryTurn(run) => self.face(Which::of(run)).directory_turn(run),
+            What::DirectoryWake(run, at_ms) => self.face(Which::of(run)).directory_wake(run, at_ms),
+            What::DirectoryDisk(run) => self.face(Which::of(run)).directory_disk(run),
+            What::DirectoryRoom(run) => self.face(Which::of(run)).directory_room(run),
+            What::DirectoryMeasure(which) => self.face(which).measure_directory(),
+            What::DirectoryStored(run, applied) => self.face(Which::of(run)).directory_stored(run, *applied),
+            What::DirectoryStart(which) => self.face(which).start_directory(),
             What::Late(conn, frame) => self.late_frame(conn, *frame),
             What::Fault => self.strike(),
             What::Undo(undo) => self.undo(undo),
         }
+    }
+
+    /// Turns to one of the directories: what is said of the directory is said of that one from now on. Whatever
+    /// happens at one turns to it first.
+    pub(crate) fn face(&mut self, which: Which) -> &mut Self {
+        if let Some(aside) = self.aside.as_deref_mut()
+            && self.directory.which != which
+        {
+            std::mem::swap(&mut self.directory, aside);
+        }
+        self
+    }
+
+    /// The directories there are.
+    pub(crate) fn all_directories(&self) -> &'static [Which] {
+        if self.aside.is_some() { &[Which::First, Which::Second] } else { &[Which::First] }
     }
 
     /// Whether a machine reaches the directory.
