@@ -13,8 +13,12 @@ use super::world::World;
 /// Commits of the directory between two audits.
 const EVERY: u64 = 6;
 
-/// What is kept: by submitter and place, the tag of the message, and when it was kept.
-pub(crate) type Mail = BTreeMap<(PublicKey, Place), ([u8; 8], u64)>;
+/// Submitter and place of an item.
+type At = (PublicKey, Place);
+/// The tag of its message, and when it was kept.
+type Kept = ([u8; 8], u64);
+/// What is kept.
+pub(crate) type Mail = BTreeMap<At, Kept>;
 
 impl World {
     /// The directory has committed; now and then its word is checked.
@@ -29,8 +33,7 @@ impl World {
         if self.plan.malicious {
             return;
         }
-        let mail: Vec<((PublicKey, Place), ([u8; 8], u64))> =
-            self.directory.mail.iter().map(|(at, kept)| (*at, *kept)).collect();
+        let mail: Vec<(At, Kept)> = self.directory.mail.iter().map(|(at, kept)| (*at, *kept)).collect();
         for of_one in mail.chunk_by(|one, other| one.0.0 == other.0.0) {
             let submitter = of_one[0].0.0;
             let places: Vec<Place> = of_one.iter().map(|((_, place), _)| *place).collect();

@@ -220,6 +220,16 @@ fn weights(profile: Profile) -> Weights {
             ..none
         },
         Profile::Malicious => Weights { crash: 3, block_udp: 4, break_session: 3, all_off: 1, ..none },
+        Profile::MaliciousBackups | Profile::TwoDirectories | Profile::Full | Profile::Everything => {
+            wide(profile, cuts)
+        }
+    }
+}
+
+/// The storms that bring most kinds of faults.
+fn wide(profile: Profile, cuts: Weights) -> Weights {
+    let none = Weights::default();
+    match profile {
         Profile::MaliciousBackups => Weights {
             crash: 2,
             crash_directory: 1,
@@ -253,7 +263,7 @@ fn weights(profile: Profile) -> Weights {
             all_off: 1,
             ..none
         },
-        Profile::Everything => Weights {
+        _ => Weights {
             no_room: 1,
             no_room_directory: 1,
             years: 1,

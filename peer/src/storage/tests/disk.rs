@@ -270,3 +270,22 @@ fn a_name_is_pinned_for_each_directory_apart_and_let_go_without_a_trace() {
     apply(&mut store, vec![pin(1, None)]);
     assert_eq!(load(&mut store).pins.len(), 1);
 }
+
+#[test]
+fn a_log_that_was_left_is_opened_as_a_new_file_with_the_same_content() {
+    use std::os::unix::fs::MetadataExt;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let mut before = Store::open(&file("store.db"), ME).unwrap();
+    queued(&mut before, own(BOB, 1, 1));
+    for end in ["", "-wal"] {
+        std::fs::copy(file(&format!("store.db{end}")), file(&format!("left.db{end}"))).unwrap();
+    }
+    // Kept open, so that its number is not given again.
+    let log = std::fs::File::open(file("left.db-wal")).unwrap();
+    assert!(log.metadata().unwrap().len() > 0);
+    let mut again = Store::open(&file("left.db"), ME).unwrap();
+    assert_ne!(std::fs::metadata(file("left.db-wal")).unwrap().ino(), log.metadata().unwrap().ino());
+    assert!(!file("left.db-wal-new").exists());
+    assert_eq!(load(&mut again).outbox.len(), 1);
+}
