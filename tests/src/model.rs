@@ -9,12 +9,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::identity::PublicKey;
 use common::limits::MESSAGE_LIFETIME_MS;
-use common::message::MessageId;
+use common::message::{EpochId, MessageId};
+use common::wire::directory::Place;
 use peer_core::event::{MessageView, StateView};
 use peer_core::stored::{Arrival, OutboxRow, Reason, State};
 
-/// What clocks that are wrong may add to an age, each step by an hour at most.
-const LIFETIME_SLACK_MS: u64 = 2 * 86_400_000;
+/// A step of a machine's clock by so much counts as elapsed time without anybody's word.
+const STEP_COUNTED_MS: u64 = 3_600_000;
+/// What roundings may add to an age.
+const LIFETIME_SLACK_MS: u64 = 60_000;
 
 /// An identity, by its number in the world.
 pub(crate) type Who = usize;
@@ -70,6 +73,16 @@ struct Screen {
     page: lines::Page,
 }
 
+/// What was wrong with the clock of one machine.
+#[derive(Debug, Clone, Copy, Default)]
+struct Clock {
+    /// How far off it is.
+    skew_ms: i64,
+    steps: u64,
+    /// All steps together, whatever way.
+    stepped_ms: u64,
+}
+
 /// The reference.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
@@ -80,18 +93,21 @@ pub(crate) struct Model {
     ever_kept: BTreeSet<(Who, [u8; 8])>,
     disks: Vec<DiskMarks>,
     screens: Vec<Screen>,
-    /// Identities one of whose disks was put back.
-    put_back: BTreeSet<Who>,
+    /// Messages that a disk of an identity held until it was put back.
+    lost: BTreeSet<(Who, MessageId)>,
     /// Names an identity ever had at the directory.
     named: BTreeSet<(String, Who)>,
     failure: Option<String>,
     /// The directory lies: its word is no truth.
     malicious: bool,
     now_ms: u64,
-    /// When the directory's clock was set, it may have confirmed a wrong age.
-    clock_stepped: bool,
-    /// A peer's clock was set.
-    clocks_wrong: bool,
+    /// When one of an identity's disks was put back, or copied: what it does then it may have done otherwise before.
+    forks: Vec<(Who, u64)>,
+    /// When each epoch was first committed.
+    epochs: BTreeMap<EpochId, u64>,
+    /// The directory's clock was set: it may have confirmed that a machine's wrong clock is right.
+    directory_stepped: bool,
+    clocks: Vec<Clock>,
     /// How long everything was switched off.
     dark_ms: u64,
     lines: lines::Lines,
@@ -113,6 +129,9 @@ impl Model {
     pub(crate) fn machine(&mut self, who: Who, key: PublicKey, copied: Option<MachineNo>) {
         self.keys.insert(key, who);
         self.disks.push(copied.and_then(|from| self.disks.get(from).cloned()).unwrap_or_default());
+        self.clocks.push(copied.and_then(|from| self.clocks.get(from).copied()).unwrap_or_default());
+        // The other machine's clock is right.
+        self.clock_stepped(self.disks.len() - 1, 0);
         let mut screen = copied.and_then(|from| self.screens.get(from).cloned()).unwrap_or_default();
         // What was shown there was shown in no start of the copy.
         screen.shown.values_mut().for_each(|(_, run)| *run = 0);
@@ -131,11 +150,16 @@ impl Model {
     }
 
     pub(crate) fn directory_clock_stepped(&mut self) {
-        self.clock_stepped = true;
+        self.directory_stepped = true;
     }
 
-    pub(crate) fn clock_stepped(&mut self) {
-        self.clocks_wrong = true;
+    /// The clock of a machine is off by so much from now on.
+    pub(crate) fn clock_stepped(&mut self, machine: MachineNo, skew_ms: i64) {
+        let clock = &mut self.clocks[machine];
+        let step_ms = clock.skew_ms.abs_diff(skew_ms);
+        clock.steps += u64::from(step_ms > 0);
+        clock.stepped_ms += step_ms;
+        clock.skew_ms = skew_ms;
     }
 
     pub(crate) fn dark(&mut self, for_ms: u64) {
@@ -143,14 +167,17 @@ impl Model {
     }
 
     /// An item that was kept is not on the directory's disk any more, and nothing says why.
-    pub(crate) fn let_go(&mut self, submitter: &PublicKey, recipient: &PublicKey, tag: [u8; 8]) {
-        let (Some(from), Some(to)) = (self.who(submitter), self.who(recipient)) else { return };
+    pub(crate) fn let_go(&mut self, submitter: &PublicKey, place: &Place, tag: [u8; 8], kept_ms: u64) {
+        let (Some(from), Some(to)) = (self.who(submitter), self.who(&place.recipient)) else { return };
         let Some(id) = self.tags.get(&tag).copied() else { return };
         let held = self.ever_held.contains(&(to, id));
         let mut own = self.disks.iter().flat_map(|disk| disk.own.values());
         let settled = own.any(|(own, state)| *own == id && state.is_settled());
-        // A directory whose clock leaps forgets at once what it expired, and when.
-        let excused = self.put_back.contains(&from) || self.clock_stepped;
+        // A store that was put back writes on in its old epoch until somebody tells it: there the place may be taken by
+        // another message, or lie below the floor, and what comes is dropped. It is sent again in the new epoch.
+        let begun_ms = self.epochs.get(&place.epoch).copied().unwrap_or(0);
+        let forked = |(who, at_ms): &(Who, u64)| *who == from && (begun_ms..=kept_ms).contains(at_ms);
+        let excused = self.forks.iter().any(forked);
         promise!(self, held || settled || excused, "{id} was kept for {to}, who never held it, and it is gone");
     }
 
@@ -177,14 +204,20 @@ impl Model {
 
     /// The disk of a machine is what it was when `marks` were taken; its screen begins anew.
     pub(crate) fn put_back(&mut self, machine: MachineNo, who: Who, marks: DiskMarks) {
-        self.disks[machine] = marks;
+        let before = std::mem::replace(&mut self.disks[machine], marks);
+        let gone = before.theirs.difference(&self.disks[machine].theirs);
+        self.lost.extend(gone.map(|(_, id)| (who, *id)));
         self.screens[machine] = Screen::default();
-        self.put_back.insert(who);
     }
 
-    /// A machine's disk goes its own way from a copy on: what the copy shows is another screen.
-    pub(crate) fn copied(&mut self, who: Who) {
-        self.put_back.insert(who);
+    /// One identity has two pasts from now on.
+    pub(crate) fn forked(&mut self, who: Who) {
+        self.forks.push((who, self.now_ms));
+    }
+
+    /// A disk commits that it writes in this epoch.
+    pub(crate) fn writes_in(&mut self, epoch: EpochId) {
+        self.epochs.entry(epoch).or_insert(self.now_ms);
     }
 
     pub(crate) fn named(&mut self, name: &str, who: Who) {
@@ -245,13 +278,23 @@ impl Model {
             }
             State::Expired => {
                 let lived_ms = self.written.get(&id).map_or(0, |written| self.now_ms - written.queued_ms);
-                // A clock that was behind when a message was written cannot tell time switched off before from time after.
-                let dark_ms = if self.clocks_wrong { self.dark_ms } else { 0 };
-                let old = lived_ms + dark_ms + LIFETIME_SLACK_MS >= MESSAGE_LIFETIME_MS || self.clock_stepped;
+                let old = lived_ms + self.wrongly_aged_ms(machine) >= MESSAGE_LIFETIME_MS;
                 promise!(self, old, "machine {machine} gives {id} up after {lived_ms} ms of life");
             }
             State::Queued | State::Held | State::Refused | State::Cancelled => {}
         }
+    }
+
+    /// By how much a machine may count more than has passed.
+    fn wrongly_aged_ms(&self, machine: MachineNo) -> u64 {
+        let clock = self.clocks[machine];
+        if clock.steps == 0 {
+            return LIFETIME_SLACK_MS;
+        }
+        // A clock that was behind when a message was written cannot tell time switched off before from time after.
+        let small_ms = clock.steps * STEP_COUNTED_MS + self.dark_ms + LIFETIME_SLACK_MS;
+        // What a clock leapt counts once a directory's says the same, which takes two that are wrong.
+        small_ms + if self.directory_stepped { clock.stepped_ms } else { 0 }
     }
 
     /// The directory's disk has committed an item.
@@ -416,22 +459,19 @@ impl Model {
             let there = machines.iter().any(|(other, who)| {
                 written.recipients.contains(who) && self.disks[*other].theirs.contains(&(written.sender, id))
             });
-            let excused = written.recipients.iter().any(|to| self.put_back.contains(to));
+            let excused = written.recipients.iter().any(|to| self.lost.contains(&(*to, id)));
             promise!(self, there || excused, "{id} is delivered, and its recipient holds it no more");
         }
     }
 
     /// At the end: everything on the disk was shown.
     pub(crate) fn is_all_shown(&mut self, machine: MachineNo) {
-        let missing: Vec<MessageId> = self.disks[machine]
-            .theirs
-            .iter()
-            .map(|(_, id)| *id)
-            .filter(|id| self.is_line(id))
-            .filter(|id| !self.screens[machine].shown.contains_key(id))
-            .collect();
-        let excused = self.disks[machine].shown.len() >= self.disks[machine].theirs.len();
-        promise!(self, missing.is_empty() || excused, "machine {machine} holds and never showed {missing:?}");
+        let (disk, screen) = (&self.disks[machine], &self.screens[machine]);
+        let unshown = |(n, id): &(&u64, &MessageId)| {
+            self.is_line(id) && !disk.shown.contains(n) && !screen.shown.contains_key(id)
+        };
+        let missing: Vec<MessageId> = disk.numbers.iter().filter(unshown).map(|(_, id)| *id).collect();
+        promise!(self, missing.is_empty(), "machine {machine} holds and never showed {missing:?}");
         self.are_changes_marked(machine);
     }
 }

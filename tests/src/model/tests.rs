@@ -148,19 +148,19 @@ fn a_new_name_nobody_was_told_of_and_a_name_shown_for_another_key_are_noticed() 
         model.held(1, 1, &Arrival { sender: carla, ..arrival(4) }, 4);
         model.named("annie", 0);
         model.named("anna", 2);
-        model.shown(1, 1, &view(1));
+        model.shown(1, 1, 1, &view(1));
     };
     let told = |model: &mut Model| {
         shown(model);
         model.renamed(1, "annie");
-        model.shown(1, 1, &called("annie", 2));
+        model.shown(1, 1, 1, &called("annie", 2));
     };
-    is_broken_by(shown, |model| model.shown(1, 1, &called("annie", 2)));
+    is_broken_by(shown, |model| model.shown(1, 1, 1, &called("annie", 2)));
     // That the first one is called annie by now makes nobody else anna.
-    is_broken_by(told, |model| model.shown(1, 1, &view(4)));
+    is_broken_by(told, |model| model.shown(1, 1, 1, &view(4)));
     let mut accepted = model();
     told(&mut accepted);
     accepted.accepted(1, "anna");
-    accepted.shown(1, 1, &view(4));
+    accepted.shown(1, 1, 1, &view(4));
     assert_eq!(accepted.failure(), None);
 }

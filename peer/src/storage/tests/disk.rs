@@ -298,3 +298,22 @@ fn a_store_of_the_first_format_keeps_its_pins_and_what_waits_for_the_users_word(
     assert_eq!(snapshot.pins, [Pin { key: contact.key, serial: contact.serial, rival, ..pin(1, 0) }]);
     assert_eq!(snapshot.contacts, [contact]);
 }
+
+#[test]
+fn a_log_that_was_left_is_opened_as_a_new_file_with_the_same_content() {
+    use std::os::unix::fs::MetadataExt;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let mut before = Store::open(&file("store.db"), ME).unwrap();
+    queued(&mut before, own(BOB, 1, 1));
+    for end in ["", "-wal"] {
+        std::fs::copy(file(&format!("store.db{end}")), file(&format!("left.db{end}"))).unwrap();
+    }
+    // Kept open, so that its number is not given again.
+    let log = std::fs::File::open(file("left.db-wal")).unwrap();
+    assert!(log.metadata().unwrap().len() > 0);
+    let mut again = Store::open(&file("left.db"), ME).unwrap();
+    assert_ne!(std::fs::metadata(file("left.db-wal")).unwrap().ino(), log.metadata().unwrap().ino());
+    assert!(!file("left.db-wal-new").exists());
+    assert_eq!(load(&mut again).outbox.len(), 1);
+}
