@@ -19,6 +19,9 @@ mod session;
 mod storing;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use common::identity::PublicKey;
