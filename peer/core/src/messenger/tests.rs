@@ -125,6 +125,13 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        let mut bench = Self::from(Snapshot::default());
+        bench.forget();
+        bench
+    }
+
+    /// Begins with a store that knows bob and eve, and what else is given.
+    fn from(snapshot: Snapshot) -> Self {
         let now = Now { mono_ms: 1_000_000, wall_ms: 1_700_000_000_000 };
         let bind = "127.0.0.1:4000".parse().unwrap();
         let config = Config {
@@ -140,13 +147,12 @@ impl Bench {
             version: "0".to_owned(),
         };
         let contacts = vec![contact(BOB, "bob", true), contact(EVE, "eve", false)];
-        let core = Messenger::new(config, Snapshot { contacts, ..Snapshot::default() }, now);
+        let core = Messenger::new(config, Snapshot { contacts, ..snapshot }, now);
         let mut bench = Self { core, now, stored: Vec::new(), out: Vec::new(), arrived: BTreeMap::new() };
         bench.core.meta.epoch = epoch(5, ALICE);
         bench.core.meta.highest_generation = 5;
         bench.core.session.go(Step::Online);
         bench.settle();
-        bench.forget();
         bench
     }
 
