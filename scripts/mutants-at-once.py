@@ -7,7 +7,7 @@ Called by proof-mutants, which has what cannot be switched this way (constants, 
 
 LIST is what `cargo mutants --list --json` said, TREE a folder for the copy with the mutants, OUT one for the verdicts.
 """
-import collections, json, os, re, signal, subprocess, sys
+import collections, json, os, re, signal, subprocess, sys, time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SWITCH = """
@@ -18,7 +18,6 @@ pub fn mutant() -> u32 {
     *MUTANT.get_or_init(|| std::env::var("MUTANT").ok().and_then(|number| number.parse().ok()).unwrap_or(0))
 }
 """
-CRATES = ["common", "peer-core", "directory-core", "peer", "directory-server"]
 # The tests of a store are its module's.
 FILTERS = {"peer/src/storage/": "storage", "directory-server/src/store/": "store"}
 
@@ -151,6 +150,15 @@ def build(tree, by_file, arguments):
         unviable |= more
 
 
+def run_of(mutant, form, tests, tree):
+    """The command that tries a mutant, and where."""
+    if form == "simulation":
+        return [tests["sim"], "-q", "storms"], os.path.join(tree, "tests")
+    filtered = [module for place, module in FILTERS.items() if mutant["file"].startswith(place)]
+    folder = os.path.join(tree, re.match(r"(.*?)/src/", mutant["file"])[1])
+    return [tests[mutant["package"]], "-q", *filtered], folder
+
+
 def verdict(command, folder, number, timeout):
     environment = dict(os.environ, MUTANT=str(number))
     run = subprocess.Popen(
@@ -176,25 +184,26 @@ def main():
     if form == "unit":
         # One of its tests lets 34 days pass.
         faster = ["--config", "profile.dev.package.directory-core.opt-level=1"]
-        arguments = faster + ["--lib"] + [word for crate in CRATES for word in ("-p", crate)]
+        crates = sorted({mutant["package"] for mutant in switchable})
+        arguments = faster + ["--lib"] + [word for crate in crates for word in ("-p", crate)]
     else:
         arguments = ["-p", "system-tests", "--test", "sim"]
     unviable, tests = build(tree, by_file, arguments)
-    for executable in tests.values():
-        filtered = ["storms"] if form == "simulation" else []
-        if verdict([executable, "-q", *filtered], os.path.join(tree, "tests"), 0, 900) != "missed":
-            sys.exit("the tests fail without a mutant")
+    # How long each takes as it is; a mutant that takes far longer never ends.
+    patience = {}
+    for mutant in switchable:
+        command, folder = run_of(mutant, form, tests, tree)
+        if tuple(command) not in patience:
+            begin = time.monotonic()
+            if verdict(command, folder, 0, 900) != "missed":
+                sys.exit("the tests fail without a mutant: " + " ".join(command))
+            patience[tuple(command)] = 20 + 10 * (time.monotonic() - begin)
     verdicts = {mutant["name"]: "alone" for mutant in mutants if mutant not in switchable}
     with open(os.path.join(out, "log"), "w") as log:
         for mutant in switchable:
-            if form == "unit":
-                folder = re.match(r"(.*?)/src/", mutant["file"])[1]
-                filtered = [filter for place, filter in FILTERS.items() if mutant["file"].startswith(place)]
-                command = [tests[mutant["package"]], "-q", *filtered]
-            else:
-                folder, command = "tests", [tests["sim"], "-q", "storms"]
-            known = mutant["number"] in unviable
-            said = "unviable" if known else verdict(command, os.path.join(tree, folder), mutant["number"], 120)
+            command, folder = run_of(mutant, form, tests, tree)
+            number = mutant["number"]
+            said = "unviable" if number in unviable else verdict(command, folder, number, patience[tuple(command)])
             verdicts[mutant["name"]] = said
             print(said, mutant["name"], file=log, flush=True)
     for kind in ["caught", "missed", "timeout", "unviable", "alone"]:

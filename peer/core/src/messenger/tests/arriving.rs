@@ -274,6 +274,25 @@ fn what_came_too_early_is_held_back_until_the_gap_is_filled_or_patience_ends() {
 }
 
 #[test]
+fn what_nothing_is_missing_before_waits_for_nobody() {
+    let mut bench = Bench::new();
+    let above = |number| {
+        let mut envelope = envelope(BOB, number);
+        envelope.header.floor = 3;
+        envelope
+    };
+    bench.arrive(BOB, above(3), Via::Direct, None);
+    assert_eq!(bench.shown(), [(1, false)], "2, which it names, was withdrawn");
+    bench.arrive(BOB, above(5), Via::Direct, None);
+    assert_eq!(bench.shown(), []);
+    let mut urgent = above(4);
+    (urgent.header.id, urgent.header.after) = (id(40), None);
+    (urgent.header.ordered, urgent.header.urgent) = (false, true);
+    bench.arrive(BOB, urgent, Via::Direct, None);
+    assert_eq!(bench.shown(), [(3, false), (2, false)], "what 5 names was no seq of this lane");
+}
+
+#[test]
 fn only_what_is_ordered_between_two_people_has_an_order() {
     let mut bench = Bench::new();
     let mut urgent = envelope(BOB, 2);
