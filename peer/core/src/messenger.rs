@@ -25,6 +25,9 @@ mod storing;
 mod verifying;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use common::body::Body;
