@@ -13,7 +13,7 @@ use common::wire::peer::{Parcel, PeerFrame};
 use event_log::{Lines, hex};
 use peer_core::command::Command;
 use peer_core::event::{Answer, CommandId, Config, Event, Input, Output, SealedKind, Ticket};
-use peer_core::stored::{Arrival, Arrived, Move, NewMessage, Pin, Reason, Snapshot, StoreOp, StoreResult, Via};
+use peer_core::stored::{Arrival, Arrived, Copy, Move, NewMessage, Pin, Reason, Snapshot, StoreOp, StoreResult, Via};
 use serde_json::{Value, json};
 
 use crate::front::words;
@@ -224,29 +224,17 @@ impl Observer {
                 StoreOp::Readdress(moves) => {
                     awaited.extend(moves.iter().map(|each| (place, "moved", self.moved(each))));
                 }
-                other => awaited.extend(self.own_or_theirs(other).map(|(event, fields)| (place, event, fields))),
+                // One record for each copy: each has its place in a lane.
+                StoreOp::Queue(message) => {
+                    let row = &message.row;
+                    let first = Copy { recipient: row.recipient, seq: row.seq, after: row.after };
+                    let copies = std::iter::once(&first).chain(&message.copies);
+                    awaited.extend(copies.map(|copy| (place, "queued", self.with_epoch(queued(message, copy)))));
+                }
+                other => awaited.extend(own_or_theirs(other).map(|(event, fields)| (place, event, fields))),
             }
         }
         self.commits.push_back((ticket, awaited));
-    }
-
-    fn own_or_theirs(&self, op: &StoreOp) -> Option<(&'static str, Value)> {
-        Some(match op {
-            StoreOp::Queue(message) => ("queued", self.with_epoch(queued(message))),
-            StoreOp::Receive(arrival) => ("committed", received(arrival)),
-            StoreOp::Shown(numbers) => ("marked", json!({"n": numbers})),
-            StoreOp::State { n, recipient, state, via, reason, .. } => {
-                let (to, state) = (key(recipient), words::state(*state));
-                ("state", json!({"n": n, "to": to, "state": state, "via": way(*via), "reason": why(*reason)}))
-            }
-            StoreOp::Follow { sender, epoch, floor } => {
-                let fields = json!({
-                    "from": key(sender), "epoch": hex(&epoch.id.0), "generation": epoch.generation, "floor": floor,
-                });
-                ("follow", fields)
-            }
-            _ => return None,
-        })
     }
 
     fn committed(&mut self, ticket: Ticket, results: &[StoreResult]) {
@@ -256,10 +244,16 @@ impl Observer {
             }
             for (place, event, mut fields) in awaited {
                 let event = match results.get(place) {
+                    Some(StoreResult::Read(read)) => {
+                        for (n, ..) in read {
+                            let fields = json!({"n": n, "to": fields["to"], "state": "read", "via": null, "reason": null});
+                            self.put(event, fields);
+                        }
+                        continue;
+                    }
                     Some(
                         StoreResult::Done
                         | StoreResult::Tallied(_)
-                        | StoreResult::Read(_)
                         | StoreResult::Vanished { .. }
                         | StoreResult::Forgotten(_),
                     ) => event,
@@ -267,9 +261,12 @@ impl Observer {
                         fields["n"] = (*n).into();
                         event
                     }
-                    Some(StoreResult::Arrived(Arrived::New { n, late, .. })) => {
+                    Some(StoreResult::Arrived(Arrived::New { n, late, settled, .. })) => {
                         fields["n"] = (*n).into();
                         fields["late"] = (*late).into();
+                        if !settled.is_empty() {
+                            self.put("marked", json!({"n": settled}));
+                        }
                         event
                     }
                     Some(StoreResult::Arrived(Arrived::Double { n })) => {
@@ -319,11 +316,31 @@ impl Observer {
     }
 }
 
-fn queued(message: &NewMessage) -> Value {
+fn own_or_theirs(op: &StoreOp) -> Option<(&'static str, Value)> {
+    Some(match op {
+        StoreOp::Receive(arrival) => ("committed", received(arrival)),
+        StoreOp::Shown(numbers) => ("marked", json!({"n": numbers})),
+        StoreOp::Dismiss(numbers) => ("dismissed", json!({"n": numbers})),
+        StoreOp::Read { recipient, .. } => ("state", json!({"to": key(recipient)})),
+        StoreOp::State { n, recipient, state, via, reason, .. } => {
+            let (to, state) = (key(recipient), words::state(*state));
+            ("state", json!({"n": n, "to": to, "state": state, "via": way(*via), "reason": why(*reason)}))
+        }
+        StoreOp::Follow { sender, epoch, floor } => {
+            let fields = json!({
+                "from": key(sender), "epoch": hex(&epoch.id.0), "generation": epoch.generation, "floor": floor,
+            });
+            ("follow", fields)
+        }
+        _ => return None,
+    })
+}
+
+fn queued(message: &NewMessage, copy: &Copy) -> Value {
     let row = &message.row;
     json!({
-        "id": id(&row.id), "to": key(&row.recipient), "seq": row.seq, "ordered": row.ordered, "urgent": row.urgent,
-        "after": row.after.as_ref().map(id), "conversation": talk(&row.conversation),
+        "id": id(&row.id), "to": key(&copy.recipient), "seq": copy.seq, "ordered": row.ordered, "urgent": row.urgent,
+        "after": copy.after.as_ref().map(id), "conversation": talk(&row.conversation), "kind": row.kind,
     })
 }
 
@@ -332,7 +349,7 @@ fn received(arrival: &Arrival) -> Value {
         "id": id(&arrival.id), "from": key(&arrival.sender), "via": words::via(arrival.via),
         "epoch": arrival.held.map(|(epoch, _)| hex(&epoch.id.0)), "seq": arrival.held.map(|(_, seq)| seq),
         "ordered": arrival.ordered, "urgent": arrival.urgent, "after": arrival.after.as_ref().map(id),
-        "conversation": talk(&arrival.conversation), "request": arrival.request,
+        "conversation": talk(&arrival.conversation), "request": arrival.request, "kind": arrival.kind,
     })
 }
 
