@@ -381,6 +381,12 @@ impl Membership {
         self.invited.contains(who)
     }
 
+    /// Whether `who` was taken out and has not come back: unlike somebody who left.
+    #[must_use]
+    pub fn is_removed(&self, who: &PublicKey) -> bool {
+        self.removed.contains(who)
+    }
+
     /// Whether `who` was a member at `version`.
     #[must_use]
     pub fn was_member(&self, who: &PublicKey, version: u64) -> bool {
@@ -432,8 +438,10 @@ mod tests {
         assert_eq!(chain.group.owner(), Some(&key(2)), "the longest-standing member");
         chain.step(2, Change::Remove { who: key(3) }).unwrap();
         assert_eq!(chain.step(3, Change::Join), Err(StepError::NotInvited));
+        assert!(chain.group.is_removed(&key(3)) && !chain.group.is_removed(&key(1)), "who left was not taken out");
         chain.step(2, Change::Invite { who: key(3) }).unwrap();
         chain.step(3, Change::Join).unwrap();
+        assert!(!chain.group.is_removed(&key(3)));
         assert_eq!(chain.group.members(), [key(2), key(3)]);
         assert_eq!(Membership::of(&chain.steps), Ok(chain.group.clone()));
         let was: Vec<bool> = (1..=8).map(|version| chain.group.was_member(&key(3), version)).collect();

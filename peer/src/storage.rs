@@ -3,16 +3,21 @@
 //!
 //! [`Store`] is the synchronous heart, the same in the program and in a simulation; [`StorageThread`] gives it a thread.
 
+mod amend;
 mod arrival;
 mod codes;
 mod error;
 mod facts;
 mod lanes;
+mod migrate;
 mod open;
 mod read;
+mod search;
 mod snapshot;
+mod talks;
 #[cfg(test)]
 pub(crate) mod tests;
+mod texts;
 mod thread;
 mod write;
 
@@ -35,6 +40,8 @@ pub type Answered = (Ticket, Vec<StoreResult>);
 
 /// After about so many pages written since the last checkpoint, the log is brought into the database.
 const CHECKPOINT_PAGES: usize = 4_096;
+/// Pages that one step of indexing writes, about.
+const INDEX_PAGES: usize = 64;
 
 /// An open store.
 #[derive(Debug)]
@@ -48,6 +55,8 @@ pub struct Store {
     grown: usize,
     /// The log could not be emptied, and what was to be destroyed may still be in it.
     unclean: bool,
+    /// Texts were overwritten since the log was last emptied.
+    erased: bool,
 }
 
 impl Store {
@@ -57,7 +66,7 @@ impl Store {
     /// [`StoreError`] when it is damaged, newer than this program, another key's, or on a network file system.
     pub fn open(path: &Path, me: PublicKey) -> Result<Self, StoreError> {
         let conn = open::on_disk(path, &me)?;
-        Ok(Self { conn, me, path: Some(path.to_owned()), failed: false, grown: 0, unclean: false })
+        Ok(Self { conn, me, path: Some(path.to_owned()), failed: false, grown: 0, unclean: false, erased: false })
     }
 
     /// The same on a file system that SQLite knows as `vfs`, for tests that let it fail.
@@ -66,7 +75,7 @@ impl Store {
     /// As [`Self::open`].
     pub fn open_on(vfs: &str, path: &Path, me: PublicKey) -> Result<Self, StoreError> {
         let conn = open::on_vfs(vfs, path, &me)?;
-        Ok(Self { conn, me, path: Some(path.to_owned()), failed: false, grown: 0, unclean: false })
+        Ok(Self { conn, me, path: Some(path.to_owned()), failed: false, grown: 0, unclean: false, erased: false })
     }
 
     /// A new store of the key `me` that is gone when it is dropped.
@@ -75,7 +84,7 @@ impl Store {
     /// [`StoreError`] when SQLite cannot make it.
     pub fn open_in_memory(me: PublicKey) -> Result<Self, StoreError> {
         let conn = open::in_memory(&me)?;
-        Ok(Self { conn, me, path: None, failed: false, grown: 0, unclean: false })
+        Ok(Self { conn, me, path: None, failed: false, grown: 0, unclean: false, erased: false })
     }
 
     /// The folder it lies in; none in memory.
@@ -99,7 +108,7 @@ impl Store {
     /// [`StoreError`] when the bytes are no image of a store of `me`.
     pub fn from_image(image: &[u8], me: PublicKey) -> Result<Self, StoreError> {
         let conn = open::from_image(image, &me)?;
-        Ok(Self { conn, me, path: None, failed: false, grown: 0, unclean: false })
+        Ok(Self { conn, me, path: None, failed: false, grown: 0, unclean: false, erased: false })
     }
 
     /// Writes a batch in one transaction and returns when it is on stable storage, with one result for each op.
@@ -148,11 +157,13 @@ impl Store {
             let results = ops.iter().map(|op| writer.carry_out(op)).collect::<rusqlite::Result<Vec<_>>>()?;
             answers.push((*ticket, results));
         }
+        let erased = writer.erased;
         let committed = transaction.commit();
         if !planted::is(Bug::CommitErrorIgnored) {
             committed?;
         }
         self.grown += pages;
+        self.erased |= erased;
         if destroys {
             self.truncate_log()?;
         }
@@ -183,8 +194,54 @@ impl Store {
 
     /// Reads. A failure is an answer too.
     pub fn query(&mut self, query: Query) -> QueryResult {
+        if matches!(query, Query::Search { .. })
+            && let Err(error) = self.index_before_search()
+        {
+            return QueryResult::Failed(error.to_string());
+        }
         read::answer(&self.conn, &query)
             .unwrap_or_else(|error| QueryResult::Failed(StoreError::from(error).to_string()))
+    }
+
+    /// Takes some of the newest lines that search does not know into its index, in a transaction of its own. Whether more are
+    /// left. To be called when nobody waits for an answer.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub fn index(&mut self) -> Result<bool, StoreError> {
+        self.unless_failed(|store| {
+            let transaction = store.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let more = search::index(&transaction)?;
+            transaction.commit()?;
+            store.grown += INDEX_PAGES;
+            Ok(more)
+        })
+    }
+
+    /// Whether so much is missing in the index of search that taking it in is worth a transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub fn lags_behind(&self) -> Result<bool, StoreError> {
+        Ok(!self.failed && search::backlog(&self.conn)? >= search::BATCH)
+    }
+
+    /// Where there is no room for the index, what is in it is searched.
+    fn index_before_search(&mut self) -> Result<(), StoreError> {
+        if self.failed {
+            return Ok(());
+        }
+        for _ in 0..search::BATCHES_BEFORE_SEARCH {
+            if search::backlog(&self.conn)? == 0 {
+                break;
+            }
+            match self.index() {
+                Ok(true) => {}
+                Ok(false) | Err(StoreError::Full) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// What was committed, for a messenger that uses the directory given as `directory_address` (`HOST:PORT`).
@@ -195,16 +252,16 @@ impl Store {
         Ok(snapshot::load(&self.conn, &self.me, directory_address)?)
     }
 
-    /// Brings the log into the database when it has grown. To be called when nobody waits for an answer.
+    /// Brings the log into the database when it has grown, and empties it when it holds texts that are to be gone. To be called when nobody waits for an answer.
     ///
     /// # Errors
     /// [`StoreError`]: a flush failed, nothing is written any more.
     pub fn checkpoint_if_grown(&mut self) -> Result<(), StoreError> {
         self.unless_failed(|store| {
-            if store.path.is_none() || store.grown < CHECKPOINT_PAGES {
+            if store.path.is_none() || (store.grown < CHECKPOINT_PAGES && !store.erased) {
                 return Ok(());
             }
-            if store.unclean { store.truncate_log() } else { store.checkpoint("PASSIVE").map(|_| ()) }
+            if store.unclean || store.erased { store.truncate_log() } else { store.checkpoint("PASSIVE").map(|_| ()) }
         })
     }
 
@@ -222,6 +279,8 @@ impl Store {
         if self.path.is_none() {
             return Ok(());
         }
+        // Where a reader keeps it from being emptied, the next one that is due anyway makes up for it.
+        self.erased = false;
         self.unclean = !self.checkpoint("TRUNCATE")?;
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! What users of Homing must observe, whatever happens: a reference that is told what disks commit, what screens show and
 //! what commands are answered, and that says at once when a promise is broken. It knows no core and decides nothing.
 
+mod lines;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +43,12 @@ pub(crate) struct DiskMarks {
     numbers: BTreeMap<u64, MessageId>,
     /// Numbers whose being shown is committed.
     shown: BTreeSet<u64>,
+    /// Ids of own messages.
+    own_ids: BTreeSet<MessageId>,
+    /// When texts were put out, or delivered, milliseconds.
+    begun: BTreeMap<MessageId, u64>,
+    /// Texts that have vanished.
+    gone: BTreeSet<MessageId>,
 }
 
 /// What one screen has shown.
@@ -56,6 +63,7 @@ struct Screen {
     names: BTreeMap<String, Who>,
     /// Names whose new key the user has accepted.
     accepted: BTreeSet<String>,
+    page: lines::Page,
 }
 
 /// The reference.
@@ -82,6 +90,7 @@ pub(crate) struct Model {
     clocks_wrong: bool,
     /// How long everything was switched off.
     dark_ms: u64,
+    lines: lines::Lines,
     /// Ids by tag.
     tags: BTreeMap<[u8; 8], MessageId>,
 }
@@ -104,6 +113,7 @@ impl Model {
         // What was shown there was shown in no start of the copy.
         screen.shown.values_mut().for_each(|(_, run)| *run = 0);
         screen.states.values_mut().for_each(|(_, _, run)| *run = 0);
+        screen.page.begin_anew();
         self.screens.push(screen);
     }
 
@@ -185,6 +195,7 @@ impl Model {
         self.tags.insert(id.tag(), id);
         let before = self.written.insert(id, written);
         promise!(self, before.is_none(), "the id {id} was given twice");
+        self.disks[machine].own_ids.insert(id);
         let taken = self.disks[machine].own.insert(n, (id, State::Queued));
         promise!(self, taken.is_none(), "machine {machine} gave the number {n} twice");
     }
@@ -203,6 +214,9 @@ impl Model {
             return self.broken(format!("machine {machine} commits a state of its unknown message {n}"));
         };
         self.disks[machine].own.insert(n, (id, state));
+        if state == State::Delivered {
+            self.disks[machine].begun.entry(id).or_insert(self.now_ms);
+        }
         let allowed = match before {
             State::Queued | State::Kept | State::Held => true,
             State::Expired | State::Cancelled => state == State::Delivered,
@@ -267,7 +281,14 @@ impl Model {
     }
 
     pub(crate) fn shown_committed(&mut self, machine: MachineNo, numbers: &[u64]) {
-        self.disks[machine].shown.extend(numbers);
+        let (disk, now_ms) = (&mut self.disks[machine], self.now_ms);
+        for n in numbers {
+            if disk.shown.insert(*n)
+                && let Some(id) = disk.numbers.get(n)
+            {
+                disk.begun.entry(*id).or_insert(now_ms);
+            }
+        }
     }
 
     /// The program starts anew: it knows as shown what is marked so.
@@ -275,7 +296,8 @@ impl Model {
         let (screen, marks) = (&mut self.screens[machine], &self.disks[machine]);
         screen.last.clear();
         for id in marks.shown.iter().filter_map(|n| marks.numbers.get(n)) {
-            if let Some(written) = self.written.get(id).filter(|written| !written.urgent) {
+            let line = !self.lines.changes_or_durations(id);
+            if let Some(written) = self.written.get(id).filter(|written| line && !written.urgent) {
                 let last = screen.last.entry(written.sender).or_insert(*id);
                 *last = (*last).max(*id);
             }
@@ -283,16 +305,25 @@ impl Model {
     }
 
     /// A message was put out.
-    pub(crate) fn shown(&mut self, machine: MachineNo, run: u32, view: &MessageView) {
+    pub(crate) fn shown(&mut self, machine: MachineNo, who: Who, run: u32, view: &MessageView) {
         let Some(written) = self.written.get(&view.id).cloned() else {
             return self.broken(format!("machine {machine} shows {}, which nobody wrote", view.id));
         };
         let (id, from) = (view.id, written.sender);
-        promise!(self, view.text.as_deref() == Some(&written.text), "{id} is shown with another text: {:?}", view.text);
+        if self.is_plain(&id) {
+            promise!(
+                self,
+                view.text.as_deref() == Some(&written.text),
+                "{id} is shown with another text: {:?}",
+                view.text
+            );
+        }
+        self.is_as_written(machine, view);
         let held = self.disks[machine].theirs.contains(&(from, id));
         promise!(self, held, "machine {machine} shows {id} and does not hold it");
         let done = self.disks[machine].shown.contains(&view.n);
         promise!(self, !done, "machine {machine} shows {id} again, and it is marked as shown");
+        self.stands(machine, who, view);
         let before = self.screens[machine].shown.insert(id, (view.n, run));
         if let Some((n, when)) = before {
             promise!(self, when != run, "machine {machine} shows {id} twice without a start between");
@@ -361,7 +392,7 @@ impl Model {
     /// At the end: what stands as delivered is there, unless its recipient's disk was put back meanwhile.
     pub(crate) fn is_there(&mut self, machine: MachineNo, machines: &[(MachineNo, Who)]) {
         for (id, state) in self.disks[machine].own.clone().into_values() {
-            if state != State::Delivered {
+            if !matches!(state, State::Delivered | State::Read) {
                 continue;
             }
             let Some(written) = self.written.get(&id).cloned() else { continue };
@@ -379,9 +410,11 @@ impl Model {
             .theirs
             .iter()
             .map(|(_, id)| *id)
+            .filter(|id| self.is_line(id))
             .filter(|id| !self.screens[machine].shown.contains_key(id))
             .collect();
         let excused = self.disks[machine].shown.len() >= self.disks[machine].theirs.len();
         promise!(self, missing.is_empty() || excused, "machine {machine} holds and never showed {missing:?}");
+        self.are_changes_marked(machine);
     }
 }

@@ -239,6 +239,14 @@ impl World {
         let QueryResult::History(messages) = self.machines[number].disk.query(query) else {
             return self.model.broken(format!("machine {number} cannot read its history"));
         };
+        let disk = self.machines[number].disk.load(machine::DIRECTORY);
+        let durations = disk.map(|snapshot| snapshot.durations).unwrap_or_default();
+        let stays = durations.iter().find(|(talk, ..)| *talk == Talk::Pair(with)).and_then(|(_, _, stays)| *stays);
+        if !self.machines[number].retired {
+            let who = self.machines[number].who;
+            self.model.is_edited_right(number, &messages);
+            self.model.is_duration_right(number, who, other, stays);
+        }
         for mine in [true, false] {
             let ids: Vec<_> =
                 messages.iter().filter(|message| message.mine == mine).map(|message| message.id).collect();

@@ -93,6 +93,17 @@ impl IdMaker {
         Self { last }
     }
 
+    /// The newest id that was made.
+    #[must_use]
+    pub fn last(&self) -> Option<MessageId> {
+        self.last
+    }
+
+    /// The next id is higher than this one too.
+    pub fn follow(&mut self, id: MessageId) {
+        self.last = self.last.max(Some(id));
+    }
+
     /// The next id.
     pub fn make(&mut self, now: Now, random: [u8; 10]) -> MessageId {
         let now_ms = u64::try_from(now.wall_ms).unwrap_or(0);
@@ -164,6 +175,17 @@ mod tests {
         let mut clock = AgeClock::new(Some((70, guessed.trusted_ms())), at(0, now_ms));
         clock.confirm(now_ms, at(0, now_ms));
         assert_eq!((clock.age_ms(), clock.trusted_ms()), (70, now_ms));
+    }
+
+    #[test]
+    fn an_id_of_somebody_else_can_be_outdone() {
+        let mut maker = IdMaker::new(None);
+        let ahead = MessageId::new(5_000_000, [0xff; 10]);
+        maker.follow(ahead);
+        let next = maker.make(at(0, 1_000), [0; 10]);
+        assert!(next > ahead && maker.last() == Some(next));
+        maker.follow(ahead);
+        assert_eq!(maker.last(), Some(next), "an older one takes nothing back");
     }
 
     #[test]

@@ -85,6 +85,18 @@ impl Inbox {
         shown
     }
 
+    /// Changes a message that is held back. False: it is not.
+    pub fn amend(
+        &mut self,
+        sender: PublicKey,
+        conversation: Conversation,
+        id: MessageId,
+        change: impl FnOnce(&mut StoredMessage),
+    ) -> bool {
+        let stream = self.streams.get_mut(&key(sender, conversation));
+        stream.and_then(|stream| stream.waiting.get_mut(&id)).map(change).is_some()
+    }
+
     /// The lane of `sender` changed: what is whole now may be shown. `whole` tells it of a message id.
     pub fn recheck(&mut self, sender: PublicKey, whole: impl Fn(&MessageId) -> bool) -> Vec<Showing> {
         let mut shown = Vec::new();
@@ -228,6 +240,18 @@ mod tests {
         assert_eq!(numbers(&inbox.recheck(BOB, |id| *id == MessageId([5; 16]))), [3, 5]);
         assert_eq!(inbox.held_back_count(BOB), 1);
         assert_eq!(numbers(&inbox.recheck(BOB, |_| false)), [0; 0]);
+    }
+
+    #[test]
+    fn what_is_held_back_comes_as_it_is_by_then() {
+        let mut inbox = Inbox::default();
+        inbox.arrive(message(3, Some(2)), false);
+        let edit = |line: &mut StoredMessage| line.edited = true;
+        assert!(!inbox.amend(BOB, Conversation::Pair, MessageId([2; 16]), edit));
+        assert!(!inbox.amend(PublicKey([9; 32]), Conversation::Pair, MessageId([3; 16]), edit));
+        assert!(inbox.amend(BOB, Conversation::Pair, MessageId([3; 16]), edit));
+        assert!(inbox.give_up(BOB)[0].message.edited);
+        assert!(!inbox.amend(BOB, Conversation::Pair, MessageId([3; 16]), edit), "shown already");
     }
 
     #[test]

@@ -22,6 +22,12 @@ pub const REDIAL_MIN_MS: u64 = 1_000;
 pub const REDIAL_MAX_MS: u64 = 30_000;
 /// A peer is redialled without a message waiting if one was exchanged so recently, milliseconds.
 pub const REDIAL_INTEREST_MS: u64 = 10 * 60_000;
+/// Somebody in a common group is dialled without a message waiting, until so many dials in a row have failed.
+pub const WARM_DIALS_MAX: u32 = 4;
+/// Of two in a common group the one with the larger key dials so long after the other came, milliseconds.
+pub const WARM_SECOND_MS: u64 = 4_000;
+/// Somebody who had no room for a link is not dialled for so long without a message waiting, milliseconds.
+pub const SPARED_MS: u64 = 10 * 60_000;
 /// Own messages not yet settled, all lanes together.
 pub const OUTBOX_MAX: usize = 100_000;
 /// Bytes of their bodies.
@@ -50,6 +56,12 @@ pub const STRANGER_MESSAGES_MAX: u32 = 200;
 pub const STRANGER_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of bodies on their way on one link, unacknowledged: less than what the transport holds for a link.
 pub const LINK_FLIGHT_MAX_BYTES: usize = 1024 * 1024;
+/// Changes of presence are gathered for so long before they are told, milliseconds.
+pub const NOTICE_GATHER_MS: u64 = 500;
+/// A standing that the directory refused for its rate is told again after so long, milliseconds.
+pub const STANDING_RETRY_MS: u64 = 1_000;
+/// Speakers of broadcasts whose last one is remembered.
+pub const SHOUTERS_MAX: usize = 1_000;
 /// A session that says nothing for so long after the network changed is given up, milliseconds.
 pub const PROBE_MS: u64 = 5_000;
 /// What no prekey is known for is tried again after so long, milliseconds.
@@ -76,5 +88,7 @@ pub const VERSION_RESERVE: u64 = 1_000_000;
 pub const HISTORY_MAX: u32 = 10_000;
 /// Messages of one `!history` without a count.
 pub const HISTORY_DEFAULT: u32 = 20;
+/// Most messages of one `!search`: the newest.
+pub const SEARCH_MAX: u32 = 100;
 /// Most characters of an idempotency key.
 pub const KEY_MAX_CHARS: usize = 64;

@@ -26,6 +26,7 @@ mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use common::body::Body;
 use common::identity::PublicKey;
 use common::message::{Conversation, Epoch, EpochId, MessageId};
 use common::wire::directory::Standing;
@@ -54,7 +55,7 @@ use commands::{Asked, Pending};
 use company::Company;
 use leaving::Leaving;
 use lines::Lines;
-use membership::Errand;
+use membership::{Chains, Decided, Errand};
 use pairing::Epochs;
 use people::{LookUp, Way};
 use posting::Waiting;
@@ -73,9 +74,11 @@ enum Then {
     Followed { sender: PublicKey, epoch: Epoch, floor: u64 },
     Arrived { message: Box<StoredMessage>, held: Option<(Epoch, u64)>, item: Option<u64> },
     Readdressed { recipient: PublicKey, seqs: Vec<u64> },
+    Steps(Box<Decided>),
     Token,
     Prekey(Box<OwnPrekey>),
     Epoch,
+    Lines(lines::Committed),
 }
 
 /// A state of one copy of an own message, decided.
@@ -167,6 +170,7 @@ pub struct Messenger {
     last_sent: BTreeMap<(PublicKey, Conversation), MessageId>,
     inbox: Inbox,
     groups: Groups,
+    chains: Chains,
     lines: Lines,
     company: Company,
     /// Committed messages of keys that no believed name belongs to; not shown until the user accepts the key.
@@ -224,7 +228,8 @@ impl Messenger {
             ended: BTreeMap::new(),
             last_sent: snapshot.last_sent.into_iter().map(|(key, talk, id)| ((key, talk.stable()), id)).collect(),
             inbox: Inbox::default(),
-            groups: Groups::new(snapshot.groups),
+            groups: Groups::new(snapshot.groups, config.me),
+            chains: Chains::default(),
             lines: Lines::new(snapshot.read, snapshot.durations, snapshot.next_vanish_ms),
             company: Company::default(),
             unnamed: BTreeMap::new(),
@@ -310,12 +315,19 @@ impl Messenger {
         unshown.sort_by_key(|message| message.id);
         for (sender, conversation, id) in shown {
             self.inbox.restore(sender, conversation, id);
+            self.restore_reading(sender, conversation, id);
+        }
+        let (lines, changes): (Vec<_>, Vec<_>) = unshown.into_iter().partition(|message| Body::is_line(message.kind));
+        for line in &lines {
+            self.not_read_yet(line);
         }
         if self.config.shows {
-            for message in unshown {
+            let here = lines.iter().map(|line| (line.sender, line.id)).collect();
+            for message in lines {
                 let whole = self.is_whole(&message.sender, &message.id);
                 self.bring_in(message, whole);
             }
+            self.begin_changes(changes, &here);
         }
         self.timers.set(Timer::Meta, self.now.mono_ms + META_EVERY_MS);
         self.timers.set(Timer::Prekeys, self.now.mono_ms);
@@ -348,7 +360,7 @@ impl Messenger {
         match input {
             Input::Command { id, command } => self.on_command(id, command),
             Input::SourceClosed(source) => self.on_source_closed(source),
-            Input::Shown(numbers) => self.store(StoreOp::Shown(numbers), Then::Nothing),
+            Input::Shown(numbers) => self.on_shown(numbers),
             Input::Stored { ticket, results } => self.on_stored(ticket, results),
             Input::Answered { ticket, result } => self.on_answered(ticket, result),
             Input::DiskFree { free_bytes, total_bytes } => self.on_disk_free(free_bytes, total_bytes),
@@ -362,7 +374,11 @@ impl Messenger {
             Input::LinkDown { link, end } => self.on_link_down(link, end),
             Input::Sealed { ticket, sealed } => self.on_sealed(ticket, sealed),
             Input::Opened { ticket, plain } => self.on_opened(ticket, plain),
-            Input::Signed { ticket, signature } => self.on_signed(ticket, signature),
+            Input::Signed { ticket, signature } => {
+                if !self.shout_signed(ticket, signature) {
+                    self.on_signed(ticket, signature);
+                }
+            }
             Input::PrekeyMade { record, secret } => self.on_prekey_made(record, secret),
             Input::NetworkChanged(candidates) => self.on_network_changed(candidates),
             Input::EndOfInput => self.leave(None),
@@ -403,7 +419,12 @@ impl Messenger {
                     self.timers.set(Timer::Meta, self.now.mono_ms + META_EVERY_MS);
                 }
                 Timer::Epoch => self.epoch_due(),
+                Timer::Notices => self.notices_due(),
+                Timer::Standing => self.tell_standing(),
                 Timer::Link(link) => self.link_idle(link),
+                Timer::Chain(id) => self.tend_group(id),
+                Timer::GroupEvents => self.tell_group_events(),
+                Timer::Vanish => self.vanish_due(),
             }
         }
     }
@@ -414,6 +435,8 @@ impl Messenger {
         self.send_takes();
         self.change_epoch_if_quiet();
         self.tell_tallies();
+        self.tend_groups();
+        self.count_down();
         for (directory, name, key) in self.book.take_pins() {
             self.store(StoreOp::PutPin { directory, name, key }, Then::Nothing);
         }
@@ -450,13 +473,18 @@ impl Messenger {
                 Then::Nothing => {}
                 Then::Queued { places, waiting } => self.on_queued(places, waiting, result),
                 Then::State(change) => self.on_state_committed(&change, &result),
-                Then::Ended { row, elapsed_ms } => self.tell_state(&row, State::Delivered, None, None, elapsed_ms),
+                Then::Ended { row, elapsed_ms } => {
+                    self.tell_state(&row, State::Delivered, None, None, elapsed_ms);
+                    self.may_count_down(row.kind);
+                }
                 Then::Followed { sender, epoch, floor } => self.on_followed(sender, epoch, floor),
                 Then::Arrived { message, held, item } => self.on_arrived(*message, held, item, result),
                 Then::Readdressed { recipient, seqs } => self.on_readdressed(recipient, seqs),
+                Then::Steps(decided) => self.on_steps_committed(*decided),
                 Then::Token => self.on_token_committed(),
                 Then::Prekey(key) => self.on_prekey_committed(*key),
                 Then::Epoch => self.on_epoch_committed(),
+                Then::Lines(committed) => self.on_lines_committed(committed, result),
             }
         }
     }

@@ -83,8 +83,7 @@ pub enum Reason {
     DirectoryStore,
     /// The recipient blocks this user.
     Blocked,
-    /// The recipient is busy: it is kept until they are back.
-    Busy,
+
     /// Another machine has taken this identity over.
     Suspended,
     /// Outlived its lifetime.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use common::group::GroupId;
 use common::identity::PublicKey;
 
 use crate::event::{LinkId, Source};
@@ -27,8 +28,18 @@ pub enum Timer {
     Meta,
     /// Evidence of a rollback that came too soon after a new epoch.
     Epoch,
+    /// The countdown of a text may be over.
+    Vanish,
+    /// Gathered changes of presence are to be told.
+    Notices,
+    /// The directory is to be told again what one is.
+    Standing,
     /// A link that is not greeted yet, or a stranger's, has been idle.
     Link(LinkId),
+    /// A group's chain is to be asked for, or what waits for it is to be looked at.
+    Chain(GroupId),
+    /// What happened in groups is told, names or no names.
+    GroupEvents,
 }
 
 /// The table.

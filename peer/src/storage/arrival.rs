@@ -1,13 +1,17 @@
 //! Messages of others: dedupe, place in the history, what is held of a lane, what was put out.
 
+use common::body::Body;
 use common::identity::PublicKey;
 use common::limits::HOUR_MS;
 use common::message::{Epoch, MessageId};
 use common::planted::{self, Bug};
-use peer_core::stored::{Arrival, Arrived};
+use peer_core::stored::{Arrival, Arrived, StoredMessage};
 use rusqlite::{OptionalExtension, Result, params};
 
+use super::amend::By;
 use super::codes::{Col, conversation, conversation_columns, epoch, id, key, number, signed, unsigned};
+use super::read;
+use super::texts::span;
 use super::write::{Last, Writer};
 
 /// The ordered message of the same sender and conversation that a late one goes before.
@@ -29,7 +33,28 @@ impl Writer<'_> {
         }
         let before = if arrival.ordered { self.later(arrival)? } else { None };
         let n = self.insert(arrival, before)?;
-        Ok(Arrived::New { n: unsigned(n), late: before.is_some(), line: None, settled: Vec::new() })
+        let (line, settled) = self.changes(n, arrival)?;
+        Ok(Arrived::New { n: unsigned(n), late: before.is_some(), line: line.map(Box::new), settled })
+    }
+
+    /// What it does to a line, or what others had to say of it before it came.
+    fn changes(&mut self, n: i64, arrival: &Arrival) -> Result<(Option<StoredMessage>, Vec<u64>)> {
+        if let Some(amendment) = &arrival.amends {
+            let (group, _) = conversation_columns(&arrival.conversation);
+            let (sender, id, group) = (arrival.sender, arrival.id, group.to_vec());
+            let line = self.amend(&By { n, sender, id, group, other: sender }, amendment)?;
+            return Ok((line.map(|n| read::message(self.tx, n)).transpose()?.flatten(), Vec::new()));
+        }
+        if !Body::is_line(arrival.kind) {
+            return Ok((None, Vec::new()));
+        }
+        let settled = self.settle_waiting(&arrival.sender, &arrival.id)?;
+        if settled.is_none() && arrival.reply_to.is_none() {
+            return Ok((None, Vec::new()));
+        }
+        let line = read::message(self.tx, n)?;
+        let other = line.filter(|line| settled.is_some() || line.quote.is_some());
+        Ok((other, settled.unwrap_or_default()))
     }
 
     /// Notes what is held of the lane it came in.
@@ -74,8 +99,8 @@ impl Writer<'_> {
         let n = self.take_number();
         let (group, membership) = conversation_columns(&arrival.conversation);
         let sql = "INSERT INTO messages (n, id, sender, other, mine, group_id, membership, anchor, shown, ordered,
-                       urgent, request, waited, via, after, sent_at, received_at, kind, body)
-                   VALUES (?1, ?2, ?3, ?3, 0, ?4, ?5, ?6, 0, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+                       urgent, request, waited, via, after, reply_to, sent_at, received_at, kind, body, listed, vanishes)
+                   VALUES (?1, ?2, ?3, ?3, 0, ?4, ?5, ?6, 0, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
         self.tx.prepare_cached(sql)?.execute(params![
             n,
             arrival.id.0,
@@ -89,10 +114,13 @@ impl Writer<'_> {
             arrival.waited,
             Col(arrival.via),
             arrival.after.map(|id| id.0),
+            arrival.reply_to.map(|id| id.0),
             arrival.sent_at_ms,
             arrival.received_at_ms,
             arrival.kind,
             arrival.body,
+            Body::is_line(arrival.kind),
+            arrival.vanishes_ms.map(span),
         ])?;
         Ok(n)
     }

@@ -3,12 +3,26 @@
 use common::identity::PublicKey;
 use common::message::{Conversation, Epoch, EpochId, MessageId};
 use common::wire::directory::Standing;
-use peer_core::stored::{Reason, State, Via};
+use peer_core::stored::{Gone, Reason, State, Via};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Result, Row};
 
 /// States above this code are settled; the schema's queries rely on it.
 pub const SETTLED_ABOVE: i64 = 10;
+
+/// Whether copies of an own message in this row of messages are on their way. For `concat!` and `format!`.
+macro_rules! unsettled {
+    ($table:literal) => {
+        concat!(
+            "(",
+            $table,
+            ".mine = 1 AND EXISTS (SELECT 1 FROM outbox o WHERE o.n = ",
+            $table,
+            ".n AND o.state < 10))"
+        )
+    };
+}
+pub(super) use unsettled;
 
 /// A word of the contract in a column.
 pub struct Col<T>(pub T);
@@ -65,11 +79,10 @@ fn reason_code(reason: Reason) -> i64 {
         Reason::Suspended => 13,
         Reason::Lifetime => 14,
         Reason::User => 15,
-        Reason::Busy => 16,
     }
 }
 
-const REASONS: [Reason; 16] = [
+const REASONS: [Reason; 15] = [
     Reason::Undelivered24h,
     Reason::MailboxFull,
     Reason::Quota,
@@ -85,7 +98,6 @@ const REASONS: [Reason; 16] = [
     Reason::Suspended,
     Reason::Lifetime,
     Reason::User,
-    Reason::Busy,
 ];
 
 fn via_code(via: Via) -> i64 {
@@ -105,6 +117,16 @@ fn standing_code(standing: Standing) -> i64 {
 }
 
 const STANDINGS: [Standing; 4] = [Standing::Online, Standing::Away, Standing::Busy, Standing::Offline];
+
+fn gone_code(gone: Gone) -> i64 {
+    match gone {
+        Gone::Deleted => 1,
+        Gone::Vanished => 2,
+        Gone::Forgotten => 3,
+    }
+}
+
+const GONE: [Gone; 3] = [Gone::Deleted, Gone::Vanished, Gone::Forgotten];
 
 const VIAS: [Via; 2] = [Via::Direct, Via::Directory];
 
@@ -133,6 +155,7 @@ column!(State, STATES, state_code);
 column!(Reason, REASONS, reason_code);
 column!(Via, VIAS, via_code);
 column!(Standing, STANDINGS, standing_code);
+column!(Gone, GONE, gone_code);
 
 /// A conversation's two columns: group id (empty for the pair) and membership version.
 pub fn conversation_columns(conversation: &Conversation) -> (&[u8], i64) {
@@ -197,6 +220,9 @@ mod tests {
         for reason in REASONS {
             let code = reason_code(reason);
             assert_eq!(decode(ValueRef::Integer(code), &REASONS, reason_code).unwrap().0, reason);
+        }
+        for gone in GONE {
+            assert_eq!(decode(ValueRef::Integer(gone_code(gone)), &GONE, gone_code).unwrap().0, gone);
         }
         assert!(decode(ValueRef::Integer(99), &REASONS, reason_code).is_err());
     }

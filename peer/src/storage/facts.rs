@@ -216,6 +216,7 @@ fn record<T: DeserializeOwned>(bytes: &[u8], at: usize) -> Result<T> {
     codec::decode(bytes).map_err(|error| unreadable(at, Type::Blob, error))
 }
 
-fn unreadable(at: usize, kind: Type, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+/// A column that does not hold what it should.
+pub fn unreadable(at: usize, kind: Type, error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::FromSqlConversionFailure(at, kind, Box::new(error))
 }

@@ -6,6 +6,7 @@ use peer_core::stored::Move;
 use rusqlite::{OptionalExtension, Result, params};
 
 use super::codes::{SETTLED_ABOVE, conversation, id, signed};
+use super::search;
 use super::write::{Last, Writer};
 
 impl Writer<'_> {
@@ -48,10 +49,14 @@ impl Writer<'_> {
             if changed == 0 {
                 continue;
             }
-            self.tx.prepare_cached("UPDATE messages SET after = ?2 WHERE n = ?1")?.execute(params![n, after])?;
+            // A message to a group has as many predecessors as copies.
+            let sql = "UPDATE messages SET after = ?2 WHERE n = ?1 AND group_id = x''";
+            self.tx.prepare_cached(sql)?.execute(params![n, after])?;
             self.raise_last_seq(&each.to, each.seq)?;
             if each.from != each.to {
-                self.tx.prepare_cached(other)?.execute(params![n, from, to])?;
+                if self.tx.prepare_cached(other)?.execute(params![n, from, to])? > 0 {
+                    search::again(self.tx, n)?;
+                }
                 self.raise_moved(n, &each.to)?;
             }
         }

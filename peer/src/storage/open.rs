@@ -12,11 +12,12 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use rustix::fs::statfs;
 
 use super::error::StoreError;
+use super::{migrate, search};
 
 /// Marks the file as a store of this program, for `file` and for ourselves: "Homg".
 const APPLICATION_ID: i64 = 0x486f_6d67;
 /// Format written by this program.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 /// Up to this size a store is checked as a whole at the start (about 0.2 s); damage in a larger one is found where it is
 /// read, so that years of messages do not make the start slow.
 const CHECKED_MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -148,6 +149,8 @@ fn prepare(conn: &Connection, me: &PublicKey) -> Result<(), StoreError> {
         } else {
             transaction.execute_batch(schema)?;
         }
+        transaction.execute_batch(include_str!("talk.sql"))?;
+        transaction.execute_batch(search::SCHEMA)?;
         transaction.execute("INSERT INTO store (one, me) VALUES (1, ?1)", [me.0])?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
@@ -156,7 +159,7 @@ fn prepare(conn: &Connection, me: &PublicKey) -> Result<(), StoreError> {
     }
     let owner: Option<[u8; 32]> = conn.query_row("SELECT me FROM store", [], |row| row.get(0)).optional()?;
     match owner {
-        Some(owner) if owner == me.0 => Ok(()),
+        Some(owner) if owner == me.0 => migrate::to_current(conn, me),
         Some(_) => Err(StoreError::OtherKey),
         None => Err(StoreError::Damaged("it does not say whose it is".to_owned())),
     }

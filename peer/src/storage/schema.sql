@@ -1,5 +1,5 @@
 -- Store of one peer. Whole numbers of 64 bits without sign are kept as SQLite's signed ones of the same bits.
--- Times are milliseconds; codes stand in storage/codes.rs.
+-- Times are milliseconds; codes stand in storage/codes.rs. What version 2 added stands in talk.sql.
 
 -- Whose store this is.
 CREATE TABLE store (
@@ -19,14 +19,19 @@ CREATE TABLE meta (
     suspended INTEGER NOT NULL,
     left_cleanly INTEGER NOT NULL,
     binding BLOB,
-    receipts INTEGER NOT NULL,
-    standing INTEGER NOT NULL,
+    receipts INTEGER NOT NULL DEFAULT 0,
+    standing INTEGER NOT NULL DEFAULT 1,
     note TEXT
 ) STRICT;
 
 -- Everything said, by whomever. `n` is shown to people and never given twice.
 -- Place in the history: (anchor, id). The anchor is n; but a late message takes the anchor of the message it goes
 -- before, whose id is higher.
+-- `other`: the other person of a pair; in a group whoever wrote it, oneself included.
+-- `listed`: a line of its conversation; not what only changes lines, nor what was dismissed or forgotten.
+-- `edit_id`: the edit whose words it has. `gone`: why it has no words any more; where an own message that is on its way was
+-- forgotten, the body stays until every copy is settled. `vanishes`: how long after it was read; `gone_at`: when, on the age
+-- clock, once the countdown has begun.
 CREATE TABLE messages (
     n INTEGER PRIMARY KEY AUTOINCREMENT,
     id BLOB NOT NULL CHECK (length(id) = 16),
@@ -48,10 +53,14 @@ CREATE TABLE messages (
     received_at INTEGER NOT NULL,
     kind INTEGER NOT NULL,
     body BLOB NOT NULL,
+    listed INTEGER NOT NULL DEFAULT 1,
+    edit_id BLOB,
+    gone INTEGER,
+    vanishes INTEGER,
+    gone_at INTEGER,
     UNIQUE (sender, id)
 ) STRICT;
 
-CREATE INDEX history ON messages (other, anchor, id) WHERE group_id = x'';
 CREATE INDEX unshown ON messages (shown) WHERE shown = 0;
 
 -- Own messages on their way, one row for each recipient. No seq: the recipient's floor has passed it.
@@ -138,7 +147,7 @@ CREATE TABLE contacts (
     applied_epoch BLOB,
     applied_version INTEGER,
     talked INTEGER NOT NULL,
-    blocked INTEGER NOT NULL
+    blocked INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
 -- Names pinned to keys, for each directory apart. Folded: lower case.

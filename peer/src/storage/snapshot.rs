@@ -8,9 +8,10 @@ use peer_core::stored::{OutboxRow, Snapshot};
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 
 use super::codes::{conversation, epoch, id, key, maybe, maybe_id, number};
-use super::{codes, facts, read};
+use super::{codes, facts, read, talks, texts};
 
-/// Rows that still have a seq, settled or not.
+/// Rows that still have a seq, settled or not: one for each copy. Where a line was taken back the body is empty; the messenger
+/// cancels those copies in the turn that takes it back, so none that is on its way is sent empty.
 pub const OUTBOX: &str = "SELECT o.n, m.id, o.recipient, o.seq, o.after, m.ordered, m.urgent, m.group_id, m.membership,
         m.sent_at, m.kind, m.body, o.state, o.reason, o.queued_age, o.via, o.elapsed
     FROM outbox o INDEXED BY outbox_lane CROSS JOIN messages m ON m.n = o.n
@@ -35,10 +36,10 @@ pub fn load(conn: &Connection, me: &PublicKey, directory_address: &str) -> Resul
         last_sent: lasts(conn, "SELECT person, group_id, membership, id FROM last_sent")?,
         last_id: conn.query_row(LAST_ID, [me.0], |row| id(row, 0)).optional()?,
         prekeys: facts::prekeys(conn)?,
-        read: Vec::new(),
-        durations: Vec::new(),
-        groups: Vec::new(),
-        next_vanish_ms: None,
+        read: talks::read_marks(conn)?,
+        durations: talks::durations(conn)?,
+        groups: talks::groups(conn)?,
+        next_vanish_ms: conn.query_row(texts::NEXT, [], |row| number(row, 0)).optional()?,
     })
 }
 

@@ -127,12 +127,12 @@ fn what_is_shown_twice_out_of_order_unheld_or_under_a_wrong_name_is_noticed() {
     let held = |model: &mut Model| (1..=3).for_each(|n| model.held(1, 1, &arrival(n), u64::from(n)));
     let shown = |model: &mut Model| {
         held(model);
-        model.shown(1, 1, &view(2));
+        model.shown(1, 1, 1, &view(2));
     };
-    is_broken_by(shown, |model| model.shown(1, 1, &view(2)));
-    is_broken_by(shown, |model| model.shown(1, 1, &view(1)));
-    is_broken_by(held, |model| model.shown(1, 1, &MessageView { from: "carla".to_owned(), ..view(1) }));
-    is_broken_by(held, |model| model.shown(1, 1, &MessageView { text: None, ..view(1) }));
-    is_broken_by(|_| {}, |model| model.shown(1, 1, &view(1)));
+    is_broken_by(shown, |model| model.shown(1, 1, 1, &view(2)));
+    is_broken_by(shown, |model| model.shown(1, 1, 1, &view(1)));
+    is_broken_by(held, |model| model.shown(1, 1, 1, &MessageView { from: "carla".to_owned(), ..view(1) }));
+    is_broken_by(held, |model| model.shown(1, 1, 1, &MessageView { text: None, ..view(1) }));
+    is_broken_by(|_| {}, |model| model.shown(1, 1, 1, &view(1)));
     is_broken_by(held, |model| model.is_all_shown(1));
 }

@@ -5,9 +5,8 @@ use std::net::SocketAddr;
 
 use common::body::Body;
 use common::name::Name;
-use common::wire::codec;
 use peer::storage::Store;
-use peer_core::event::{Config, Event, Exit, Input, LinkId, MessageView, Now, Output, Ticket};
+use peer_core::event::{Config, Event, Exit, Input, LinkId, Now, Output, Ticket};
 use peer_core::messenger::Messenger;
 use peer_core::stored::{Arrived, Query, StoreOp, StoreResult};
 
@@ -298,12 +297,12 @@ impl World {
     fn machine_event(&mut self, number: usize, run: u32, event: Event) {
         let who = self.machines[number].who;
         match &event {
-            Event::Message(view) => {
+            Event::Message(_) | Event::Edited(_) | Event::Deleted(_) | Event::Reacted(_) | Event::Expiry { .. } => {
                 let delay_ms = self.dice.between(0, 60);
                 let machine = &mut self.machines[number];
                 machine.shown_at = machine.shown_at.max(self.now + delay_ms);
                 let at_ms = machine.shown_at;
-                self.at(at_ms, What::PutOut(number, run, view.clone()));
+                self.at(at_ms, What::PutOut(number, run, Box::new(event.clone())));
             }
             Event::State(view) => {
                 self.trace.note(
@@ -321,17 +320,22 @@ impl World {
     }
 
     /// The front has written a message out; a little later it says so.
-    pub(crate) fn put_out(&mut self, number: usize, run: u32, view: &MessageView) {
-        if self.machines[number].run != run {
-            return;
+    pub(crate) fn put_out(&mut self, number: usize, run: u32, event: &Event) {
+        let (Some(mark), true) = (event.mark(), self.machines[number].run == run) else { return };
+        let who = self.machines[number].who;
+        if let Event::Message(view) = event {
+            self.trace.note(
+                self.now,
+                format_args!("m{number}: {}> {:?} n={} {} late={}", view.from, view.text, view.n, view.id, view.late),
+            );
+            self.model.shown(number, who, run, view);
+            self.machines[number].user.sees(view.n);
+        } else {
+            self.trace.note(self.now, format_args!("m{number}: {event:?}"));
+            self.model.changed(number, who, run, event);
         }
-        self.trace.note(
-            self.now,
-            format_args!("m{number}: {}> {:?} n={} {} late={}", view.from, view.text, view.n, view.id, view.late),
-        );
-        self.model.shown(number, run, view);
         let delay_ms = self.dice.between(0, 30);
-        self.after(delay_ms, What::Input(number, run, Box::new(Input::Shown(vec![view.n]))));
+        self.after(delay_ms, What::Input(number, run, Box::new(Input::Shown(vec![mark]))));
     }
 
     fn submit(&mut self, number: usize, job: Job) {
@@ -413,12 +417,9 @@ impl World {
             (StoreOp::Queue(message), StoreResult::Queued { n }) => {
                 let row = &message.row;
                 let to = self.model.who(&row.recipient).unwrap_or(usize::MAX);
-                let text = match row.kind {
-                    Body::TEXT => codec::decode::<common::body::Text>(&row.body).map(|text| text.text),
-                    _ => Ok(String::new()),
-                };
-                let text = text.unwrap_or_default();
+                let text = Body::decode(row.kind, &row.body).text().unwrap_or_default().to_owned();
                 self.model.queued(number, who, *n, row, to, text);
+                self.model.means(who, row);
             }
             (StoreOp::Receive(arrival), StoreResult::Arrived(Arrived::New { n, .. })) => {
                 self.model.held(number, who, &arrival, *n);
@@ -428,6 +429,9 @@ impl World {
             }
             (StoreOp::Shown(numbers), _) => self.model.shown_committed(number, &numbers),
             (StoreOp::State { n, state, .. }, _) => self.model.state_committed(number, who, n, state),
+            (StoreOp::Read { .. }, StoreResult::Read(read)) => self.model.read_committed(number, who, read),
+            (StoreOp::Vanish { .. }, StoreResult::Vanished { numbers, .. }) => self.model.vanished(number, numbers),
+            (StoreOp::PutMeta(meta), _) => self.model.receipts(who, meta.receipts),
             (StoreOp::Readdress(moves), _) => {
                 for each in moves {
                     if let Some(to) = self.model.who(&each.to) {

@@ -19,6 +19,8 @@ pub(crate) struct User {
     waiting: VecDeque<u64>,
     /// Numbers of own messages.
     own: Vec<u64>,
+    /// Numbers of others' messages.
+    seen: Vec<u64>,
     /// Names whose key has changed.
     rivals: BTreeSet<Name>,
     rounds: u64,
@@ -33,6 +35,7 @@ impl User {
             next: 0,
             waiting: VecDeque::new(),
             own: Vec::new(),
+            seen: Vec::new(),
             rivals: BTreeSet::new(),
             rounds: 0,
         }
@@ -56,8 +59,21 @@ impl User {
     /// The disk was put back: numbers known mean something else.
     pub(crate) fn forget(&mut self) {
         self.own.clear();
+        self.seen.clear();
+    }
+
+    /// A message of somebody else is on the screen.
+    pub(crate) fn sees(&mut self, n: u64) {
+        if self.seen.last() != Some(&n) {
+            self.seen.push(n);
+        }
     }
 }
+
+/// Signs beside lines; the empty one takes back.
+const SIGNS: [&str; 3] = ["👍", "🎉", ""];
+/// Texts that vanish stay at most so long, milliseconds: less than the world rests at its end.
+const STAYS_MAX_MS: u64 = 200_000;
 
 fn person(name: &Name) -> To {
     To::Person { name: name.clone(), fingerprint: None }
@@ -93,7 +109,7 @@ impl World {
         let user = &self.machines[number].user;
         let rival = user.rivals.first().cloned();
         let own = user.own.clone();
-        match self.dice.below(24) {
+        match self.dice.below(36) {
             0 => {
                 if let Some(n) = self.dice.pick(&own) {
                     self.command(number, Command::Cancel(n));
@@ -120,6 +136,7 @@ impl World {
             }
             6 if rival.is_some() => self.accept(number, rival),
             7..=9 if !self.machines[number].user.online => self.get_online(number),
+            10..=19 => self.act_on_lines(number),
             _ => self.write(number),
         }
     }
@@ -134,6 +151,36 @@ impl World {
             let urgent = self.dice.one_in(15);
             self.command(number, Command::Send { to: person(&name), text, key: None, urgent, reply_to: None });
         }
+    }
+
+    /// Something that is about a line, or about how lines are kept.
+    fn act_on_lines(&mut self, number: usize) {
+        let user = &self.machines[number].user;
+        let (own, seen) = (user.own.clone(), user.seen.clone());
+        let (mine, theirs) = (self.dice.pick(&own), self.dice.pick(&seen));
+        let any = if self.dice.one_in(3) { mine } else { theirs };
+        let somebody = self.somebody(number);
+        let text = format!("{number}.{} again", self.trace.events);
+        let command = match (self.dice.below(12), any, mine, somebody) {
+            (0 | 1, Some(n), _, _) => Command::Reply { n, text },
+            (2..=4, _, Some(n), _) => Command::Edit { n, text },
+            (5, _, Some(n), _) => Command::Delete(n),
+            (6 | 7, Some(n), _, _) => {
+                let emoji = self.dice.pick(&SIGNS).unwrap_or_default();
+                Command::React { n, emoji: emoji.to_owned() }
+            }
+            (8, Some(n), _, Some(name)) => Command::Forward { n, to: person(&name) },
+            (9, _, _, Some(name)) => {
+                let after_ms = if self.dice.one_in(3) { None } else { Some(self.dice.between(1_000, STAYS_MAX_MS)) };
+                Command::Expire { with: person(&name), after_ms }
+            }
+            (10, ..) => {
+                let on = !self.dice.one_in(3);
+                Command::Receipts(Some(on))
+            }
+            _ => return self.write(number),
+        };
+        self.command(number, command);
     }
 
     fn somebody(&mut self, number: usize) -> Option<Name> {

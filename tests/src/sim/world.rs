@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use common::identity::Identity;
-use peer_core::event::{Input, MessageView};
+use peer_core::event::{Event, Input};
 
 use super::dice::Dice;
 use super::directory::DirectoryNode;
@@ -31,8 +31,8 @@ pub(crate) enum What {
     Wake(usize, u32, u64),
     /// A machine's disk has done what it was given.
     Disk(usize, u32),
-    /// A machine's front puts a message out.
-    PutOut(usize, u32, Box<MessageView>),
+    /// A machine's front puts a message, or a change of one, out.
+    PutOut(usize, u32, Box<Event>),
     /// A machine starts.
     Start(usize),
     /// A machine's user does something.

@@ -11,7 +11,7 @@ use crate::command::{ErrorCode, To};
 use crate::event::{Answer, CommandId, ContactView, PersonView, Reachable, SelfView, Source, Ticket};
 use crate::limits::LOOKUP_TIMEOUT_MS;
 use crate::registration::Step;
-use crate::stored::{Query, QueryResult, Talk};
+use crate::stored::{Contact, Query, QueryResult};
 
 /// Most people of one `!who`.
 const PEOPLE_MAX: usize = 100_000;
@@ -95,13 +95,9 @@ impl Messenger {
     }
 
     pub(super) fn history(&mut self, id: CommandId, with: &To, count: u32, before: Option<u64>) {
-        let Some((name, _)) = self.person(id, with) else { return };
-        match self.book.named(&name).map(|contact| contact.key) {
-            Some(with) => {
-                let talk = Talk::Pair(with);
-                self.query(Query::History { with: talk, before, count }, Asked::History { id, talk });
-            }
-            None => self.fail(id, ErrorCode::NoSuchUser, format!("there is nothing from or to {name} here")),
+        match self.talk_of(with) {
+            Some(talk) => self.query(Query::History { with: talk, before, count }, Asked::History { id, talk }),
+            None => self.nothing_with(id, with),
         }
     }
 
@@ -132,16 +128,16 @@ impl Messenger {
                 let messages = messages.iter().map(|message| self.view(message, false)).collect();
                 self.done(id, Answer::Found { words, messages });
             }
-            (Some(asked), QueryResult::Failed(why)) => {
-                let id = asked.id();
-                self.fail(id, ErrorCode::StoreFailed, format!("the data directory cannot be read: {why}"));
+            (Some(Asked::Change { message }), QueryResult::Message(line)) => {
+                self.on_line_of_change(*message, line.as_deref());
             }
-            (Some(asked), _) => {
-                self.fail(
-                    asked.id(),
-                    ErrorCode::StoreFailed,
-                    "the data directory gave another answer than was asked for",
-                );
+            (Some(asked), result) => {
+                let Some(id) = asked.id() else { return };
+                let why = match result {
+                    QueryResult::Failed(why) => format!("the data directory cannot be read: {why}"),
+                    _ => "the data directory gave another answer than was asked for".to_owned(),
+                };
+                self.fail(id, ErrorCode::StoreFailed, why);
             }
             (None, _) => {}
         }
@@ -150,21 +146,25 @@ impl Messenger {
     pub(super) fn contacts(&mut self, id: CommandId) {
         let mut views: BTreeMap<Name, ContactView> = BTreeMap::new();
         for contact in self.book.all().filter(|contact| contact.talked) {
-            let Some(name) = contact.name.clone() else { continue };
-            let view = ContactView {
-                fingerprint: contact.key.fingerprint(),
-                verified: contact.verified,
-                accepted: contact.accepted,
-                standing: self.standing_of(&name),
-                rival: contact.rival.map(|rival| rival.fingerprint()),
-                waiting: self.outbox.waiting_for(&contact.key) as u64,
-                blocked: contact.blocked,
-                note: self.ways.get(&contact.key).and_then(|way| way.note.clone()),
-                name: name.clone(),
-            };
-            views.insert(name, view);
+            let Some(view) = self.contact_view(contact) else { continue };
+            views.insert(view.name.clone(), view);
         }
         self.done(id, Answer::Contacts(views.into_values().collect()));
+    }
+
+    pub(super) fn contact_view(&self, contact: &Contact) -> Option<ContactView> {
+        let name = contact.name.clone()?;
+        Some(ContactView {
+            fingerprint: contact.key.fingerprint(),
+            verified: contact.verified,
+            accepted: contact.accepted,
+            standing: self.standing_of(&name),
+            rival: contact.rival.map(|rival| rival.fingerprint()),
+            waiting: self.outbox.waiting_for(&contact.key) as u64,
+            blocked: contact.blocked,
+            note: self.ways.get(&contact.key).and_then(|way| way.note.clone()),
+            name,
+        })
     }
 
     pub(super) fn verify(&mut self, id: CommandId, name: &Name, ok: bool) {

@@ -1,21 +1,19 @@
 //! What the user wants: each command is checked, carried out or begun, and answered exactly once.
 
-use common::body::{Body, Text};
 use common::identity::{Fingerprint, PublicKey};
-use common::limits::TEXT_MAX_BYTES;
-use common::message::Conversation;
 use common::name::Name;
 use common::wire::directory::{self as wire, Refusal, ToDirectory, Whom};
 
 use super::Messenger;
+use super::lines::Saying;
+use super::membership::Task;
 use super::people::LookUp;
-use super::posting::{Post, Waiting};
 use crate::answers::Reply;
-use crate::command::{Command, CommandError, ErrorCode, To};
+use crate::command::{Command, CommandError, ErrorCode, To, Which};
 use crate::event::{Answer, CommandId, Event, Source};
 use crate::limits::{KEY_MAX_CHARS, LOOKUP_TIMEOUT_MS};
 use crate::registration::Step;
-use crate::stored::{Query, State, Talk};
+use crate::stored::{Query, State, StoredMessage, Talk};
 use crate::timers::Timer;
 
 /// `!register` and `!login` wait so long for the directory, milliseconds.
@@ -24,11 +22,35 @@ const LOGIN_PATIENCE_MS: u64 = 10_000;
 /// A command that waits for the directory. Its source waits behind it.
 #[derive(Debug)]
 pub(super) enum Pending {
-    Register { id: CommandId, name: Name },
-    Login { id: CommandId },
-    Deregister { id: CommandId, request: u32 },
-    Who { id: CommandId, request: u32, text: Option<String>, people: Vec<wire::Listed> },
-    Find { id: CommandId, name: Name, command: Box<Command> },
+    Register {
+        id: CommandId,
+        name: Name,
+    },
+    Login {
+        id: CommandId,
+    },
+    Deregister {
+        id: CommandId,
+        request: u32,
+    },
+    Who {
+        id: CommandId,
+        request: u32,
+        text: Option<String>,
+        people: Vec<wire::Listed>,
+    },
+    Find {
+        id: CommandId,
+        name: Name,
+        command: Box<Command>,
+    },
+    /// No request yet: it is being signed.
+    Broadcast {
+        id: CommandId,
+        request: Option<u32>,
+    },
+    /// About a group.
+    Group(Box<Task>),
 }
 
 impl Pending {
@@ -38,7 +60,9 @@ impl Pending {
             | Self::Login { id }
             | Self::Deregister { id, .. }
             | Self::Who { id, .. }
-            | Self::Find { id, .. } => *id,
+            | Self::Find { id, .. }
+            | Self::Broadcast { id, .. } => *id,
+            Self::Group(task) => task.id(),
         }
     }
 }
@@ -62,17 +86,25 @@ pub(super) enum Asked {
         id: CommandId,
         words: Vec<String>,
     },
+    /// The line that an arrived change is about.
+    Change {
+        message: Box<StoredMessage>,
+    },
 }
 
 impl Asked {
-    pub(super) fn id(&self) -> CommandId {
+    /// The command that waits for it, if it is one.
+    pub(super) fn id(&self) -> Option<CommandId> {
         match self {
-            Self::History { id, .. } | Self::Trace { id } | Self::Line { id, .. } | Self::Search { id, .. } => *id,
+            Self::History { id, .. } | Self::Trace { id } | Self::Line { id, .. } | Self::Search { id, .. } => {
+                Some(*id)
+            }
+            Self::Change { .. } => None,
         }
     }
 }
 
-fn unreachable() -> CommandError {
+pub(super) fn unreachable() -> CommandError {
     CommandError::new(
         ErrorCode::DirectoryUnreachable,
         "the directory cannot be reached now; it is tried again by itself",
@@ -145,10 +177,20 @@ impl Messenger {
             Command::Logout => self.logout(id),
             Command::WhoAmI => self.who_am_i(id),
             Command::Who(text) => self.who(id, text),
+            Command::Send { to: To::Group(ref name), .. } => {
+                let name = name.clone();
+                if self.may_send(id, &command) {
+                    self.send_to_group(id, &name, command);
+                }
+            }
             Command::Send { ref to, .. } => {
                 if let Some((name, print)) = self.person(id, to) {
                     self.send_or_find(id, name, print, command);
                 }
+            }
+            Command::Chat(To::Group(ref name)) => {
+                let name = name.clone();
+                self.chat_in_group(id, &name, &command);
             }
             Command::Chat(ref to) => {
                 if let Some((name, print)) = self.person(id, to) {
@@ -251,7 +293,14 @@ impl Messenger {
                     self.look_up(Whom::Name(name), LookUp::Command(id));
                 }
                 Some(Pending::Who { .. }) => self.ask_who(source),
-                Some(Pending::Register { .. } | Pending::Login { .. } | Pending::Deregister { .. }) | None => {}
+                Some(Pending::Group(_)) => self.task_goes(source),
+                Some(
+                    Pending::Register { .. }
+                    | Pending::Login { .. }
+                    | Pending::Deregister { .. }
+                    | Pending::Broadcast { .. },
+                )
+                | None => {}
             }
         }
     }
@@ -266,7 +315,14 @@ impl Messenger {
                 }
                 Some(Pending::Register { .. }) => Ok(Box::new(Answer::Registered(name.clone()))),
                 Some(Pending::Login { .. }) => Ok(Box::new(Answer::Online(name.clone()))),
-                Some(Pending::Deregister { .. } | Pending::Who { .. } | Pending::Find { .. }) | None => continue,
+                Some(
+                    Pending::Deregister { .. }
+                    | Pending::Who { .. }
+                    | Pending::Find { .. }
+                    | Pending::Broadcast { .. }
+                    | Pending::Group(_),
+                )
+                | None => continue,
             };
             self.finish(source, answer);
         }
@@ -333,6 +389,9 @@ impl Messenger {
 
     /// The directory has done what a command asked for.
     pub(super) fn command_done(&mut self, request: u32) {
+        if self.step_taken(request) {
+            return;
+        }
         let waiting = self
             .pending
             .iter()
@@ -348,9 +407,13 @@ impl Messenger {
     }
 
     pub(super) fn command_refused(&mut self, request: u32, reason: &Refusal) {
+        if self.group_refused(request, reason) {
+            return;
+        }
         let waiting = self.pending.iter().find(|(_, pending)| match pending {
             Pending::Deregister { request: r, .. } | Pending::Who { request: r, .. } => *r == request,
-            Pending::Register { .. } | Pending::Login { .. } | Pending::Find { .. } => false,
+            Pending::Broadcast { request: r, .. } => *r == Some(request),
+            Pending::Register { .. } | Pending::Login { .. } | Pending::Find { .. } | Pending::Group(_) => false,
         });
         let Some(source) = waiting.map(|(source, _)| *source) else { return };
         let error = match reason {
@@ -362,20 +425,24 @@ impl Messenger {
         self.finish(source, Err(error));
     }
 
-    fn send_or_find(&mut self, id: CommandId, name: Name, print: Option<Fingerprint>, command: Command) {
-        let Command::Send { text, key, .. } = &command else { return };
-        if self.my_name().is_none() {
-            self.fail(id, ErrorCode::NotRegistered, "register first: !register NAME");
-        } else if self.meta.suspended {
-            self.fail(id, ErrorCode::Suspended, "this identity is online on another machine; !login takes over again");
-        } else if text.len() > TEXT_MAX_BYTES {
-            let message = format!("the text has {} bytes; at most {TEXT_MAX_BYTES} are accepted", text.len());
-            self.fail(id, ErrorCode::TooLarge, message);
-        } else if text.is_empty() {
-            self.fail(id, ErrorCode::BadArgument, "there is no text to send");
-        } else if key.as_ref().is_some_and(|key| key.is_empty() || key.chars().count() > KEY_MAX_CHARS) {
+    /// Whether this user may send this now, whomever to; otherwise the command is answered.
+    fn may_send(&mut self, id: CommandId, command: &Command) -> bool {
+        let Command::Send { text, key, .. } = command else { return true };
+        if !self.may_write(id, Some(text)) {
+            return false;
+        }
+        let keyed = key.as_ref().is_none_or(|key| !key.is_empty() && key.chars().count() <= KEY_MAX_CHARS);
+        if !keyed {
             self.fail(id, ErrorCode::BadArgument, format!("an idempotency key has 1 to {KEY_MAX_CHARS} characters"));
-        } else if self.my_name().as_ref() == Some(&name) {
+        }
+        keyed
+    }
+
+    fn send_or_find(&mut self, id: CommandId, name: Name, print: Option<Fingerprint>, command: Command) {
+        if !self.may_send(id, &command) {
+            return;
+        }
+        if self.my_name().as_ref() == Some(&name) {
             self.fail(id, ErrorCode::ToYourself, "a message to yourself goes nowhere");
         } else if let Some(contact) = self.book.named(&name).map(|contact| contact.key) {
             self.send_to(id, contact, print, command);
@@ -384,7 +451,7 @@ impl Messenger {
         }
     }
 
-    fn find(&mut self, id: CommandId, name: Name, command: Command) {
+    pub(super) fn find(&mut self, id: CommandId, name: Name, command: Command) {
         let logged_in = self.session.is_logged_in();
         self.wait(Pending::Find { id, name: name.clone(), command: Box::new(command) }, LOOKUP_TIMEOUT_MS);
         if logged_in {
@@ -405,8 +472,8 @@ impl Messenger {
         // A message is answered when it is committed; what comes behind it need not wait for that.
         self.answers.unblock(id);
         let print = match &*command {
-            Command::Send { to: To::Person { fingerprint, .. }, .. }
-            | Command::Chat(To::Person { fingerprint, .. }) => *fingerprint,
+            Command::Send { to, .. } | Command::Chat(to) => to.fingerprint(),
+            // Looked at when the line is read, or with the key.
             _ => None,
         };
         let pinned = self.book.named(&name).map(|contact| contact.key);
@@ -416,6 +483,13 @@ impl Messenger {
                 self.fail(id, ErrorCode::NoSuchUser, format!("the directory's word about {name} cannot be believed"));
             }
             (Some(key), command @ Command::Send { .. }) => self.send_to(id, key, print, command),
+            (Some(_), command @ (Command::Invite { .. } | Command::Kick { .. })) => self.run_on_groups(id, command),
+            (Some(_), command @ Command::Forward { n, .. }) => self.ask_line(id, Which::Number(n), command),
+            (Some(_), Command::Expire { with, after_ms }) => {
+                let command = Command::Expire { with: with.clone(), after_ms };
+                self.expire(id, &with, after_ms, command);
+            }
+            (Some(key), command @ (Command::Add(_) | Command::Block(_))) => self.befriend_or_block(id, key, &command),
             (Some(key), _) => self.chat_with(id, key, print),
         }
         self.start_commands(id.source);
@@ -428,7 +502,7 @@ impl Messenger {
     }
 
     /// The key demanded by `name#FINGERPRINT` must be the pinned one.
-    fn is_demanded(&mut self, id: CommandId, key: PublicKey, print: Option<Fingerprint>) -> bool {
+    pub(super) fn is_demanded(&mut self, id: CommandId, key: PublicKey, print: Option<Fingerprint>) -> bool {
         let theirs = key.fingerprint();
         if print.is_none_or(|print| print == theirs) {
             return true;
@@ -439,18 +513,16 @@ impl Messenger {
     }
 
     fn send_to(&mut self, id: CommandId, recipient: PublicKey, print: Option<Fingerprint>, command: Command) {
-        let Command::Send { text, key, urgent, .. } = command else { return };
-        if !self.is_demanded(id, recipient, print) || self.lacks_room(id) {
+        if !self.is_demanded(id, recipient, print) {
             return;
         }
-        if let Some(full) = self.refuses_post(1, text.len()) {
-            self.reply(id, Err(full));
-            return;
+        match command {
+            Command::Send { reply_to: Some(which), .. } => self.ask_line(id, which, command),
+            Command::Send { text, key, urgent, reply_to: None, .. } => {
+                self.say(id, Saying { talk: Talk::Pair(recipient), text, reply_to: None, urgent, key });
+            }
+            _ => {}
         }
-        self.talked_with(recipient, true);
-        let (conversation, recipients) = (Conversation::Pair, vec![recipient]);
-        let body = Body::Text(Text { text, reply_to: None });
-        self.post(Waiting::Sent(id), Post { conversation, recipients, body, urgent, key, amends: None });
     }
 
     fn chat_or_find(&mut self, id: CommandId, name: Name, print: Option<Fingerprint>, command: Command) {
@@ -502,7 +574,7 @@ impl Messenger {
         let lost: Vec<Source> = self
             .pending
             .iter()
-            .filter(|(_, pending)| matches!(pending, Pending::Deregister { .. }))
+            .filter(|(_, pending)| matches!(pending, Pending::Deregister { .. } | Pending::Broadcast { .. }))
             .map(|(source, _)| *source)
             .collect();
         for source in lost {

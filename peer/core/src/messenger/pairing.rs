@@ -64,8 +64,8 @@ impl Messenger {
             floor: self.sent.get(&to).map_or(1, Sent::floor),
             applied: self.ways.get(&to).and_then(|way| way.applied),
             held: self.received.get(&to).map(|lane| lane.held()),
-            read: None,
-            blocked: false,
+            read: self.read_mark(&to),
+            blocked: self.is_blocked(&to),
             prekey,
         }
     }
@@ -189,12 +189,16 @@ impl Messenger {
         }
         self.way(key).applied = Some((state.epoch, state.version));
         self.follow_lane(key, state.epoch, state.floor);
+        self.way(key).blocks_me = state.blocked;
         if state.blocked {
             self.end_all(key, State::Refused, Reason::Blocked);
         }
         let mine = self.meta.epoch;
         if let Some(held) = state.held.filter(|held| held.epoch == mine) {
             self.settle_covered(key, &held, via);
+        }
+        if let Some(up_to) = state.read {
+            self.read_by(key, up_to);
         }
     }
 
@@ -261,6 +265,7 @@ impl Messenger {
                 let kept = message.deposit == Deposit::Kept && !message.tried_direct;
                 let via = if kept { Via::Directory } else { via };
                 self.set_state(key, seq, State::Delivered, Some(via), None);
+                self.mark_covers_more(&key);
             } else if let Some(row) = self.ended.remove(&(key, seq)) {
                 // It was given up here and arrived all the same: that is the truth now.
                 let elapsed_ms = self.clock.age_ms().saturating_sub(row.queued_age_ms);
@@ -274,6 +279,7 @@ impl Messenger {
                     elapsed_ms,
                 };
                 self.store(op, Then::Ended { row: Box::new(row), elapsed_ms });
+                self.mark_covers_more(&key);
             }
         }
         let Some(lane) = self.sent.get_mut(&key) else { return };

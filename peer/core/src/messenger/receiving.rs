@@ -2,20 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use common::body::Body;
 use common::identity::PublicKey;
 use common::limits::TEXT_MAX_BYTES;
 use common::message::{Conversation, Envelope, Epoch, MessageId, PairState};
 use common::planted::{self, Bug};
 use common::wire::codec;
-use common::wire::directory::{Item, Slot, TakeSlot, Taking, ToDirectory};
-use common::wire::peer::{CloseReason, Parcel};
+use common::wire::directory::{Item, Slot, Standing, TakeSlot, Taking, ToDirectory};
+use common::wire::peer::Parcel;
 
 use super::pairing::GENERATION_MAX;
 use super::{Messenger, Opening, Then};
 use crate::event::{Dropped, Event, NotOpened, Output, SealedKind, Ticket};
 use crate::inbox::Showing;
 use crate::lane::{Arriving, Received, is_plausible};
-use crate::limits::{STRANGER_BYTES_MAX, STRANGER_MESSAGES_MAX};
 use crate::stored::{Arrival, Arrived, StoreOp, StoreResult, StoredMessage, Via};
 use crate::timers::Timer;
 
@@ -36,6 +36,18 @@ impl Messenger {
         if !addressed || header.epoch.generation > GENERATION_MAX || envelope.body.len() > BODY_MAX_BYTES {
             self.dropped(sender, if addressed { Dropped::EnvelopeAbsurd } else { Dropped::EnvelopeOfOthers });
             self.taken(item, Taking::Stored);
+            return;
+        }
+        if self.is_blocked(&sender) {
+            self.dropped(sender, Dropped::Blocked);
+            self.taken(item, Taking::Stored);
+            self.refuse_blocked(sender);
+            return;
+        }
+        if self.meta.standing == Standing::Busy && via == Via::Direct && !header.urgent {
+            // Unacknowledged, it goes to the directory, and comes when the user is back.
+            self.way(sender).turned_away = true;
+            self.dropped(sender, Dropped::Busy);
             return;
         }
         let stores = |arriving| matches!(arriving, Arriving::Follow | Arriving::Store | Arriving::StoreUnacknowledged);
@@ -85,22 +97,6 @@ impl Messenger {
         self.commit_arrival(sender, envelope, via, waited, held, item);
     }
 
-    /// Somebody the user has not accepted may fill only so much of the disk; what is over it is not taken, and waits at
-    /// its sender.
-    fn is_too_much(&mut self, sender: PublicKey, bytes: usize) -> bool {
-        if self.book.of(&sender).is_some_and(|contact| contact.accepted) {
-            return false;
-        }
-        let way = self.way(sender);
-        way.stranger_messages += 1;
-        way.stranger_bytes += bytes;
-        let over = way.stranger_messages > STRANGER_MESSAGES_MAX || way.stranger_bytes > STRANGER_BYTES_MAX;
-        if over && let Some(link) = self.links.open_to(&sender) {
-            self.close_link(link, CloseReason::Busy);
-        }
-        over
-    }
-
     fn judge(&self, sender: &PublicKey, envelope: &Envelope) -> Arriving {
         let header = &envelope.header;
         let committed = self.received.get(sender);
@@ -132,6 +128,9 @@ impl Messenger {
     ) {
         let header = envelope.header;
         let accepted = self.book.of(&sender).is_some_and(|contact| contact.accepted);
+        let pair = header.conversation == Conversation::Pair;
+        let meaning = self.meaning_of(&sender, &header, &envelope.body);
+        let is_line = Body::is_line(header.kind);
         let message = StoredMessage {
             n: 0,
             id: header.id,
@@ -140,15 +139,15 @@ impl Messenger {
             mine: false,
             conversation: header.conversation,
             kind: header.kind,
-            body: envelope.body,
+            body: if meaning.refused { Vec::new() } else { envelope.body },
             sent_at_ms: header.sent_at_ms,
             received_at_ms: self.now.wall_ms,
             via: Some(via),
-            request: !accepted,
-            urgent: header.urgent,
+            request: !accepted && pair,
+            urgent: header.urgent && is_line,
             waited,
-            ordered: header.ordered,
-            after: header.after,
+            ordered: header.ordered && is_line,
+            after: header.after.filter(|_| is_line),
             state: None,
             elapsed_ms: 0,
             quote: None,
@@ -172,11 +171,13 @@ impl Messenger {
             waited,
             request: message.request,
             held,
-            reply_to: None,
-            amends: None,
-            vanishes_ms: None,
+            reply_to: meaning.reply_to,
+            amends: meaning.amends,
+            vanishes_ms: meaning.vanishes_ms,
         };
-        self.talked_with(sender, false);
+        if pair {
+            self.talked_with(sender, false);
+        }
         if planted::is(Bug::AckBeforeCommit) {
             self.hold(sender, held, message.id);
             self.owe_ack(sender, via, waited);
@@ -226,17 +227,28 @@ impl Messenger {
         self.owe_ack(sender, message.via.unwrap_or(Via::Direct), message.waited);
         self.taken(item, Taking::Stored);
         let new = match arrived {
-            Arrived::New { n, .. } => Some(n),
+            Arrived::New { n, line, settled, .. } => Some((n, line, settled)),
             Arrived::Double { .. } => None,
             Arrived::Conflict => return,
         };
         let risen = self.hold(sender, held, id);
-        if let Some(n) = new {
+        if let Some((n, line, settled)) = new {
             message.n = n;
+            if !settled.is_empty() {
+                // They are put out with the line they changed.
+                self.store(StoreOp::Shown(settled), Then::Nothing);
+            }
             let lane = self.received.get(&sender);
             let whole = held
                 .is_some_and(|(epoch, seq)| lane.is_some_and(|lane| lane.epoch() == epoch && lane.is_whole_below(seq)));
-            self.bring_in(message, whole);
+            match (Body::is_line(message.kind), line) {
+                (true, line) => {
+                    self.not_read_yet(&message);
+                    self.bring_in(line.map_or(message, |line| *line), whole);
+                }
+                (false, line) if self.book.name_of(&sender).is_some() => self.change_arrived(message, line.as_deref()),
+                (false, _) => self.bring_in(message, whole),
+            }
         }
         if risen {
             self.recheck(sender, &BTreeSet::new());
@@ -263,6 +275,18 @@ impl Messenger {
             }
             return;
         }
+        if !Body::is_line(message.kind) {
+            self.look_for_line(message);
+            return;
+        }
+        if let Some(message) = self.heard(message) {
+            self.put_in_order(message, whole);
+        }
+    }
+
+    /// A message that counts in its conversation takes its place there.
+    pub(super) fn put_in_order(&mut self, message: StoredMessage, whole: bool) {
+        let sender = message.sender;
         let shown = self.inbox.arrive(message, whole);
         self.show(shown);
         if let Some(at_ms) = self.inbox.patience_ends_ms(sender) {
@@ -331,6 +355,7 @@ impl Messenger {
         }
         for Showing { message, late } in shown {
             let view = self.view(&message, late);
+            self.lines.tells(&message, &view);
             self.tell(Event::Message(Box::new(view)));
         }
     }

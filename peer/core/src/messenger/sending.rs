@@ -10,7 +10,7 @@ use common::wire::peer::PeerFrame;
 use super::depositing::DEPOSITING_MAX;
 use super::{Messenger, StateChange, Then};
 use crate::event::{LinkId, Output};
-use crate::limits::{DIRECT_TIMEOUT_MS, LINK_FLIGHT_MAX_BYTES, OFFER_AGAIN_MS, REDIAL_INTEREST_MS};
+use crate::limits::{DIRECT_TIMEOUT_MS, LINK_FLIGHT_MAX_BYTES, OFFER_AGAIN_MS};
 use crate::outbox::{Deposit, Outgoing};
 use crate::route::{DepositWhen, Evidence, deposit_when};
 use crate::stored::{OutboxRow, Reason, State, StoreOp, StoreResult, Via};
@@ -36,9 +36,22 @@ struct Look {
     may_deposit: bool,
     /// The link takes more.
     room: bool,
+    /// They are busy: what is not urgent is kept for them.
+    busy: bool,
+}
+
+impl Look {
+    /// The same for what is not urgent, to somebody who is busy: no direct way, and the directory's at once.
+    fn for_the_busy(&self) -> Self {
+        Self { link: None, deposit: None, offer_kept: false, ..*self }
+    }
 }
 
 impl Messenger {
+    fn is_busy(&self, key: &PublicKey) -> bool {
+        self.ways.get(key).is_some_and(|way| way.standing == Some(Standing::Busy))
+    }
+
     pub(super) fn place_of(&self, row: &OutboxRow) -> Place {
         // Withdrawals after a new epoch name the old places, so the epoch is the one the row was deposited in: this
         // is called before the epoch of the store changes, or for rows of the present one.
@@ -75,7 +88,9 @@ impl Messenger {
         let evidence = self.evidence(&recipient);
         let good = matches!(deposit_when(evidence), DepositWhen::After(_));
         let in_window = self.sent.get(&recipient).is_some_and(|lane| lane.in_window(seq));
-        match self.links.open_to(&recipient).filter(|_| good && in_window && self.may_talk()) {
+        let urgent = self.outbox.at(&recipient, seq).is_some_and(|message| message.row.urgent);
+        let taken = urgent || !self.is_busy(&recipient);
+        match self.links.open_to(&recipient).filter(|_| good && in_window && taken && self.may_talk()) {
             Some(link) if self.book.of(&recipient).is_some_and(|contact| contact.rival.is_none()) => {
                 self.send_on(link, recipient, seq);
                 self.timers.set_by(Timer::Peer(recipient), self.now.mono_ms + DIRECT_TIMEOUT_MS);
@@ -198,12 +213,8 @@ impl Messenger {
         if self.links.open_to(&key).is_some() || self.leaving.is_some() && self.outbox.waiting_for(&key) == 0 {
             return;
         }
-        let waiting = self.outbox.waiting_for(&key) > 0;
-        let way = self.way(key);
-        let lately = way.exchange_ms.is_some_and(|at| now_ms < at + REDIAL_INTEREST_MS);
-        let there = matches!(way.standing, Some(Standing::Online | Standing::Away | Standing::Busy));
-        let wanted = waiting || (lately && there);
-        let not_before_ms = way.redial.not_before_ms();
+        let wanted = self.outbox.waiting_for(&key) > 0 || self.is_kept_warm(key);
+        let not_before_ms = self.way(key).redial.not_before_ms();
         if !wanted {
             return;
         }
@@ -240,6 +251,7 @@ impl Messenger {
             link: self.links.open_to(&key),
             deposit: wait_ms,
             room: self.ways.get(&key).is_none_or(|way| !way.flight_full),
+            busy: self.is_busy(&key),
             offer_kept: returned_ms.is_some_and(|at| now_ms >= at + OFFER_AGAIN_MS),
             may_deposit: self.session.is_online()
                 && !shunned
@@ -262,6 +274,8 @@ impl Messenger {
                 if let (Some(wait_ms), None, None) = (look.deposit, message.direct_by_ms, look.link) {
                     message.direct_by_ms = Some(look.now_ms + wait_ms);
                 }
+                let busy = look.for_the_busy();
+                let look = if look.busy && !message.row.urgent { &busy } else { look };
                 match (need_of(message, look), refused) {
                     (Need::Nothing, _) => {}
                     (Need::Deposit, Some((reason, retry_at_ms))) if !message.row.urgent => {
@@ -354,6 +368,9 @@ impl Messenger {
             self.reply(command, Ok(Box::new(crate::event::Answer::Cancelled { n })));
         }
         self.tell_change(&row, change, result);
+        if state == State::Delivered {
+            self.may_count_down(row.kind);
+        }
         if !state.is_settled() {
             if planted::is(Bug::FloorPastUnsettled) && state == State::Kept {
                 self.sent.entry(key).or_default().settle(seq);

@@ -126,24 +126,24 @@ fn readdressed_rows_change_lanes_and_leave_the_others_alone() {
 }
 
 #[test]
-fn copies_for_a_group_share_one_number() {
-    let mut store = store();
-    let conversation = Conversation::Group { id: [8; 16], membership: 3 };
-    let copy = |to| {
-        let mut message = own(to, 1, 1);
-        message.row.conversation = conversation;
-        message
-    };
-    let n = queued(&mut store, copy(BOB));
-    assert_eq!(queued(&mut store, copy(EVE)), n);
-    assert_eq!(seqs(&load(&mut store)), [(n, BOB, 1), (n, EVE, 1)]);
-    assert_eq!(load(&mut store).last_sent, [(BOB, conversation, id(1)), (EVE, conversation, id(1))]);
-    assert!(history(&mut store, BOB, None, 9).is_empty());
-}
-
-#[test]
 fn one_seq_is_never_given_twice() {
     let mut store = store();
     queued(&mut store, own(BOB, 1, 1));
     assert!(store.apply(vec![(Ticket(1), vec![queue(own(BOB, 2, 1))])]).is_err());
+}
+
+#[test]
+fn a_message_is_found_by_its_number_and_by_its_identity() {
+    let mut store = store();
+    assert_eq!(store.query(Query::Message(Which::Id(id(1)))), QueryResult::Message(None));
+    for (number, from) in [(1, EVE), (1, BOB), (2, BOB)] {
+        arrived(&mut store, theirs(from, number));
+    }
+    let own = queued(&mut store, own(BOB, 2, 1));
+    let mut find = |which| match store.query(Query::Message(which)) {
+        QueryResult::Message(found) => found.map(|message| message.n),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!([1, 2, 3].map(|number| find(Which::Id(id(number)))), [Some(1), Some(own), None], "one's own first");
+    assert_eq!([0, 3, own + 1, u64::MAX].map(|n| find(Which::Number(n))), [None, Some(3), None, None]);
 }

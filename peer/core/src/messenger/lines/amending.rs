@@ -1,0 +1,221 @@
+//! What others did to lines. The store applies it in the transaction that stores it; what is left is whether it may be done
+//! at all, and what is said about it. A line that is not put out yet comes as it is by then, so nothing is said of it.
+
+use std::collections::BTreeSet;
+
+use common::body::Body;
+use common::identity::PublicKey;
+use common::limits::{EXPIRY_MAX_MS, EXPIRY_MIN_MS, NAME_MAX_CHARS, TEXT_MAX_BYTES};
+use common::message::{Conversation, Header, MessageId};
+
+use super::Messenger;
+use super::changing::is_emoji;
+use crate::command::Which;
+use crate::event::{ChangeView, Event};
+use crate::messenger::Then;
+use crate::messenger::commands::Asked;
+use crate::messenger::membership::Hearing;
+use crate::stored::{Amended, Amendment, Gone, Query, StoreOp, StoredMessage};
+
+/// Changes that waited at the last start whose lines are looked for at this one; more wait for the next.
+const CHANGES_ASKED_MAX: usize = 1_000;
+/// No id of an honest store is of that time, milliseconds since 1970: it would leave no room for higher ones.
+const ID_TIME_MAX_MS: u64 = 1 << 47;
+
+/// What an envelope means for lines, found before it is stored.
+#[derive(Debug, Default)]
+pub(in crate::messenger) struct Meaning {
+    /// Over a limit, or not to be said by its sender: its body is not kept.
+    pub refused: bool,
+    /// The line it answers.
+    pub reply_to: Option<MessageId>,
+    /// What it does to a line.
+    pub amends: Option<Amendment>,
+    /// Its text goes so long after it was put out, milliseconds.
+    pub vanishes_ms: Option<u64>,
+}
+
+impl Messenger {
+    pub(in crate::messenger) fn meaning_of(&self, sender: &PublicKey, header: &Header, body: &[u8]) -> Meaning {
+        let body = Body::decode(header.kind, body);
+        if !is_within_limits(&body, &header.id) || !self.may_do(sender, header.conversation, &body) {
+            return Meaning { refused: true, ..Meaning::default() };
+        }
+        let vanishes_ms = match &body {
+            Body::Vanishing(vanishing) => Some(vanishing.after_ms),
+            _ => None,
+        };
+        Meaning { refused: false, reply_to: body.reply_to(), amends: amendment(*sender, &body), vanishes_ms }
+    }
+
+    /// Whether somebody may do that in a conversation. Lines of a group are judged when they are put out; what changes
+    /// something takes effect with its commit.
+    fn may_do(&self, sender: &PublicKey, conversation: Conversation, body: &Body) -> bool {
+        match (body, conversation) {
+            (Body::Reaction(reaction), Conversation::Pair) => [*sender, self.config.me].contains(&reaction.author),
+            // One's own lines alone: if those count for nothing, this does not either.
+            (Body::Edit(_) | Body::Delete(_), conversation) => self.hearing(sender, conversation) != Hearing::Outsider,
+            (Body::Reaction(_) | Body::Expiry(_), conversation) => {
+                self.hearing(sender, conversation) == Hearing::Member
+            }
+            _ => true,
+        }
+    }
+
+    /// A committed message that is no line. `line`: the one it changes, as it is now, if it is here.
+    pub(in crate::messenger) fn change_arrived(&mut self, message: StoredMessage, line: Option<&StoredMessage>) {
+        match Body::decode(message.kind, &message.body) {
+            Body::Edit(_) | Body::Delete(_) | Body::Reaction(_) => {
+                if let Some(line) = line {
+                    self.amended(&message, line);
+                }
+            }
+            Body::Expiry(expiry) => self.expiry_arrived(&message, expiry.after_ms),
+            Body::Invitation(_) => self.check_invitation(message),
+            Body::Text(_) | Body::Forward(_) | Body::Vanishing(_) | Body::Unknown(_) => {
+                self.store(StoreOp::Dismiss(vec![message.n]), Then::Nothing);
+            }
+        }
+    }
+
+    fn amended(&mut self, message: &StoredMessage, line: &StoredMessage) {
+        let done = effect(message, line);
+        if !self.replace_held_back(line) {
+            if !self.config.shows {
+                return;
+            }
+            if let Some(what) = done {
+                let (by, conversation) = (self.called(&message.sender), self.talk_name(&line.talk()));
+                let text = match &what {
+                    Amended::Edit(text) | Amended::Reaction(text) => text.clone(),
+                    Amended::Delete => String::new(),
+                };
+                let view = ChangeView { n: line.n, id: line.id, by, conversation, text, mark: message.n };
+                self.tell(match what {
+                    Amended::Edit(_) => Event::Edited(view),
+                    Amended::Delete => Event::Deleted(view),
+                    Amended::Reaction(_) => Event::Reacted(view),
+                });
+                return;
+            }
+        }
+        self.store(StoreOp::Shown(vec![message.n]), Then::Nothing);
+    }
+
+    /// A line that is held back is put out as it is now. Whether it is held back.
+    fn replace_held_back(&mut self, line: &StoredMessage) -> bool {
+        let unnamed = self.unnamed.get_mut(&line.sender);
+        match unnamed.and_then(|waiting| waiting.iter_mut().find(|waiting| waiting.id == line.id)) {
+            Some(waiting) => {
+                *waiting = line.clone();
+                true
+            }
+            None => self.inbox.amend(line.sender, line.conversation, line.id, |waiting| *waiting = line.clone()),
+        }
+    }
+
+    /// What the user did to a line that is still held back.
+    pub(super) fn amend_held_back(&mut self, line: &StoredMessage, what: &Amended) {
+        if let (false, Amended::Reaction(emoji)) = (line.mine, what) {
+            let me = self.config.me;
+            self.inbox.amend(line.sender, line.conversation, line.id, |waiting| {
+                waiting.reactions.retain(|(who, _)| *who != me);
+                if !emoji.is_empty() {
+                    waiting.reactions.push((me, emoji.clone()));
+                }
+            });
+        }
+    }
+
+    /// What was committed and not put out before this start, and is no line: what changes a line that is not put out
+    /// either is put out with it; of the rest the lines are looked for.
+    pub(in crate::messenger) fn begin_changes(
+        &mut self,
+        changes: Vec<StoredMessage>,
+        lines: &BTreeSet<(PublicKey, MessageId)>,
+    ) {
+        let (mut settled, mut asked) = (Vec::new(), 0);
+        for message in changes {
+            match amendment(message.sender, &Body::decode(message.kind, &message.body)) {
+                Some(change) if lines.contains(&(change.author, change.target)) => settled.push(message.n),
+                Some(_) if asked == CHANGES_ASKED_MAX => {}
+                Some(_) => {
+                    asked += 1;
+                    self.look_for_line(message);
+                }
+                None => self.bring_in(message, true),
+            }
+        }
+        if !settled.is_empty() {
+            self.store(StoreOp::Shown(settled), Then::Nothing);
+        }
+    }
+
+    /// A change that waited: is its line here now?
+    pub(in crate::messenger) fn look_for_line(&mut self, message: StoredMessage) {
+        match amendment(message.sender, &Body::decode(message.kind, &message.body)) {
+            Some(change) => {
+                self.query(Query::Message(Which::Id(change.target)), Asked::Change { message: Box::new(message) });
+            }
+            None => self.change_arrived(message, None),
+        }
+    }
+
+    pub(in crate::messenger) fn on_line_of_change(&mut self, message: StoredMessage, line: Option<&StoredMessage>) {
+        let Some(change) = amendment(message.sender, &Body::decode(message.kind, &message.body)) else { return };
+        let is_meant = |line: &&StoredMessage| {
+            let author = if line.mine { self.config.me } else { line.sender };
+            author == change.author && line.id == change.target && line.talk() == message.talk()
+        };
+        self.change_arrived(message.clone(), line.filter(is_meant));
+    }
+}
+
+/// What a body of this sender does to a line.
+fn amendment(sender: PublicKey, body: &Body) -> Option<Amendment> {
+    let (author, target, what) = match body {
+        Body::Edit(edit) => (sender, edit.target, Amended::Edit(edit.text.clone())),
+        Body::Delete(delete) => (sender, delete.target, Amended::Delete),
+        Body::Reaction(reaction) => (reaction.author, reaction.target, Amended::Reaction(reaction.emoji.clone())),
+        Body::Text(_)
+        | Body::Forward(_)
+        | Body::Vanishing(_)
+        | Body::Expiry(_)
+        | Body::Invitation(_)
+        | Body::Unknown(_) => return None,
+    };
+    Some(Amendment { author, target, what })
+}
+
+/// What a committed change made of its line, if that stands: a later one may have come before it.
+fn effect(message: &StoredMessage, line: &StoredMessage) -> Option<Amended> {
+    let what = amendment(message.sender, &Body::decode(message.kind, &message.body))?.what;
+    let sign = line.reactions.iter().find(|(who, _)| *who == message.sender).map(|(_, sign)| sign.as_str());
+    let stands = match &what {
+        Amended::Edit(text) => {
+            let now = Body::decode(line.kind, &line.body);
+            line.gone.is_none() && line.edited && now.text() == Some(text)
+        }
+        Amended::Delete => line.gone == Some(Gone::Deleted),
+        Amended::Reaction(emoji) => line.gone.is_none() && sign.unwrap_or_default() == emoji,
+    };
+    stands.then_some(what)
+}
+
+/// Whether nothing in a body is longer than a correct peer makes it.
+fn is_within_limits(body: &Body, id: &MessageId) -> bool {
+    let stays = |after_ms: u64| (EXPIRY_MIN_MS..=EXPIRY_MAX_MS).contains(&after_ms);
+    let text = body.text().is_none_or(|text| text.len() <= TEXT_MAX_BYTES);
+    text && match body {
+        Body::Edit(edit) => !edit.text.is_empty() && edit.text.len() <= TEXT_MAX_BYTES,
+        Body::Reaction(reaction) => is_emoji(&reaction.emoji),
+        Body::Forward(forward) => {
+            forward.author.chars().count() <= NAME_MAX_CHARS && !forward.author.chars().any(char::is_control)
+        }
+        Body::Vanishing(vanishing) => stays(vanishing.after_ms),
+        Body::Expiry(expiry) => expiry.after_ms.is_none_or(stays) && id.unix_ms() < ID_TIME_MAX_MS,
+        Body::Text(_) | Body::Delete(_) | Body::Invitation(_) => true,
+        // A kind that is known, in bytes that are not: kept as nothing. One that is not known is kept as it came.
+        Body::Unknown(kind) => !(Body::TEXT..=Body::INVITATION).contains(kind),
+    }
+}

@@ -1,0 +1,137 @@
+//! Texts that go some time after they were read.
+
+use common::body::{Body, Expiry, Forward, Vanishing};
+use common::message::MessageId;
+
+use super::bench::{Bench, GROUP, bob, carol, line, snapshot, text, to};
+use crate::command::{Command, ErrorCode};
+use crate::event::{Answer, Event, Input};
+use crate::stored::{StoreOp, StoredMessage, Talk};
+
+fn expire(name: &str, after_ms: Option<u64>) -> Command {
+    Command::Expire { with: to(name), after_ms }
+}
+
+fn durations(bench: &Bench) -> Vec<(Talk, Option<u64>)> {
+    let of = |op: &StoreOp| match op {
+        StoreOp::PutDuration { talk, after_ms, .. } => Some((*talk, *after_ms)),
+        _ => None,
+    };
+    bench.ops.iter().filter_map(of).collect()
+}
+
+fn countdowns(bench: &Bench) -> usize {
+    bench.ops.iter().filter(|op| matches!(op, StoreOp::Countdown { .. })).count()
+}
+
+#[test]
+fn a_duration_is_agreed_by_message_and_texts_are_sent_so_from_then_on() {
+    let mut bench = Bench::new();
+    let answer = bench.command(expire("bob", Some(60_000))).unwrap();
+    assert_eq!(answer, Answer::Expiry { conversation: "bob".into(), after_ms: Some(60_000) });
+    assert_eq!(bench.queued(), (vec![bob()], Body::Expiry(Expiry { after_ms: Some(60_000) })));
+    assert_eq!(durations(&bench), [(Talk::Pair(bob()), Some(60_000))]);
+    bench.send("bob", "secret");
+    assert!(matches!(bench.queued().1, Body::Vanishing(Vanishing { after_ms: 60_000, .. })));
+    let vanishes = bench.ops.iter().rev().find_map(|op| match op {
+        StoreOp::Queue(new) => Some(new.vanishes_ms),
+        _ => None,
+    });
+    assert_eq!(vanishes, Some(Some(60_000)));
+    bench.send("carol", "plain");
+    assert_eq!(bench.queued().1, text("plain"));
+    bench.command(expire("bob", None)).unwrap();
+    bench.send("bob", "plain");
+    assert_eq!(bench.queued().1, text("plain"));
+    assert_eq!(bench.command(expire("anna", None)), Err(ErrorCode::ToYourself));
+    assert_eq!(bench.command(expire("@family", None)), Err(ErrorCode::NoSuchGroup));
+}
+
+#[test]
+fn a_group_agrees_on_a_duration_like_two() {
+    let mut bench = Bench::new();
+    bench.in_a_group();
+    bench.command(expire("@family", Some(5_000))).unwrap();
+    assert_eq!(bench.queued().0.len(), 2);
+    assert_eq!(durations(&bench), [(Talk::Group(GROUP), Some(5_000))]);
+}
+
+#[test]
+fn what_is_passed_on_where_texts_vanish_vanishes_too() {
+    let mut bench = Bench::new();
+    bench.lines.insert(12, line(12, MessageId([0x11; 16]), "on my way"));
+    bench.command(expire("carol", Some(5_000))).unwrap();
+    bench.command(Command::Forward { n: 12, to: to("carol") }).unwrap();
+    let vanishing = Vanishing { text: "on my way".into(), reply_to: None, after_ms: 5_000 };
+    assert_eq!(bench.queued(), (vec![carol()], Body::Vanishing(vanishing)));
+    bench.command(Command::Forward { n: 12, to: to("bob") }).unwrap();
+    assert!(matches!(bench.queued().1, Body::Forward(Forward { .. })));
+}
+
+#[test]
+fn the_newest_word_of_either_side_counts_also_when_clocks_differ() {
+    let mut bench = Bench::new();
+    bench.link();
+    // Bob's clock is years ahead.
+    let ahead = MessageId::new(1_900_000_000_000, [1; 10]);
+    let body = Body::Expiry(Expiry { after_ms: Some(9_000) });
+    let mark = bench.from_bob(1, &body, |header| header.id = ahead);
+    let told = bench.events.iter().any(|event| {
+        matches!(event, Event::Expiry { conversation, by, after_ms: Some(9_000), mark: of }
+            if conversation == "bob" && by == "bob" && *of == mark)
+    });
+    assert!(told);
+    let older = bench.from_bob(2, &Body::Expiry(Expiry { after_ms: None }), |header| {
+        header.id = MessageId::new(1_800_000_000_000, [1; 10]);
+    });
+    assert_eq!(durations(&bench), [(Talk::Pair(bob()), Some(9_000))]);
+    assert_eq!(bench.marked(), [older], "it says nothing any more");
+    bench.command(expire("bob", None)).unwrap();
+    let own = bench.ops.iter().rev().find_map(|op| match op {
+        StoreOp::PutDuration { id, after_ms: None, .. } => Some(*id),
+        _ => None,
+    });
+    assert!(own > Some(ahead), "the later word outdoes the earlier one at both ends");
+}
+
+#[test]
+fn countdowns_begin_when_a_text_is_out_or_delivered_and_at_a_start() {
+    let mut bench = Bench::new();
+    assert_eq!(countdowns(&bench), 1, "at a start");
+    bench.link();
+    let vanishing = Body::Vanishing(Vanishing { text: "t".into(), reply_to: None, after_ms: 5_000 });
+    let n = bench.from_bob(1, &vanishing, |_| {});
+    assert_eq!(countdowns(&bench), 1, "not before it is out");
+    bench.vanished = (Vec::new(), Some(bench.core.clock.age_ms() + 5_000));
+    bench.input(Input::Shown(vec![n]));
+    assert_eq!(countdowns(&bench), 2);
+    bench.wait(4_000);
+    assert_eq!(countdowns(&bench), 2);
+    bench.vanished = (vec![n], None);
+    bench.wait(1_000);
+    assert_eq!(countdowns(&bench), 3);
+    assert!(bench.events.contains(&Event::Vanished(vec![n])));
+    let plain = bench.from_bob(2, &text("plain"), |_| {});
+    bench.input(Input::Shown(vec![plain]));
+    bench.wait(100_000);
+    assert_eq!(countdowns(&bench), 3, "nothing vanishes, nothing is looked at");
+    bench.command(expire("bob", Some(5_000))).unwrap();
+    bench.send("bob", "secret");
+    bench.bob_holds_all(None);
+    assert_eq!(countdowns(&bench), 4, "delivered");
+}
+
+#[test]
+fn a_word_on_durations_that_was_committed_before_a_crash_counts_after_it() {
+    let mut snapshot = snapshot();
+    let (kind, body) = Body::Expiry(Expiry { after_ms: Some(7_000) }).encode();
+    snapshot.unshown = vec![StoredMessage { kind, body, ordered: false, ..line(5, MessageId([1; 16]), "") }];
+    let bench = Bench::from(snapshot.clone());
+    assert_eq!(durations(&bench), [(Talk::Pair(bob()), Some(7_000))]);
+    assert!(bench.events.iter().any(|event| matches!(event, Event::Expiry { mark: 5, .. })));
+    // Known already, not told yet.
+    snapshot.durations = vec![(Talk::Pair(bob()), MessageId([1; 16]), Some(7_000))];
+    let bench = Bench::from(snapshot);
+    assert!(durations(&bench).is_empty());
+    assert!(bench.events.iter().any(|event| matches!(event, Event::Expiry { mark: 5, .. })));
+}
