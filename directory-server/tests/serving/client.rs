@@ -152,6 +152,8 @@ impl Client {
                     items.push(item);
                 }
                 FromDirectory::DrainEnd(_) => return (items, begin.human),
+                // Others come and go all the time.
+                FromDirectory::Notices(_) => {}
                 other => panic!("{other:?} in a drain"),
             }
         }
@@ -168,7 +170,8 @@ impl Client {
     /// Waits until `count` deposits are answered, all kept.
     pub async fn kept(&mut self, mut count: usize) {
         while count > 0 {
-            let FromDirectory::Deposited(deposited) = self.next().await else { panic!("no answer to a deposit") };
+            let answers = |frame| if let FromDirectory::Deposited(deposited) = frame { Some(deposited) } else { None };
+            let deposited = self.wait(answers).await;
             assert!(deposited.answers.iter().all(|answer| answer.refusal.is_none()), "{deposited:?}");
             count -= deposited.answers.len();
         }
