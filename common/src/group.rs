@@ -141,6 +141,63 @@ pub enum StepError {
     Full,
 }
 
+/// What somebody is to a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Seat {
+    /// A member.
+    pub member: bool,
+    /// The longest-standing one.
+    pub owner: bool,
+    /// The door stands open for them.
+    pub invited: bool,
+    /// They were taken out, and have not come back.
+    pub removed: bool,
+}
+
+/// What decides whether a change may be made: for [`Membership`], and for whoever keeps groups otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standpoint {
+    /// The version of the last step.
+    pub version: u64,
+    /// An invitation is needed.
+    pub private: bool,
+    /// How many members there are.
+    pub members: usize,
+    /// How many are invited.
+    pub invited: usize,
+    /// Who makes the change.
+    pub by: Seat,
+    /// Whom it is about, where it is about somebody else.
+    pub who: Seat,
+}
+
+impl Standpoint {
+    /// Whether the change may be made.
+    ///
+    /// # Errors
+    /// [`StepError`] that says why not.
+    pub fn may(&self, change: &Change) -> Result<(), StepError> {
+        let Self { by, who, .. } = self;
+        if self.version >= GROUP_STEPS_MAX && !matches!(change, Change::Leave) {
+            return Err(StepError::Full);
+        }
+        match change {
+            Change::Found { .. } => Err(StepError::Stale),
+            Change::Join if by.member => Err(StepError::AlreadyAMember),
+            Change::Join if self.members == 0 => Err(StepError::Stale),
+            Change::Join if !by.invited && (self.private || by.removed) => Err(StepError::NotInvited),
+            Change::Join if self.members >= GROUP_MEMBERS_MAX => Err(StepError::Full),
+            Change::Invite { .. } | Change::Leave | Change::Remove { .. } if !by.member => Err(StepError::NotAMember),
+            Change::Invite { .. } if who.member => Err(StepError::AlreadyAMember),
+            Change::Invite { .. } if self.invited >= GROUP_MEMBERS_MAX => Err(StepError::Full),
+            Change::Remove { .. } if !by.owner => Err(StepError::NotTheOwner),
+            // The owner takes nobody out who is the owner: leaving is another step.
+            Change::Remove { .. } if !who.member || who.owner => Err(StepError::NoSuchMember),
+            Change::Join | Change::Invite { .. } | Change::Leave | Change::Remove { .. } => Ok(()),
+        }
+    }
+}
+
 /// A time of membership: from this version on, up to and without that one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Span {
@@ -238,28 +295,22 @@ impl Membership {
     /// # Errors
     /// [`StepError`] that says why not.
     pub fn may(&self, by: &PublicKey, change: &Change) -> Result<(), StepError> {
-        if self.version >= GROUP_STEPS_MAX && !matches!(change, Change::Leave) {
-            return Err(StepError::Full);
-        }
-        match change {
-            Change::Found { .. } => Err(StepError::Stale),
-            Change::Join if self.is_member(by) => Err(StepError::AlreadyAMember),
-            Change::Join if self.members.is_empty() => Err(StepError::Stale),
-            Change::Join if !self.may_enter(by) => Err(StepError::NotInvited),
-            Change::Join if self.members.len() >= GROUP_MEMBERS_MAX => Err(StepError::Full),
-            Change::Invite { .. } | Change::Leave | Change::Remove { .. } if !self.is_member(by) => {
-                Err(StepError::NotAMember)
-            }
-            Change::Invite { who } if self.is_member(who) => Err(StepError::AlreadyAMember),
-            Change::Invite { .. } if self.invited.len() >= GROUP_MEMBERS_MAX => Err(StepError::Full),
-            Change::Remove { .. } if self.owner() != Some(by) => Err(StepError::NotTheOwner),
-            Change::Remove { who } if !self.is_member(who) || who == by => Err(StepError::NoSuchMember),
-            Change::Join | Change::Invite { .. } | Change::Leave | Change::Remove { .. } => Ok(()),
-        }
+        let who = match change {
+            Change::Invite { who } | Change::Remove { who } => self.seat(who),
+            Change::Found { .. } | Change::Join | Change::Leave => Seat::default(),
+        };
+        let (members, invited) = (self.members.len(), self.invited.len());
+        Standpoint { version: self.version, private: self.private, members, invited, by: self.seat(by), who }
+            .may(change)
     }
 
-    fn may_enter(&self, who: &PublicKey) -> bool {
-        self.invited.contains(who) || (!self.private && !self.removed.contains(who))
+    fn seat(&self, who: &PublicKey) -> Seat {
+        Seat {
+            member: self.is_member(who),
+            owner: self.owner() == Some(who),
+            invited: self.invited.contains(who),
+            removed: self.removed.contains(who),
+        }
     }
 
     fn enter(&mut self, who: PublicKey) {
@@ -330,6 +381,12 @@ impl Membership {
         self.invited.contains(who)
     }
 
+    /// Whether `who` was taken out and has not come back: unlike somebody who left.
+    #[must_use]
+    pub fn is_removed(&self, who: &PublicKey) -> bool {
+        self.removed.contains(who)
+    }
+
     /// Whether `who` was a member at `version`.
     #[must_use]
     pub fn was_member(&self, who: &PublicKey, version: u64) -> bool {
@@ -381,8 +438,10 @@ mod tests {
         assert_eq!(chain.group.owner(), Some(&key(2)), "the longest-standing member");
         chain.step(2, Change::Remove { who: key(3) }).unwrap();
         assert_eq!(chain.step(3, Change::Join), Err(StepError::NotInvited));
+        assert!(chain.group.is_removed(&key(3)) && !chain.group.is_removed(&key(1)), "who left was not taken out");
         chain.step(2, Change::Invite { who: key(3) }).unwrap();
         chain.step(3, Change::Join).unwrap();
+        assert!(!chain.group.is_removed(&key(3)));
         assert_eq!(chain.group.members(), [key(2), key(3)]);
         assert_eq!(Membership::of(&chain.steps), Ok(chain.group.clone()));
         let was: Vec<bool> = (1..=8).map(|version| chain.group.was_member(&key(3), version)).collect();

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::time::{Duration, Instant, SystemTime};
 
+use common::wire::Frame;
 use common::wire::directory::FromDirectory;
 use directory_core::{Directory, Input, Now, Output, SessionId, StoreOp, Ticket};
 use event_log::EventFile;
@@ -240,6 +241,7 @@ impl Driver {
             }
             match output {
                 Output::Send { session, frame } => self.send(session, &frame),
+                Output::Share { ticket, sessions, frame } => self.share(ticket, &sessions, &frame),
                 Output::Close { session } => {
                     if let Some(link) = self.links.remove(&session) {
                         link.end(Ending::Flushed);
@@ -264,6 +266,14 @@ impl Driver {
             self.links.remove(&session);
             self.tell(Input::SessionClosed { session }, self.clock.now());
         }
+    }
+
+    fn share(&mut self, ticket: Ticket, sessions: &[SessionId], frame: &FromDirectory) {
+        let mut bytes = Vec::new();
+        frame.encode_into(&mut bytes);
+        let taken = sessions.iter().filter_map(|session| self.links.get(session)).filter(|link| link.offer(&bytes));
+        let count = u32::try_from(taken.count()).unwrap_or(u32::MAX);
+        self.tell(Input::Shared { ticket, count }, self.clock.now());
     }
 
     fn pause(&mut self, session: SessionId, paused: bool) {

@@ -6,11 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use common::wire::Frame;
-use directory_core::limits::HANDED_OUT_MAX_BYTES;
+use directory_core::limits::{HANDED_OUT_MAX_BYTES, SHARED_BEHIND_BYTES};
 
 /// Most bytes that wait for one session behind those being written. Beyond it [`Link::push`] says so, and the loop
 /// closes the session: its messages stay kept.
-pub const SEND_QUEUE_MAX_BYTES: usize = 256 * 1024;
+pub const SEND_QUEUE_MAX_BYTES: usize = 576 * 1024;
 
 const _: () = assert!(SEND_QUEUE_MAX_BYTES >= HANDED_OUT_MAX_BYTES);
 
@@ -72,6 +72,21 @@ impl Link {
             frame.encode_into(&mut state.out);
             state.out.len() <= SEND_QUEUE_MAX_BYTES
         })
+    }
+
+    /// Appends a frame that is shared with many, given as its bytes, if little enough waits already. False: it does not.
+    pub fn offer(&self, bytes: &[u8]) -> bool {
+        let mut state = self.state();
+        if state.out.len() > SHARED_BEHIND_BYTES || state.ending.is_some() {
+            return false;
+        }
+        state.out.extend_from_slice(bytes);
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
     }
 
     /// Bytes that wait and that the task has not taken yet.
@@ -136,6 +151,17 @@ mod tests {
         assert_eq!(bytes[..6], [0, 0, 0, 2, 2, 0x13]);
         assert_eq!(bytes[6..12], [0, 0, 0, 3, 2, 0x14]);
         assert_eq!(link.waiting_bytes(), 0);
+    }
+
+    #[test]
+    fn what_is_shared_is_taken_while_little_waits() {
+        let link = Link::default();
+        assert!(link.offer(&[7; SHARED_BEHIND_BYTES]) && link.offer(&[8]));
+        assert!(!link.offer(&[9]), "too much waits now");
+        assert_eq!(link.take().len(), SHARED_BEHIND_BYTES + 1);
+        assert!(link.offer(&[9]));
+        link.end(Ending::Flushed);
+        assert!(!link.offer(&[9]), "nothing follows the last frame");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use thiserror::Error;
 
 mod accounts;
 mod expiry;
+mod groups;
 mod lanes;
 mod ledger;
 mod mail;
@@ -33,7 +34,7 @@ pub mod writer;
 use ledger::{Head, Ledger};
 
 /// The layout that this build reads and writes.
-pub const SCHEMA_VERSION: i32 = 1;
+pub const SCHEMA_VERSION: i32 = 2;
 /// Says that a SQLite file is a directory's store ("HOMD").
 const APPLICATION_ID: i32 = 0x484f_4d44;
 /// Bytes of a page: three sealed items of the smallest size.
@@ -293,8 +294,13 @@ impl Store {
             SCHEMA_VERSION => {}
             0 => {
                 transaction.execute_batch(include_str!("store/schema.sql"))?;
+                transaction.execute_batch(include_str!("store/groups.sql"))?;
                 transaction.execute("INSERT INTO head VALUES (1, ?1, 0, 0, 0, 0, 0, 0, 0)", [store_id])?;
                 transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+                transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            }
+            1 => {
+                transaction.execute_batch(include_str!("store/groups.sql"))?;
                 transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
             }
             found => return Err(StoreError::Newer { found }),
@@ -377,9 +383,10 @@ fn answer(ledger: &mut Ledger<'_>, op: StoreOp) -> Result<StoreResult, StoreErro
         StoreOp::Withdraw { submitter, places } => mail::withdraw(ledger, &submitter, &places),
         StoreOp::Have { submitter, places } => mail::have(ledger, &submitter, &places),
         StoreOp::Take { recipient, items, now_ms } => mail::take(ledger, &recipient, &items, now_ms),
-        StoreOp::Page { recipient, from, limit_items, limit_bytes } => {
-            pages::page(ledger, &recipient, from, limit_items, limit_bytes)
+        StoreOp::Page { recipient, from, limit_items, limit_bytes, urgent_only } => {
+            pages::page(ledger, &recipient, from, (limit_items, limit_bytes), urgent_only)
         }
+        StoreOp::Waiting { recipient } => Ok(StoreResult::Waiting(accounts::waiting(ledger, &recipient)?)),
         StoreOp::PutSlot(op) => slots::put(ledger, op),
         StoreOp::TakeSlot { recipient, from, serial } => slots::take(ledger, &recipient, &from, serial),
         StoreOp::SlotPage { recipient, after_serial, limit_slots, limit_bytes } => {
@@ -387,5 +394,6 @@ fn answer(ledger: &mut Ledger<'_>, op: StoreOp) -> Result<StoreResult, StoreErro
         }
         StoreOp::Accept { key, keys, limit } => slots::accept(ledger, &key, &keys, limit),
         StoreOp::Expire(op) => expiry::expire(ledger, &op),
+        StoreOp::Group(op) => groups::answer(ledger, op),
     }
 }

@@ -15,6 +15,7 @@ use crate::config::Settings;
 use crate::control;
 use crate::driver;
 use crate::driver::api::{Handle, Patience};
+use crate::front::hooks::Wanted;
 use crate::front::line::history_in;
 use crate::front::{self, Setup};
 use crate::keystore::DataDir;
@@ -99,6 +100,7 @@ fn setup(settings: &Settings, data_dir: &DataDir) -> Setup {
         terminal: on_terminal,
         colour: on_terminal && !settings.json && !settings.no_color && !no_colour,
         prompt: prompts.then(|| history_in(data_dir.path())),
+        hooks: Wanted { program: settings.on_message.clone(), notify: settings.notify },
     }
 }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use common::name::Name;
-use peer_core::command::To;
-use values::DirectoryAddress;
+use peer_core::command::{To, Which};
+use values::{DirectoryAddress, Program};
 
 /// Talk to people directly, and through their directory while they are away
 ///
@@ -59,6 +59,14 @@ pub struct Options {
           value_parser = BoolishValueParser::new())]
     pub no_color: bool,
 
+    /// Run this program for every message put out, with the message as JSON on its standard input (no shell)
+    #[arg(long, global = true, value_name = "COMMAND", env = "HOMING_ON_MESSAGE", value_parser = values::program)]
+    pub on_message: Option<Program>,
+
+    /// Show a desktop notification for every message put out (in builds with the feature "notifications")
+    #[arg(long, global = true, env = "HOMING_NOTIFY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub notify: bool,
+
     /// Append what happens to every message to this file, as JSON lines without texts
     #[arg(long, global = true, value_name = "FILE", env = "HOMING_EVENT_LOG", value_parser = file)]
     pub event_log: Option<PathBuf>,
@@ -93,7 +101,7 @@ pub enum IdentityTask {
 /// `peer send`.
 #[derive(Debug, Clone, Args)]
 pub struct SendOptions {
-    /// To whom: a name, or NAME#FINGERPRINT to demand a key
+    /// To whom: a name, NAME#FINGERPRINT to demand a key, or @GROUP
     #[arg(value_name = "TO")]
     pub to: To,
 
@@ -108,6 +116,14 @@ pub struct SendOptions {
     /// How long to wait for it, for example 500ms, 30s, 5m or 2h
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = values::duration)]
     pub timeout: Duration,
+
+    /// Goes first, and rings even when they are busy
+    #[arg(long)]
+    pub urgent: bool,
+
+    /// The message this one answers: its number here, or its id
+    #[arg(long, value_name = "ID", value_parser = values::which)]
+    pub reply: Option<Which>,
 
     /// Idempotency key: the same key twice sends once
     #[arg(long, value_name = "KEY", value_parser = values::key)]

@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use crate::cli::Options;
 use crate::cli::values::{self, DIRECTORY_PORT, DirectoryAddress, PEER_PORT};
+use crate::front::hooks::CAN_NOTIFY;
 use crate::keystore::DataDir;
 
 /// Bytes of a configuration file that are read.
@@ -38,6 +39,9 @@ pub enum ConfigError {
     /// A port that changes from start to start names no folder.
     #[error("'--bind' with port 0 picks another port at each start and needs '--data-dir DIR'")]
     PortZero,
+    /// Built without.
+    #[error("'--notify': this build shows no notifications; build it with '--features notifications'")]
+    NoNotifications,
     /// No default data directory.
     #[error("{0}")]
     NoDataDir(#[from] crate::keystore::DataDirError),
@@ -60,6 +64,10 @@ pub struct Settings {
     pub json: bool,
     /// No colour even on a terminal.
     pub no_color: bool,
+    /// The program to be run for every message put out, with its arguments; empty: none.
+    pub on_message: Vec<String>,
+    /// Desktop notifications.
+    pub notify: bool,
     /// Where to log what happens to every message.
     pub event_log: Option<PathBuf>,
     /// How much is logged.
@@ -79,6 +87,8 @@ struct File {
     advertise: Option<String>,
     json: bool,
     no_color: bool,
+    on_message: Option<String>,
+    notify: bool,
     event_log: Option<PathBuf>,
     verbose: u8,
     quiet: bool,
@@ -109,6 +119,11 @@ impl Settings {
         let bind = or_file(options.bind, "bind", file.bind, values::bind).map_err(content)?;
         let directory = or_file(options.directory, "directory", file.directory, DirectoryAddress::from_str);
         let advertise = or_file(options.advertise, "advertise", file.advertise, values::advertise);
+        let program = or_file(options.on_message, "on-message", file.on_message, values::program).map_err(content)?;
+        let notify = options.notify || file.notify;
+        if notify && !CAN_NOTIFY {
+            return Err(ConfigError::NoNotifications);
+        }
         let bind = bind.unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, PEER_PORT).into());
         let here = || DirectoryAddress { address: format!("localhost:{DIRECTORY_PORT}"), pin: None };
         Ok(Self {
@@ -119,6 +134,8 @@ impl Settings {
             advertise: advertise.map_err(content)?,
             json: options.json || file.json,
             no_color: options.no_color || file.no_color,
+            on_message: program.map(|program| program.0).unwrap_or_default(),
+            notify,
             event_log: options.event_log.or(file.event_log),
             verbose: if options.verbose > 0 || options.quiet { options.verbose } else { file.verbose },
             quiet: options.quiet || (file.quiet && options.verbose == 0),

@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::cli::values;
 use crate::driver::api::{Handle, Patience};
 use crate::follow::{ANSWER_PATIENCE, Follow};
 use crate::front::json;
@@ -66,6 +67,12 @@ pub struct SendRequest {
     /// Idempotency key.
     #[serde(default)]
     pub id: Option<String>,
+    /// Rings, goes first.
+    #[serde(default)]
+    pub urgent: bool,
+    /// The message it answers: its number, or its id.
+    #[serde(default)]
+    pub reply: Option<String>,
     /// The state to wait for.
     pub wait: Wanted,
     /// How long, milliseconds.
@@ -213,13 +220,10 @@ async fn begin(request: Request, handle: &Handle) -> Result<Follow, CommandError
     match request {
         Request::WhoAmI {} => Follow::answer(handle, attached, "whoami", Command::WhoAmI).await.map_err(leaving),
         Request::Send(send) => {
-            let command = Command::Send {
-                to: send.to.parse::<To>()?,
-                text: send.text,
-                key: send.id,
-                urgent: false,
-                reply_to: None,
-            };
+            let wrong = |accepted: String| CommandError::new(ErrorCode::BadArgument, format!("reply: {accepted}"));
+            let reply_to = send.reply.as_deref().map(values::which).transpose().map_err(wrong)?;
+            let (to, urgent) = (send.to.parse::<To>()?, send.urgent);
+            let command = Command::Send { to, text: send.text, key: send.id, urgent, reply_to };
             let patience = Duration::from_millis(send.timeout_ms).min(TIMEOUT_MAX);
             Follow::message(handle, attached, command, send.wait, patience).await.map_err(leaving)
         }

@@ -3,8 +3,10 @@
 
 pub mod desk;
 pub mod help;
+pub mod hooks;
 pub mod json;
 pub mod line;
+pub mod markup;
 pub mod render;
 pub mod safe_text;
 pub mod screen;
@@ -18,12 +20,12 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use peer_core::event::Event;
+use peer_core::event::{Answer, Event};
 use tokio::sync::oneshot;
 
 use crate::driver::api::{Attached, FrontInput, Handle};
 use crate::terminal;
-use desk::Desk;
+use desk::{Asked, Desk};
 use line::{Printer, Reader};
 use render::Render;
 use screen::{Bell, Form, Line, NOTHING, RING};
@@ -44,6 +46,8 @@ pub struct Setup {
     pub colour: bool,
     /// A prompt, with the history in this file; none: plain lines.
     pub prompt: Option<PathBuf>,
+    /// What else happens when a message is put out.
+    pub hooks: hooks::Wanted,
 }
 
 /// A running front end.
@@ -63,11 +67,13 @@ pub fn start(handle: Handle, attached: Attached, setup: Setup) -> io::Result<Fro
     let (printers, printer) = mpsc::sync_channel(1);
     let (done, written) = oneshot::channel();
     let prompt = setup.prompt.clone();
+    let hooks = hooks::Hooks::start(setup.hooks.clone())?;
     let writing = std::thread::Builder::new().name("front-out".to_owned());
     writing.spawn(move || {
         let sink = printer.recv().ok().flatten().map_or(Sink::Stdout, Sink::Prompt);
         let render = (!setup.json).then(|| Render::new(TimeZone::system()));
-        let mut writer = Writer { desk, handle, sink, setup, bell: Bell::default(), render, open: true };
+        let mut writer =
+            Writer { desk, handle, sink, setup, bell: Bell::default(), render, format: true, hooks, open: true };
         writer.run(events);
         drop(put_out);
         // Nobody waits when the program is already leaving.
@@ -105,6 +111,9 @@ struct Writer {
     setup: Setup,
     bell: Bell,
     render: Option<Render>,
+    /// Whether marks in texts are carried out.
+    format: bool,
+    hooks: hooks::Hooks,
     open: bool,
 }
 
@@ -145,12 +154,18 @@ impl Writer {
 
     fn put(&mut self, event: &Event) {
         self.desk.learn(event);
+        if let Event::Message(view) = event {
+            self.hooks.message(view);
+        }
         let asked = match event {
             Event::Answer { id, answer } => self.desk.answer(id.number, answer),
             _ => None,
         };
         let now_ms = now_ms();
         match (&mut self.render, event) {
+            (_, Event::Answer { answer: Ok(answer), .. }) if matches!(**answer, Answer::Format(_)) => {
+                self.switch_format(answer, asked);
+            }
             (Some(render), Event::Answer { answer, .. }) => {
                 let lines = render.answer(answer.as_deref(), now_ms);
                 self.lines(&lines);
@@ -170,6 +185,24 @@ impl Writer {
         }
     }
 
+    /// `!format` is carried out here: the loop only keeps its answer in order.
+    fn switch_format(&mut self, answer: &Answer, asked: Option<Asked>) {
+        if let Answer::Format(Some(on)) = answer {
+            self.format = *on;
+        }
+        let now = Answer::Format(Some(self.format));
+        match &mut self.render {
+            Some(render) => {
+                let lines = render.answer(Ok(&now), now_ms());
+                self.lines(&lines);
+            }
+            None => {
+                let word = asked.map(|asked| asked.word).unwrap_or_default();
+                self.text(json::line(&json::answer(&word, Ok(&now))) + "\n");
+            }
+        }
+    }
+
     fn until_due(&self) -> Duration {
         let due_ms = self.render.as_ref().and_then(Render::due_ms);
         let wait_ms = due_ms.map_or(3_600_000, |due_ms| due_ms.saturating_sub(now_ms()).max(0));
@@ -184,7 +217,7 @@ impl Writer {
     fn lines(&mut self, lines: &[Line]) {
         // Asked anew each time: the window may have another size by now.
         let columns = if self.setup.terminal { terminal::columns() } else { None };
-        let form = Form { colour: self.setup.colour, columns };
+        let form = Form { colour: self.setup.colour, markup: self.setup.colour && self.format, columns };
         self.text(lines.iter().map(|line| line.written(form)).collect());
     }
 

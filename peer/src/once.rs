@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
 use common::limits::TEXT_MAX_BYTES;
-use peer_core::command::{Command, CommandError, ErrorCode};
+use peer_core::command::{Command, CommandError, ErrorCode, Which};
 use peer_core::event::{Event, Exit};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -164,7 +164,12 @@ fn to_text(options: &SendOptions) -> String {
 fn request(options: &SendOptions, message: &Message) -> SendRequest {
     let timeout_ms = u64::try_from(message.timeout.as_millis()).unwrap_or(u64::MAX);
     let (text, id) = (message.text.clone(), message.key.clone());
-    SendRequest { to: to_text(options), text, id, wait: wanted(options.wait), timeout_ms }
+    let reply = options.reply.map(|which| match which {
+        Which::Number(n) => n.to_string(),
+        Which::Id(id) => id.to_string(),
+    });
+    let (to, urgent, wait) = (to_text(options), options.urgent, wanted(options.wait));
+    SendRequest { to, text, id, urgent, reply, wait, timeout_ms }
 }
 
 /// Runs the whole peer for as long as this message takes. Others may hand theirs over meanwhile.
@@ -252,7 +257,7 @@ async fn submit_and_follow(
     }
     let wanted = wanted(options.wait);
     let Message { text, key, timeout } = message;
-    let command = Command::Send { to: options.to.clone(), text, key, urgent: false, reply_to: None };
+    let command = Command::Send { to: options.to.clone(), text, key, urgent: options.urgent, reply_to: options.reply };
     match Follow::message(handle, attached, command, wanted, timeout).await {
         Ok(mut follow) => {
             while follow.next().await.is_some() {}

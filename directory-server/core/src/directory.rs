@@ -15,16 +15,20 @@ use rand_core::{Rng, SeedableRng};
 
 use crate::event::{ExpireOp, Input, Now, Output, SessionId, StoreHead, StoreOp, Ticket};
 use crate::limits::Limits;
-use crate::mailbox::{Mailboxes, Want};
+use crate::mailbox::{Mailboxes, PumpId, Want};
+use crate::notices::Notices;
 use crate::presence::{Fanout, Presence};
 use crate::quota::{Flows, Next, Reading, Room};
 use crate::registry::Registry;
 use crate::session::{Facts, Sessions, Step, rejected};
+use crate::shouts::Shouts;
 use crate::timers::{Timer, Timers};
 use crate::weight;
 
+mod groups;
 mod requests;
 mod results;
+mod talk;
 #[cfg(test)]
 mod tests;
 
@@ -44,9 +48,13 @@ enum Asked {
     Deposit(Place),
     Have(RequestId, Vec<Place>),
     Take(PublicKey),
-    Page,
+    Page(PumpId),
+    Waiting(PumpId),
     PutSlot,
-    SlotPage,
+    SlotPage(PumpId),
+    /// A step of a group, a part of its chain, a page of groups.
+    Group(RequestId),
+    GroupNews,
     /// Nobody waits for the answer.
     Quiet,
     Expire,
@@ -71,6 +79,10 @@ pub struct Directory {
     flows: Flows,
     registry: Registry,
     presence: Presence,
+    notices: Notices,
+    shouts: Shouts,
+    /// Broadcasts being handed out, and who waits for the count.
+    sharing: BTreeMap<Ticket, (SessionId, RequestId)>,
     mailboxes: Mailboxes,
     room: Room,
     timers: Timers,
@@ -102,6 +114,9 @@ impl Directory {
             sessions: Sessions::default(),
             flows: Flows::default(),
             presence: Presence::default(),
+            notices: Notices::default(),
+            shouts: Shouts::default(),
+            sharing: BTreeMap::new(),
             mailboxes: Mailboxes::default(),
             room: Room::Ample,
             timers,
@@ -130,6 +145,7 @@ impl Directory {
                 }
             }
             Input::StoreFailed => self.fail(),
+            Input::Shared { ticket, count } => self.shared(ticket, count),
             Input::DiskFree { free_bytes, total_bytes } => {
                 self.room = Room::of(&self.limits, free_bytes, total_bytes);
             }
@@ -263,6 +279,7 @@ impl Directory {
                     let fanout = self.presence.due(key, &self.limits, now.mono_ms);
                     self.fan_out(key, fanout);
                 }
+                Timer::Notices => self.tell_everybody(now),
                 Timer::Expire => {
                     self.timers.set(Timer::Expire, now.mono_ms + self.limits.expire_every_ms);
                     self.expire(now);
@@ -313,10 +330,9 @@ impl Directory {
     }
 
     fn ask(&mut self, session: Option<SessionId>, asked: Asked, op: StoreOp) {
-        self.last_ticket += 1;
-        let ticket = Ticket(self.last_ticket);
+        let ticket = self.ticket();
         // A page is asked for by the core itself, for the room that its window has.
-        let rows = if matches!(asked, Asked::Page | Asked::SlotPage) { 1 } else { weight::rows(&op) };
+        let rows = if matches!(asked, Asked::Page(_) | Asked::SlotPage(_)) { 1 } else { weight::rows(&op) };
         if let Some(session) = session {
             self.flows.asked(session, rows);
         }
@@ -324,16 +340,24 @@ impl Directory {
         self.outputs.push_back(Output::Store { ticket, op });
     }
 
+    fn ticket(&mut self) -> Ticket {
+        self.last_ticket += 1;
+        Ticket(self.last_ticket)
+    }
+
     fn want(&mut self, want: Want) {
         match want {
             Want::Send(session, frame) => self.send(session, frame),
-            Want::Page { session, recipient, from, limit_items, limit_bytes } => {
-                let op = StoreOp::Page { recipient, from, limit_items, limit_bytes };
-                self.ask(Some(session), Asked::Page, op);
+            Want::Page { session, pump, recipient, from, limit_items, limit_bytes, urgent_only } => {
+                let op = StoreOp::Page { recipient, from, limit_items, limit_bytes, urgent_only };
+                self.ask(Some(session), Asked::Page(pump), op);
             }
-            Want::SlotPage { session, recipient, after_serial, limit_slots, limit_bytes } => {
+            Want::Waiting { session, pump, recipient } => {
+                self.ask(Some(session), Asked::Waiting(pump), StoreOp::Waiting { recipient });
+            }
+            Want::SlotPage { session, pump, recipient, after_serial, limit_slots, limit_bytes } => {
                 let op = StoreOp::SlotPage { recipient, after_serial, limit_slots, limit_bytes };
-                self.ask(Some(session), Asked::SlotPage, op);
+                self.ask(Some(session), Asked::SlotPage(pump), op);
             }
         }
     }
@@ -370,18 +394,19 @@ impl Directory {
             return;
         }
         self.flows.close(session);
-        self.presence.unwatch_all(session);
         self.timers.cancel(Timer::Session(session));
         self.timers.cancel(Timer::Flow(session));
         self.gone(session, now);
+        self.presence.forget(session);
         self.mailboxes.end(session);
     }
 
     /// Whoever is online in this session is not any more.
     fn gone(&mut self, session: SessionId, now: Now) {
-        if let Some(key) = self.presence.leave(session) {
+        if let Some((key, here)) = self.presence.leave(session) {
             self.ask(None, Asked::Quiet, StoreOp::WentOffline { key, now_ms: now.wall_ms });
             self.changed(key, now);
+            self.notice(key, Some(here), now);
         }
     }
 
@@ -399,6 +424,7 @@ impl Directory {
         }
         self.stage = Stage::Failed;
         self.pending.clear();
+        self.sharing.clear();
         self.mailboxes = Mailboxes::default();
         self.timers = Timers::default();
         // What was not drained yet may ask the store again; what was already true may still be sent.

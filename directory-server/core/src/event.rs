@@ -6,8 +6,10 @@ use std::net::SocketAddr;
 use common::identity::PublicKey;
 use common::wire::directory::{FromDirectory, ToDirectory};
 
+mod groups;
 mod store;
 
+pub use groups::*;
 pub use store::*;
 
 /// The time, given with every input.
@@ -83,6 +85,13 @@ pub enum Input {
     },
     /// A commit failed: none of the operations still unanswered happened, and none will.
     StoreFailed,
+    /// An [`Output::Share`] was carried out.
+    Shared {
+        /// Which.
+        ticket: Ticket,
+        /// How many took the frame.
+        count: u32,
+    },
     /// How full the disk of the store is; to be told at start and every few seconds.
     DiskFree {
         /// Free for the program.
@@ -103,6 +112,16 @@ pub enum Output {
     Send {
         /// To whom.
         session: SessionId,
+        /// What.
+        frame: FromDirectory,
+    },
+    /// Send a frame to each of many that takes it: that is connected, and has so little waiting for it that this holds up
+    /// nothing it needs. The others are passed over. Answered by [`Input::Shared`].
+    Share {
+        /// Returned with the answer. Grows, together with those of the store.
+        ticket: Ticket,
+        /// To whom.
+        sessions: Vec<SessionId>,
         /// What.
         frame: FromDirectory,
     },

@@ -13,10 +13,12 @@ mod directory;
 pub mod event;
 pub mod limits;
 mod mailbox;
+mod notices;
 mod presence;
 mod quota;
 mod registry;
 mod session;
+mod shouts;
 mod timers;
 pub mod weight;
 

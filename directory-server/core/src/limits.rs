@@ -1,7 +1,10 @@
 //! The limits that the directory alone decides by, with their units and defaults for a 2-core machine with a small
 //! disk. Not here: what both roles share (`common::limits`), and sockets, handshakes and queues, which are the program's.
 
-use common::limits::{CANDIDATES_MAX, DAY_MS, ITEM_LIFETIME_MS, SEALED_MAX_BYTES, WATCH_MAX};
+use common::limits::{
+    BROADCAST_MAX_BYTES, CANDIDATES_MAX, DAY_MS, FRAME_MAX_BYTES, GROUPS_PAGE, ITEM_LIFETIME_MS, NAME_MAX_CHARS,
+    NOTE_MAX_BYTES, SEALED_MAX_BYTES, WATCH_MAX,
+};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -15,6 +18,8 @@ pub const WINDOW_BYTES: usize = 72 * 1024;
 pub const WINDOW_SLOTS: usize = 32;
 /// Sealed bytes of these.
 pub const WINDOW_SLOT_BYTES: usize = 24 * 1024;
+/// People who hear a broadcast for it to count as one more of [`Limits::shares`].
+pub const LISTENERS_PER_SHARE: usize = 50;
 /// Rows of store operations of one session in flight, by default; a deposit is one.
 pub const IN_FLIGHT: usize = 256;
 
@@ -22,19 +27,40 @@ pub const IN_FLIGHT: usize = 256;
 const ITEM_HEAD_MAX_BYTES: usize = 96;
 /// Most bytes of a slot's frame beside what is sealed.
 const SLOT_HEAD_MAX_BYTES: usize = 64;
-/// Most bytes of a presence frame: head, key, standing, time, addresses.
-const PRESENCE_MAX_BYTES: usize = 6 + 32 + 1 + 9 + 1 + CANDIDATES_MAX * 20;
+/// Most bytes of a note as it travels: none or one, length, text.
+const NOTE_HELD_BYTES: usize = 1 + 1 + NOTE_MAX_BYTES;
+/// Most bytes of a presence frame: head, key, standing, time, addresses, note.
+const PRESENCE_MAX_BYTES: usize = 6 + 32 + 1 + 9 + 1 + CANDIDATES_MAX * 20 + NOTE_HELD_BYTES;
+/// Most bytes of a step as it travels: length, group, version, hash, maker, time, change, signature.
+const STEP_MAX_BYTES: usize = 1 + 16 + 9 + 32 + 32 + 9 + (1 + 32) + 64;
+/// Most bytes of news of a group, but for its steps: head, group, count.
+const NEWS_HEAD_MAX_BYTES: usize = 6 + 16 + 1;
+/// Most bytes of somebody in a notice: name, key, standing, time, note.
+const LISTED_MAX_BYTES: usize = (1 + NAME_MAX_CHARS) + 32 + 1 + 9 + NOTE_HELD_BYTES;
+/// People in one frame of notices; the rest follows in the next.
+pub const NOTICES_PAGE: usize = 100;
+/// Steps that the answer to one `FollowGroups` gives in all, beyond the newest of each group.
+pub const NEWS_STEPS: usize = 20;
+/// Bytes that may wait for a session for it to be given what is shared with many and may be missed.
+pub const SHARED_BEHIND_BYTES: usize = 32 * 1024;
+/// Most bytes of a frame that is shared with many.
+const SHARED_MAX_BYTES: usize = 6 + 2 + NOTICES_PAGE * LISTED_MAX_BYTES;
 /// Most bytes of the answer to one deposit.
 const ANSWER_MAX_BYTES: usize = 68;
 
 /// Most bytes that one session may be given before it reads anything, all at once: what waits for its owner, the
-/// presence of everybody watched, the answers to its deposits, a few small frames. A send queue that holds them never
+/// presence of everybody watched, the news of its groups, the answers to its deposits, what is shared with many, a few small
+/// frames. A send queue that holds them never
 /// cuts off a peer for being slow to read what it needs.
 pub const HANDED_OUT_MAX_BYTES: usize = WINDOW_ITEMS * ITEM_HEAD_MAX_BYTES
     + WINDOW_BYTES
     + WINDOW_SLOTS * SLOT_HEAD_MAX_BYTES
     + WINDOW_SLOT_BYTES
     + WATCH_MAX * PRESENCE_MAX_BYTES
+    + GROUPS_PAGE * (NEWS_HEAD_MAX_BYTES + STEP_MAX_BYTES)
+    + NEWS_STEPS * STEP_MAX_BYTES
+    + SHARED_BEHIND_BYTES
+    + SHARED_MAX_BYTES
     + (IN_FLIGHT + 1) * ANSWER_MAX_BYTES
     + 1024;
 
@@ -42,6 +68,8 @@ const _: () = {
     // A page is read when half of a window is free, and holds one item whatever its size.
     assert!(WINDOW_BYTES / 2 >= SEALED_MAX_BYTES);
     assert!(WINDOW_SLOT_BYTES >= SEALED_MAX_BYTES);
+    // A broadcast goes with its speaker's binding.
+    assert!(SHARED_MAX_BYTES <= FRAME_MAX_BYTES && SHARED_MAX_BYTES >= BROADCAST_MAX_BYTES + 1024);
 };
 
 /// What one deposit may take, checked by the store in the transaction that keeps it.
@@ -94,6 +122,21 @@ impl Default for SlotLimits {
     }
 }
 
+/// What groups may take, checked by the store in the transaction that keeps a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupLimits {
+    /// Groups that one key may own before it may found no more.
+    pub owned: u64,
+    /// Groups that one key may be a member of before it may found or join no more.
+    pub joined: u64,
+}
+
+impl Default for GroupLimits {
+    fn default() -> Self {
+        Self { owned: 50, joined: GROUPS_PAGE as u64 }
+    }
+}
+
 /// A rate: so many at once, then one every so often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
@@ -130,6 +173,18 @@ pub struct Limits {
     pub watches: usize,
     /// Notices about one person.
     pub notices: Rate,
+    /// Notices go to everybody while no more than so many are online.
+    pub notices_online: usize,
+    /// Changes of presence are gathered for so many milliseconds before notices of them go to everybody.
+    pub notices_gather_ms: u64,
+    /// People whose changes may wait to be told to everybody; what is over is not told.
+    pub notices_people: usize,
+    /// Broadcasts of one key.
+    pub broadcasts: Rate,
+    /// Broadcasts of all, one for every [`LISTENERS_PER_SHARE`] people who hear it.
+    pub shares: Rate,
+    /// Keys whose last broadcast is remembered; above it the one longest quiet is forgotten.
+    pub speakers: usize,
     /// Items handed out in one session and not taken yet.
     pub window_items: usize,
     /// Sealed bytes of these; one item is always allowed.
@@ -144,6 +199,8 @@ pub struct Limits {
     pub mailbox: MailboxLimits,
     /// For slots.
     pub slots: SlotLimits,
+    /// For groups.
+    pub groups: GroupLimits,
     /// Items live so many milliseconds.
     pub item_lifetime_ms: u64,
     /// A key without a name that has nothing here is forgotten so many milliseconds after its last login.
@@ -180,6 +237,12 @@ impl Default for Limits {
             registration_addresses: 10_000,
             watches: WATCH_MAX,
             notices: Rate { burst: 3, every_ms: 5_000 },
+            notices_online: 200,
+            notices_gather_ms: 1_000,
+            notices_people: 1_000,
+            broadcasts: Rate { burst: 1, every_ms: 1_000 },
+            shares: Rate { burst: 400, every_ms: 10 },
+            speakers: 10_000,
             window_items: WINDOW_ITEMS,
             window_bytes: WINDOW_BYTES,
             window_slots: WINDOW_SLOTS,
@@ -187,6 +250,7 @@ impl Default for Limits {
             accepted: 10_000,
             mailbox: MailboxLimits::default(),
             slots: SlotLimits::default(),
+            groups: GroupLimits::default(),
             item_lifetime_ms: ITEM_LIFETIME_MS,
             nameless_lifetime_ms: ITEM_LIFETIME_MS,
             tombstone_lifetime_ms: 70 * DAY_MS,

@@ -4,13 +4,16 @@
 //! Two orders follow each other in one session. The drain goes through what waited when the session came online, urgent
 //! items first, then lane by lane. What was deposited since is followed in order of item numbers: pushed as it is
 //! committed while the window has room, read from the store in pages when it had none.
+//!
+//! Who is busy is handed out what is urgent and nothing else, in the same two orders. Afterwards the drain begins anew, so
+//! that nothing is left behind, and passes over what is still out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use common::identity::PublicKey;
 use common::wire::directory::{Deposit, DepositAnswer, Deposited, DrainBegin, DrainEnd, FromDirectory, Item, Slot};
 
-use crate::event::{DepositOp, DrainPosition, PageFrom, PageItem, PutSlotOp, SessionId};
+use crate::event::{DepositOp, DrainPosition, PageFrom, PageItem, PutSlotOp, SessionId, Waiting};
 use crate::limits::Limits;
 
 /// Answers in one `Deposited` frame: well within the frame limit.
@@ -25,6 +28,8 @@ pub enum Want {
     Page {
         /// For whom.
         session: SessionId,
+        /// For what.
+        pump: PumpId,
         /// Whose mailbox.
         recipient: PublicKey,
         /// From where.
@@ -33,11 +38,24 @@ pub enum Want {
         limit_items: usize,
         /// How many bytes.
         limit_bytes: usize,
+        /// Only urgent ones.
+        urgent_only: bool,
+    },
+    /// Ask what waits; answered with `waiting`.
+    Waiting {
+        /// For whom.
+        session: SessionId,
+        /// For what.
+        pump: PumpId,
+        /// Whose mailbox.
+        recipient: PublicKey,
     },
     /// Ask for a page of slots; answered with `slots`.
     SlotPage {
         /// For whom.
         session: SessionId,
+        /// For what.
+        pump: PumpId,
         /// Whose slots.
         recipient: PublicKey,
         /// From where.
@@ -58,13 +76,16 @@ struct Window<K> {
     behind: bool,
     /// A page is being read.
     asked: bool,
+    /// Taken since that page was asked for: it may hold them all the same.
+    gone: BTreeSet<K>,
     max: usize,
     max_bytes: usize,
 }
 
-impl<K: Ord> Window<K> {
+impl<K: Ord + Copy> Window<K> {
     fn new(max: usize, max_bytes: usize) -> Self {
-        Self { out: BTreeMap::new(), bytes: 0, behind: true, asked: false, max, max_bytes }
+        let (out, gone) = (BTreeMap::new(), BTreeSet::new());
+        Self { out, bytes: 0, behind: true, asked: false, gone, max, max_bytes }
     }
 
     fn add(&mut self, key: K, bytes: usize) {
@@ -73,7 +94,16 @@ impl<K: Ord> Window<K> {
     }
 
     fn remove(&mut self, key: &K) {
-        self.bytes -= self.out.remove(key).unwrap_or(0);
+        let Some(bytes) = self.out.remove(key) else { return };
+        self.bytes -= bytes;
+        if self.asked {
+            self.gone.insert(*key);
+        }
+    }
+
+    /// Was this handed out already, as far as the page that was read can tell?
+    fn had(&self, key: &K) -> bool {
+        self.out.contains_key(key) || self.gone.contains(key)
     }
 
     /// May this be pushed past the store? Only if nothing older waits there.
@@ -94,6 +124,7 @@ impl<K: Ord> Window<K> {
 
     fn read(&mut self, more: bool) {
         self.asked = false;
+        self.gone.clear();
         self.behind |= more;
     }
 }
@@ -104,10 +135,19 @@ struct Drain {
     newest: u64,
 }
 
+/// Tells what is handed out in a session from what was handed out in it before somebody gave up their name: an answer to
+/// the one is none to the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PumpId(u64);
+
 /// What is handed out in one session.
 #[derive(Debug)]
 struct Pump {
+    id: PumpId,
     recipient: PublicKey,
+    busy: bool,
+    /// Answers to [`Want::Waiting`] that are on their way; until they are here, nothing else is asked for.
+    recounts: usize,
     drain: Option<Drain>,
     last_item: u64,
     items: Window<u64>,
@@ -119,29 +159,63 @@ struct Pump {
 #[derive(Debug, Default)]
 pub struct Mailboxes {
     pumps: BTreeMap<SessionId, Pump>,
+    last_pump: u64,
     answers: BTreeMap<SessionId, Vec<DepositAnswer>>,
 }
 
 impl Mailboxes {
-    /// Begins the drain of a session that has come online; nothing if it has begun before.
+    /// Begins the drain of a session that has come online; if it has begun before, only notes whether it is busy.
     pub fn begin(
         &mut self,
         session: SessionId,
         recipient: PublicKey,
-        human: u64,
-        newest: u64,
+        busy: bool,
+        waiting: Waiting,
         limits: &Limits,
     ) -> Vec<Want> {
         if self.pumps.contains_key(&session) {
-            return vec![];
+            return self.set_busy(session, busy).into_iter().collect();
         }
         let items = Window::new(limits.window_items, limits.window_bytes);
         let slots = Window::new(limits.window_slots, limits.window_slot_bytes);
+        let Waiting { human, newest } = waiting;
         let drain = Some(Drain { after: None, newest });
-        self.pumps.insert(session, Pump { recipient, drain, last_item: newest, items, last_serial: 0, slots });
+        self.last_pump += 1;
+        let id = PumpId(self.last_pump);
+        let pump = Pump { id, recipient, busy, recounts: 0, drain, last_item: newest, items, last_serial: 0, slots };
+        self.pumps.insert(session, pump);
         let mut wants = vec![Want::Send(session, DrainBegin { human }.into())];
         // Slots first: they say what need not be sent again.
         wants.extend(self.fill_slots(session));
+        wants.extend(self.fill(session));
+        wants
+    }
+
+    /// Notes whether the recipient of a session is busy. Who was, and is not any more, has a new drain coming.
+    pub fn set_busy(&mut self, session: SessionId, busy: bool) -> Option<Want> {
+        let pump = self.pumps.get_mut(&session)?;
+        let was_busy = std::mem::replace(&mut pump.busy, busy);
+        if !was_busy || busy {
+            return None;
+        }
+        pump.recounts += 1;
+        // Nothing is pushed past what the store holds.
+        pump.items.behind = true;
+        Some(Want::Waiting { session, pump: pump.id, recipient: pump.recipient })
+    }
+
+    /// It is known what waits for a recipient who is not busy any more.
+    pub fn waiting(&mut self, session: SessionId, of: PumpId, waiting: Waiting) -> Vec<Want> {
+        let Some(pump) = self.pump(session, of) else { return vec![] };
+        pump.recounts -= 1;
+        let mut wants = Vec::with_capacity(2);
+        // Of several, the last one counts; who is busy again has another one coming.
+        if pump.recounts == 0 && !pump.busy {
+            let Waiting { human, newest } = waiting;
+            (pump.drain, pump.last_item) = (Some(Drain { after: None, newest }), newest);
+            pump.items.behind = true;
+            wants.push(Want::Send(session, DrainBegin { human }.into()));
+        }
         wants.extend(self.fill(session));
         wants
     }
@@ -157,40 +231,52 @@ impl Mailboxes {
         self.answers.remove(&session);
     }
 
+    fn pump(&mut self, session: SessionId, id: PumpId) -> Option<&mut Pump> {
+        self.pumps.get_mut(&session).filter(|pump| pump.id == id)
+    }
+
     fn fill(&mut self, session: SessionId) -> Option<Want> {
-        let pump = self.pumps.get_mut(&session)?;
+        let pump = self.pumps.get_mut(&session).filter(|pump| pump.recounts == 0)?;
         let (limit_items, limit_bytes) = pump.items.page()?;
         let from = match &pump.drain {
             Some(drain) => PageFrom::Drain { after: drain.after, newest: drain.newest },
             None => PageFrom::Since { item: pump.last_item },
         };
-        Some(Want::Page { session, recipient: pump.recipient, from, limit_items, limit_bytes })
+        let (pump, recipient, urgent_only) = (pump.id, pump.recipient, pump.busy);
+        Some(Want::Page { session, pump, recipient, from, limit_items, limit_bytes, urgent_only })
     }
 
     fn fill_slots(&mut self, session: SessionId) -> Option<Want> {
         let pump = self.pumps.get_mut(&session)?;
         let (limit_slots, limit_bytes) = pump.slots.page()?;
-        let (recipient, after_serial) = (pump.recipient, pump.last_serial);
-        Some(Want::SlotPage { session, recipient, after_serial, limit_slots, limit_bytes })
+        let (pump, recipient, after_serial) = (pump.id, pump.recipient, pump.last_serial);
+        Some(Want::SlotPage { session, pump, recipient, after_serial, limit_slots, limit_bytes })
     }
 
     /// A page of items was read.
-    pub fn page(&mut self, session: SessionId, items: Vec<PageItem>, more: bool) -> Vec<Want> {
-        let Some(pump) = self.pumps.get_mut(&session) else { return vec![] };
+    pub fn page(&mut self, session: SessionId, of: PumpId, items: Vec<PageItem>, more: bool) -> Vec<Want> {
+        let Some(pump) = self.pump(session, of) else { return vec![] };
         let mut wants = Vec::with_capacity(items.len() + 2);
-        pump.items.read(more);
         for PageItem { item, position } in items {
             match &mut pump.drain {
                 Some(drain) => drain.after = Some(position),
                 None => pump.last_item = item.item,
             }
-            pump.items.add(item.item, item.sealed.len());
-            wants.push(Want::Send(session, item.into()));
+            // Read before its recipient was busy: it comes with the drain afterwards.
+            let later = pump.busy && !position.urgent;
+            if !later && !pump.items.had(&item.item) {
+                pump.items.add(item.item, item.sealed.len());
+                wants.push(Want::Send(session, item.into()));
+            }
         }
+        pump.items.read(more);
         if !more && pump.drain.take().is_some() {
             // What was deposited during the drain has not been looked at yet.
             pump.items.behind = true;
-            wants.push(Want::Send(session, DrainEnd {}.into()));
+            // Where only urgent items were looked at, others may wait: the end is that of the drain to come.
+            if !pump.busy && pump.recounts == 0 {
+                wants.push(Want::Send(session, DrainEnd {}.into()));
+            }
         }
         wants.extend(self.fill(session));
         wants
@@ -199,6 +285,9 @@ impl Mailboxes {
     /// An item for the recipient of this session was committed.
     pub fn deposited(&mut self, session: SessionId, number: u64, op: DepositOp) -> Option<Want> {
         let pump = self.pumps.get_mut(&session)?;
+        if pump.busy && !op.deposit.urgent {
+            return None;
+        }
         let bytes = op.deposit.sealed.len();
         if pump.drain.is_some() || !pump.items.takes(bytes) {
             pump.items.behind = true;
@@ -217,8 +306,8 @@ impl Mailboxes {
     }
 
     /// A page of slots was read.
-    pub fn slots(&mut self, session: SessionId, slots: Vec<Slot>, more: bool) -> Vec<Want> {
-        let Some(pump) = self.pumps.get_mut(&session) else { return vec![] };
+    pub fn slots(&mut self, session: SessionId, of: PumpId, slots: Vec<Slot>, more: bool) -> Vec<Want> {
+        let Some(pump) = self.pump(session, of) else { return vec![] };
         pump.slots.read(more);
         let mut wants = Vec::with_capacity(slots.len() + 1);
         for slot in slots {

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use common::identity::PublicKey;
-use common::limits::{CANDIDATES_MAX, WATCH_MAX};
+use common::limits::{CANDIDATES_MAX, NOTE_MAX_BYTES, WATCH_MAX};
+use common::name::Name;
+use common::record::Binding;
 use common::wire::directory::{Presence as Notice, Refusal, Standing, Watch};
 
 use crate::bucket::Bucket;
@@ -14,14 +16,46 @@ use crate::limits::Limits;
 /// Ports below this belong to services, never to a peer.
 const PORT_MIN: u16 = 1024;
 
+/// How somebody wants to be seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// Never [`Standing::Offline`].
+    pub standing: Standing,
+    /// Shown beside it.
+    pub note: Option<String>,
+}
+
+impl Look {
+    /// A look that somebody who is here may have.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] for `Offline`, and for a note that is too long or holds control characters.
+    pub fn new(standing: Standing, note: Option<String>) -> Result<Self, Refusal> {
+        let fits = |note: &String| note.len() <= NOTE_MAX_BYTES && !note.chars().any(char::is_control);
+        let valid = standing != Standing::Offline && note.as_ref().is_none_or(fits);
+        if valid { Ok(Self { standing, note: note.filter(|note| !note.is_empty()) }) } else { Err(Refusal::Invalid) }
+    }
+
+    /// Nothing but what is urgent is to be handed out.
+    pub fn is_busy(&self) -> bool {
+        self.standing == Standing::Busy
+    }
+}
+
 /// Somebody who is online.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Here {
     /// In which session.
     pub session: SessionId,
+    /// Under which name.
+    pub name: Name,
+    /// The directory's word for it.
+    pub binding: Binding,
     /// Where to try directly.
     pub candidates: Vec<SocketAddr>,
-    /// Since when, milliseconds since 1970.
+    /// How they want to be seen.
+    pub look: Look,
+    /// Since when they stand so, milliseconds since 1970.
     pub since_ms: i64,
 }
 
@@ -55,6 +89,8 @@ struct Rated {
 pub struct Presence {
     here: BTreeMap<PublicKey, Here>,
     keys: BTreeMap<SessionId, PublicKey>,
+    /// What each session has asked to be seen as, online yet or not.
+    looks: BTreeMap<SessionId, Look>,
     watchers: BTreeMap<PublicKey, BTreeSet<SessionId>>,
     watches: BTreeMap<SessionId, BTreeSet<PublicKey>>,
     addresses: BTreeMap<SessionId, IpAddr>,
@@ -104,27 +140,66 @@ impl Presence {
         self.here.get(key)
     }
 
-    /// Comes, or changes addresses; true if this is news.
-    pub fn come(&mut self, key: PublicKey, session: SessionId, candidates: Vec<SocketAddr>, now_ms: i64) -> bool {
-        let before = self.here.get(&key).filter(|here| here.session == session);
-        let since_ms = before.map_or(now_ms, |here| here.since_ms);
-        let here = Here { session, candidates, since_ms };
+    /// Everybody who is here, in order of keys.
+    pub fn all(&self) -> impl Iterator<Item = (&PublicKey, &Here)> {
+        self.here.iter()
+    }
+
+    /// How many are here.
+    pub fn count(&self) -> usize {
+        self.here.len()
+    }
+
+    /// Does this session watch that key?
+    pub fn is_watched_by(&self, key: &PublicKey, session: SessionId) -> bool {
+        self.watches.get(&session).is_some_and(|mine| mine.contains(key))
+    }
+
+    /// Notes how a session wants to be seen, from now on or once it is online.
+    pub fn want(&mut self, session: SessionId, look: Look) {
+        self.looks.insert(session, look);
+    }
+
+    /// How a session wants to be seen; none: it has not said.
+    pub fn wanted(&self, session: SessionId) -> Option<&Look> {
+        self.looks.get(&session)
+    }
+
+    /// Whether the look of a key that is here in `session` has to change to the one wanted.
+    pub fn stand(&mut self, key: PublicKey, session: SessionId, now_ms: i64) -> bool {
+        let Some(look) = self.looks.get(&session) else { return false };
+        let Some(here) = self.here.get_mut(&key).filter(|here| here.session == session) else { return false };
+        if here.look == *look {
+            return false;
+        }
+        if here.look.standing != look.standing {
+            here.since_ms = now_ms;
+        }
+        here.look = look.clone();
+        true
+    }
+
+    /// Comes, or changes addresses or look; true if this is news.
+    pub fn come(&mut self, key: PublicKey, arrival: Here) -> bool {
+        let before = self.here.get(&key).filter(|here| here.session == arrival.session);
+        let same = before.filter(|before| before.look.standing == arrival.look.standing);
+        let here = Here { since_ms: same.map_or(arrival.since_ms, |same| same.since_ms), ..arrival };
         let news = before != Some(&here);
-        self.keys.insert(session, key);
+        self.keys.insert(here.session, key);
         self.here.insert(key, here);
         news
     }
 
-    /// Goes; the key, if the session was what kept it here.
-    pub fn leave(&mut self, session: SessionId) -> Option<PublicKey> {
+    /// Goes; who it was, if the session was what kept them here.
+    pub fn leave(&mut self, session: SessionId) -> Option<(PublicKey, Here)> {
         let key = self.keys.remove(&session)?;
         self.here.get(&key).filter(|here| here.session == session)?;
-        self.here.remove(&key);
-        Some(key)
+        self.here.remove(&key).map(|here| (key, here))
     }
 
-    /// Forgets what a session watches.
-    pub fn unwatch_all(&mut self, session: SessionId) {
+    /// Forgets what a session watches and wants.
+    pub fn forget(&mut self, session: SessionId) {
+        self.looks.remove(&session);
         self.addresses.remove(&session);
         for key in self.watches.remove(&session).unwrap_or_default() {
             self.unwatch(session, &key);
@@ -187,16 +262,10 @@ impl Presence {
             return Fanout::default();
         }
         // Nobody's own address: what each watcher may see is cut when it is sent.
-        let state = self.here.get(&key).map_or_else(
-            || offline(key, wall_ms),
-            |here| Notice {
-                key,
-                standing: Standing::Online,
-                since_ms: here.since_ms,
-                candidates: here.candidates.clone(),
-                note: None,
-            },
-        );
+        let state = self
+            .here
+            .get(&key)
+            .map_or_else(|| offline(key, wall_ms), |here| present(key, here, here.candidates.clone()));
         self.rated.entry(key).or_insert_with(|| Rated { bucket: Bucket::full(), pending: None }).pending = Some(state);
         self.due(key, limits, now_ms)
     }
@@ -228,8 +297,12 @@ impl Presence {
 }
 
 fn online(key: PublicKey, here: &Here, viewer: IpAddr) -> Notice {
-    let candidates = visible(&here.candidates, viewer);
-    Notice { key, standing: Standing::Online, since_ms: here.since_ms, candidates, note: None }
+    present(key, here, visible(&here.candidates, viewer))
+}
+
+fn present(key: PublicKey, here: &Here, candidates: Vec<SocketAddr>) -> Notice {
+    let Look { standing, note } = here.look.clone();
+    Notice { key, standing, since_ms: here.since_ms, candidates, note }
 }
 
 fn offline(key: PublicKey, since_ms: i64) -> Notice {

@@ -55,6 +55,11 @@ impl Registry {
         Self { identity, serial, addresses: BTreeMap::new() }
     }
 
+    /// The key of this directory.
+    pub fn key(&self) -> PublicKey {
+        self.identity.public()
+    }
+
     /// The question that binds a name.
     ///
     /// # Errors

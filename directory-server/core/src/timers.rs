@@ -15,6 +15,8 @@ pub enum Timer {
     Flow(SessionId),
     /// When to send the last state of a person, or to forget the rate of its notices.
     Notice(PublicKey),
+    /// When to tell everybody who came and left.
+    Notices,
     /// When to look for what has expired.
     Expire,
 }

@@ -3,10 +3,14 @@
 
 use common::wire::directory::ToDirectory;
 
-use crate::event::StoreOp;
+use crate::event::{GroupOp, StoreOp};
 
 /// Rows of names that one page of people may look through, by which it weighs as below.
 pub const WHO_ROWS_MAX: usize = 20_000;
+/// Rows of names that one page of groups may look through, each with what the asker is to the group.
+pub const GROUP_ROWS_MAX: usize = 4_000;
+/// Rows that a step reads and writes, the members who are to hear of it read in order among them.
+const STEP_ROWS: usize = 16;
 /// A row only read in order costs about so much less than one that is looked up or written.
 const READ_SHARE: usize = 40;
 /// Keys or places of one frame that count as one more request.
@@ -25,6 +29,10 @@ pub fn rows(op: &StoreOp) -> usize {
         StoreOp::SlotPage { limit_slots, .. } => *limit_slots,
         StoreOp::Who { .. } => WHO_ROWS_MAX / READ_SHARE,
         StoreOp::Expire(op) => op.limit as usize * EXPIRY_SORTS,
+        StoreOp::Group(GroupOp::Step(_)) => STEP_ROWS,
+        StoreOp::Group(GroupOp::Steps { limit, .. }) => limit / READ_SHARE + 2,
+        StoreOp::Group(GroupOp::News { groups, limit, .. }) => groups.len() + limit / READ_SHARE,
+        StoreOp::Group(GroupOp::List { .. }) => 10 * GROUP_ROWS_MAX / READ_SHARE,
         StoreOp::LoadAccount { .. }
         | StoreOp::OfferToken { .. }
         | StoreOp::ConfirmToken { .. }
@@ -34,6 +42,7 @@ pub fn rows(op: &StoreOp) -> usize {
         | StoreOp::WentOffline { .. }
         | StoreOp::PutPrekey { .. }
         | StoreOp::LookUp { .. }
+        | StoreOp::Waiting { .. }
         | StoreOp::Deposit(_)
         | StoreOp::PutSlot(_)
         | StoreOp::TakeSlot { .. } => 1,
@@ -56,7 +65,9 @@ pub enum Need {
 #[must_use]
 pub fn need(op: &StoreOp) -> Need {
     match op {
-        StoreOp::Deposit(_) | StoreOp::Register { .. } | StoreOp::Accept { .. } => Need::Much,
+        StoreOp::Deposit(_) | StoreOp::Register { .. } | StoreOp::Accept { .. } | StoreOp::Group(GroupOp::Step(_)) => {
+            Need::Much
+        }
         StoreOp::PutSlot(_) => Need::Little,
         StoreOp::LoadAccount { .. }
         | StoreOp::OfferToken { .. }
@@ -72,6 +83,8 @@ pub fn need(op: &StoreOp) -> Need {
         | StoreOp::Have { .. }
         | StoreOp::Take { .. }
         | StoreOp::Page { .. }
+        | StoreOp::Waiting { .. }
+        | StoreOp::Group(_)
         | StoreOp::TakeSlot { .. }
         | StoreOp::SlotPage { .. }
         | StoreOp::Expire(_) => Need::None,

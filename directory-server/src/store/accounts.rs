@@ -9,7 +9,7 @@ use common::record::Binding;
 use common::wire::codec;
 use common::wire::directory::{Refusal, Token};
 use directory_core::StoreResult;
-use directory_core::event::{Account, CheckedPrekey};
+use directory_core::event::{Account, CheckedPrekey, Waiting};
 use rusqlite::{OptionalExtension, params};
 
 use super::StoreError;
@@ -119,7 +119,22 @@ pub(super) fn online(
     let row = params![known.account, codec::encode(&candidates), now_ms];
     ledger.db().prepare_cached(sql)?.execute(row)?;
     keep_prekey(ledger, key, known.account, prekey)?;
-    Ok(StoreResult::Online { human: ledger.tally(known.account)?.human, newest: ledger.head().item as u64 })
+    let waiting = waiting(ledger, key)?;
+    let (name, binding): (String, Vec<u8>) = ledger
+        .db()
+        .prepare_cached("SELECT name, binding FROM accounts WHERE account = ?1")?
+        .query_row([known.account], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let name = name.parse().map_err(|_| StoreError::Damaged("a name is none"))?;
+    Ok(StoreResult::Online { waiting, name, binding: Box::new(codec::decode(&binding)?) })
+}
+
+/// What waits in a mailbox.
+pub(super) fn waiting(ledger: &mut Ledger<'_>, key: &PublicKey) -> Result<Waiting, StoreError> {
+    let human = match ledger.known(key)? {
+        Some(known) => ledger.tally(known.account)?.human,
+        None => 0,
+    };
+    Ok(Waiting { human, newest: ledger.head().item as u64 })
 }
 
 pub(super) fn went_offline(ledger: &Ledger<'_>, key: &PublicKey, now_ms: i64) -> Answer {

@@ -27,12 +27,14 @@ pub(super) fn expire(ledger: &mut Ledger<'_>, op: &ExpireOp) -> Result<StoreResu
     Ok(StoreResult::Expired { more: most >= Some(op.limit as usize) })
 }
 
-/// Forgets keys that have no name, have not logged in since `before_ms`, and have nothing here. How many they were.
+/// Forgets keys that have no name, have not logged in since `before_ms`, and have nothing here. Who was ever of a group has:
+/// whether they may come back must not be forgotten before the group is. How many they were.
 fn accounts(ledger: &mut Ledger<'_>, before_ms: i64, limit: u32) -> Result<usize, StoreError> {
     let sql = "SELECT account, key FROM accounts WHERE folded IS NULL AND touched_ms < ?1
                AND NOT EXISTS (SELECT 1 FROM lanes WHERE submitter = accounts.account)
                AND NOT EXISTS (SELECT 1 FROM tallies t WHERE t.account = accounts.account
                    AND t.items + t.sent_items + t.slots + t.sent_slots + t.accepted + t.accepted_by > 0)
+               AND NOT EXISTS (SELECT 1 FROM group_people p WHERE p.account = accounts.account)
                ORDER BY touched_ms LIMIT ?2";
     let db = ledger.db();
     let gone: Vec<(i64, PublicKey)> = db

@@ -14,12 +14,16 @@ const COLUMNS: &str = "i.item, i.late, i.lane, i.seq, i.prekey, i.waited, i.depo
     length(i.sealed), i.sealed
     FROM items i JOIN lanes l ON l.lane = i.lane JOIN accounts a ON a.account = i.submitter";
 
+/// Numbers of urgent items, read from one index alone: there may be few among many others.
+const URGENT: &str = "SELECT item FROM items INDEXED BY items_by_lane
+    WHERE recipient = ?1 AND late = 0 AND item > ?2 ORDER BY item LIMIT ?3";
+
 pub(super) fn page(
     ledger: &mut Ledger<'_>,
     recipient: &PublicKey,
     from: PageFrom,
-    limit_items: usize,
-    limit_bytes: usize,
+    (limit_items, limit_bytes): (usize, usize),
+    urgent_only: bool,
 ) -> Result<StoreResult, StoreError> {
     let Some(recipient) = ledger.known(recipient)? else {
         return Ok(StoreResult::Page { items: Vec::new(), more: false });
@@ -29,6 +33,10 @@ pub(super) fn page(
     let limit = page.limit_items as i64 + 1;
     let account = recipient.account;
     let more = match from {
+        PageFrom::Since { item } if urgent_only => {
+            let sql = format!("SELECT {COLUMNS} WHERE i.item IN ({URGENT}) ORDER BY i.item");
+            page.fill(&mut *ledger.db().prepare_cached(&sql)?, params![account, item as i64, limit])?
+        }
         PageFrom::Since { item } => {
             let sql = format!("SELECT {COLUMNS} WHERE i.recipient = ?1 AND i.item > ?2 ORDER BY i.item LIMIT ?3");
             page.fill(&mut *ledger.db().prepare_cached(&sql)?, params![account, item as i64, limit])?
@@ -36,10 +44,10 @@ pub(super) fn page(
         PageFrom::Drain { after, newest } => {
             let sql = format!(
                 "SELECT {COLUMNS} WHERE i.recipient = ?1 AND (i.late, i.lane, i.seq) > (?2, ?3, ?4) AND i.item <= ?5
-                 ORDER BY i.late, i.lane, i.seq LIMIT ?6"
+                 AND i.late <= ?7 ORDER BY i.late, i.lane, i.seq LIMIT ?6"
             );
             let (late, lane, seq) = after.map_or((-1, 0, 0), |at| (i64::from(!at.urgent), at.lane, at.seq));
-            let row = params![account, late, lane as i64, seq as i64, newest as i64, limit];
+            let row = params![account, late, lane as i64, seq as i64, newest as i64, limit, i64::from(!urgent_only)];
             page.fill(&mut *ledger.db().prepare_cached(&sql)?, row)?
         }
     };

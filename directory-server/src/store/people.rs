@@ -118,8 +118,9 @@ impl People {
         db.busy_timeout(BUSY_TIMEOUT)?;
         db.pragma_update(None, "synchronous", "FULL")?;
         match layout(&db)? {
-            SCHEMA_VERSION => Ok(Self { db }),
             0 => Err(StoreError::Foreign),
+            // What is asked here is kept in the same way since the first layout.
+            1..=SCHEMA_VERSION => Ok(Self { db }),
             found => Err(StoreError::Newer { found }),
         }
     }

@@ -1,4 +1,4 @@
--- The directory's store, version 1. Numbers of accounts, lanes and items stand for longer keys, so that what grows is
+-- The directory's store as of version 1, the whole of it but for groups. Numbers of accounts, lanes and items stand for longer keys, so that what grows is
 -- appended to; such a number is never given twice. All times are milliseconds since 1970. Counts are kept, never recounted.
 
 CREATE TABLE head (

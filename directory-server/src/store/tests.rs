@@ -6,15 +6,17 @@ use common::message::EpochId;
 use common::name::Name;
 use common::record::{Binding, Bound, Prekey, PrekeyRecord};
 use common::wire::directory::{Deposit, Place, Refusal, Taking};
-use directory_core::event::{CheckedPrekey, DepositOp, DrainPosition, ExpireOp, PageFrom, PageItem};
+use directory_core::event::{CheckedPrekey, DepositOp, DrainPosition, ExpireOp, PageFrom, PageItem, Waiting};
 use directory_core::limits::MailboxLimits;
 
 use super::*;
 
 mod counts;
+mod groups;
 mod growth;
 mod items;
 mod layout;
+mod migration;
 mod names;
 
 /// A store and a few questions in short.
@@ -69,7 +71,7 @@ impl Bench {
     }
 
     fn page(&mut self, of: u8, from: PageFrom, limit_items: usize) -> (Vec<PageItem>, bool) {
-        let op = StoreOp::Page { recipient: key(of), from, limit_items, limit_bytes: 1 << 20 };
+        let op = StoreOp::Page { recipient: key(of), from, limit_items, limit_bytes: 1 << 20, urgent_only: false };
         let StoreResult::Page { items, more } = self.ask(op) else { panic!("not a page") };
         (items, more)
     }

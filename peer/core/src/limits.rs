@@ -22,6 +22,12 @@ pub const REDIAL_MIN_MS: u64 = 1_000;
 pub const REDIAL_MAX_MS: u64 = 30_000;
 /// A peer is redialled without a message waiting if one was exchanged so recently, milliseconds.
 pub const REDIAL_INTEREST_MS: u64 = 10 * 60_000;
+/// Somebody in a common group is dialled without a message waiting, until so many dials in a row have failed.
+pub const WARM_DIALS_MAX: u32 = 4;
+/// Of two in a common group the one with the larger key dials so long after the other came, milliseconds.
+pub const WARM_SECOND_MS: u64 = 4_000;
+/// Somebody who had no room for a link is not dialled for so long without a message waiting, milliseconds.
+pub const SPARED_MS: u64 = 10 * 60_000;
 /// Own messages not yet settled, all lanes together.
 pub const OUTBOX_MAX: usize = 100_000;
 /// Bytes of their bodies.

@@ -55,7 +55,7 @@ use commands::{Asked, Pending};
 use company::Company;
 use leaving::Leaving;
 use lines::Lines;
-use membership::Errand;
+use membership::{Chains, Decided, Errand};
 use pairing::Epochs;
 use people::{LookUp, Way};
 use posting::Waiting;
@@ -74,6 +74,7 @@ enum Then {
     Followed { sender: PublicKey, epoch: Epoch, floor: u64 },
     Arrived { message: Box<StoredMessage>, held: Option<(Epoch, u64)>, item: Option<u64> },
     Readdressed { recipient: PublicKey, seqs: Vec<u64> },
+    Steps(Box<Decided>),
     Token,
     Prekey(Box<OwnPrekey>),
     Epoch,
@@ -169,6 +170,7 @@ pub struct Messenger {
     last_sent: BTreeMap<(PublicKey, Conversation), MessageId>,
     inbox: Inbox,
     groups: Groups,
+    chains: Chains,
     lines: Lines,
     company: Company,
     /// Committed messages of keys that no believed name belongs to; not shown until the user accepts the key.
@@ -226,7 +228,8 @@ impl Messenger {
             ended: BTreeMap::new(),
             last_sent: snapshot.last_sent.into_iter().map(|(key, talk, id)| ((key, talk.stable()), id)).collect(),
             inbox: Inbox::default(),
-            groups: Groups::new(snapshot.groups),
+            groups: Groups::new(snapshot.groups, config.me),
+            chains: Chains::default(),
             lines: Lines::new(snapshot.read, snapshot.durations, snapshot.next_vanish_ms),
             company: Company::default(),
             unnamed: BTreeMap::new(),
@@ -419,6 +422,8 @@ impl Messenger {
                 Timer::Notices => self.notices_due(),
                 Timer::Standing => self.tell_standing(),
                 Timer::Link(link) => self.link_idle(link),
+                Timer::Chain(id) => self.tend_group(id),
+                Timer::GroupEvents => self.tell_group_events(),
                 Timer::Vanish => self.vanish_due(),
             }
         }
@@ -430,6 +435,7 @@ impl Messenger {
         self.send_takes();
         self.change_epoch_if_quiet();
         self.tell_tallies();
+        self.tend_groups();
         self.count_down();
         for (directory, name, key) in self.book.take_pins() {
             self.store(StoreOp::PutPin { directory, name, key }, Then::Nothing);
@@ -474,6 +480,7 @@ impl Messenger {
                 Then::Followed { sender, epoch, floor } => self.on_followed(sender, epoch, floor),
                 Then::Arrived { message, held, item } => self.on_arrived(*message, held, item, result),
                 Then::Readdressed { recipient, seqs } => self.on_readdressed(recipient, seqs),
+                Then::Steps(decided) => self.on_steps_committed(*decided),
                 Then::Token => self.on_token_committed(),
                 Then::Prekey(key) => self.on_prekey_committed(*key),
                 Then::Epoch => self.on_epoch_committed(),

@@ -49,6 +49,12 @@ impl Redial {
         self.not_before_ms = now_ms + delay_ms / 2 + u64::from(jitter) % (delay_ms / 2 + 1);
     }
 
+    /// How many failed in a row.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// Something changed for the better: dial at once.
     pub fn reset(&mut self) {
         *self = Self::default();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use common::group::GroupId;
 use common::identity::PublicKey;
 
 use crate::event::{LinkId, Source};
@@ -35,6 +36,10 @@ pub enum Timer {
     Standing,
     /// A link that is not greeted yet, or a stranger's, has been idle.
     Link(LinkId),
+    /// A group's chain is to be asked for, or what waits for it is to be looked at.
+    Chain(GroupId),
+    /// What happened in groups is told, names or no names.
+    GroupEvents,
 }
 
 /// The table.

@@ -5,7 +5,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use common::identity::Fingerprint;
+use common::message::MessageId;
 use common::name::Name;
+use peer_core::command::Which;
 use peer_core::limits::KEY_MAX_CHARS;
 
 /// Default UDP port of a peer.
@@ -123,6 +125,34 @@ pub fn key(text: &str) -> Result<String, String> {
     }
 }
 
+/// A program of the user's with its arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program(pub Vec<String>);
+
+/// Parses `--on-message`: words between white space, no shell.
+///
+/// # Errors
+/// What is accepted.
+pub fn program(text: &str) -> Result<Program, String> {
+    let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+    if words.is_empty() { Err("accepted is a program, with arguments after it".to_owned()) } else { Ok(Program(words)) }
+}
+
+/// Parses the message that is answered: its number, or its id of 32 hexadecimal digits.
+///
+/// # Errors
+/// What is accepted.
+pub fn which(text: &str) -> Result<Which, String> {
+    let accepted = || "accepted are a message number and an id of 32 hexadecimal digits".to_owned();
+    if text.len() == 32 {
+        let number = u128::from_str_radix(text, 16).map_err(|_| accepted())?;
+        return Ok(Which::Id(MessageId(number.to_be_bytes())));
+    }
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|n| is_number && (1..=i64::MAX.unsigned_abs()).contains(n));
+    number.map(Which::Number).ok_or_else(accepted)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,6 +205,23 @@ mod tests {
         for text in ["", "30", "s", "-1s", "1.5s", "99999999999s", "1 s"] {
             assert!(duration(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_message_is_named_by_number_or_id() {
+        assert_eq!(which("12"), Ok(Which::Number(12)));
+        let id = MessageId([0xab; 16]);
+        assert_eq!(which(&id.to_string()), Ok(Which::Id(id)));
+        for text in ["", "0", "-1", "+1", "x", "zz345678901234567890123456789012"] {
+            assert!(which(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_program_is_words_and_never_a_shell() {
+        let words = ["notify", "-t", "$HOME;x"].map(str::to_owned).to_vec();
+        assert_eq!(program(" notify  -t $HOME;x"), Ok(Program(words)));
+        assert!(program(" ").is_err());
     }
 
     #[test]

@@ -51,8 +51,15 @@ async fn what_is_no_request_is_answered_with_an_error() {
 #[tokio::test]
 async fn a_bad_recipient_is_refused_and_an_endless_request_is_cut() {
     with_socket(async |path| {
-        let request =
-            |text: String| SendRequest { to: "b".to_owned(), text, id: None, wait: Wanted::Kept, timeout_ms: 1 };
+        let request = |text: String| SendRequest {
+            to: "b".to_owned(),
+            text,
+            id: None,
+            urgent: false,
+            reply: None,
+            wait: Wanted::Kept,
+            timeout_ms: 1,
+        };
         let handed = send(path, request("hi".to_owned())).await.unwrap();
         assert_eq!(handed.progress.last().unwrap()["code"], "bad-name");
         let refused = send(path, request("x".repeat(2 * usize::try_from(REQUEST_MAX_BYTES).unwrap()))).await;
@@ -91,7 +98,7 @@ async fn a_data_directory_with_a_long_path_has_its_socket() {
 
 fn hello(wait: Wanted) -> SendRequest {
     let (to, text) = ("bob".to_owned(), "hi".to_owned());
-    SendRequest { to, text, id: Some("k".to_owned()), wait, timeout_ms: 20_000 }
+    SendRequest { to, text, id: Some("k".to_owned()), urgent: false, reply: None, wait, timeout_ms: 20_000 }
 }
 
 #[tokio::test]

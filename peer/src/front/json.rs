@@ -205,6 +205,7 @@ fn fields(answer: &Answer) -> Value {
         Answer::Verify { name, mine, theirs, rival, verified } => json!({
             "name": name.as_str(), "mine": mine.to_string(), "theirs": theirs.to_string(),
             "rival": rival.map(|rival| rival.to_string()), "verified": verified,
+            "mine_words": words::spoken(mine), "theirs_words": words::spoken(theirs),
         }),
     }
 }

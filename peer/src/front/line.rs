@@ -203,7 +203,7 @@ mod tests {
         };
         desk.learn(&from("Bobby"));
         desk.learn(&from("carol"));
-        assert_eq!(complete(&desk, "!se"), (0, vec!["!send".to_owned()]));
+        assert_eq!(complete(&desk, "!sen"), (0, vec!["!send".to_owned()]));
         assert_eq!(complete(&desk, "/whoi"), (0, vec!["/whoisonline".to_owned()]));
         assert_eq!(complete(&desk, "!send bo"), (6, vec!["Bobby".to_owned()]));
     }

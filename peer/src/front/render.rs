@@ -10,8 +10,8 @@ mod tests;
 use std::collections::HashSet;
 
 use jiff::tz::TimeZone;
-use peer_core::event::{Event, MessageView, StateView};
-use peer_core::stored::{Reason, State, Via};
+use peer_core::event::{Event, MessageView, QuoteView, StateView};
+use peer_core::stored::{Reason, State, Tally, Via};
 
 use super::safe_text::SafeText;
 use super::screen::{Line, Look};
@@ -110,28 +110,35 @@ impl Render {
         lines
     }
 
-    /// A message of somebody else or, in a history, an own one.
+    /// A message of somebody else or, in a history, an own one; above it the line it answers.
     fn message(&self, view: &MessageView, now_ms: i64) -> Vec<Line> {
         let time = times::local(if view.mine { view.received_at_ms } else { view.sent_at_ms }, now_ms, &self.zone);
-        let group = if view.conversation.starts_with('@') { format!("{} ", view.conversation) } else { String::new() };
-        let text = view.text.as_deref().unwrap_or("a newer kind of message, which this version cannot show");
-        if view.mine {
-            let tail = view.state.map(|(state, why)| state_tail(state, view.via, why, None));
-            let speaker = format!("you -> {}: ", view.to);
-            return block(Look::Mine, view.n, &time, &speaker, text, &tail.unwrap_or_default());
-        }
-        let marks: Vec<&str> = [(view.request, "request"), (view.urgent, "urgent"), (view.late, "late")]
-            .into_iter()
-            .filter_map(|(is, mark)| is.then_some(mark))
-            .collect();
+        let text = match (view.gone, &view.text) {
+            (Some(gone), _) => format!("({})", words::gone(gone)),
+            (None, Some(text)) => text.clone(),
+            (None, None) => "a newer kind of message, which this version cannot show".to_owned(),
+        };
+        let answers = view.quote.as_ref().map_or(String::new(), |quote| format!(" -> [{}]", quote.n));
+        let mut marks = marks_of(view);
+        let (look, speaker) = if view.mine {
+            marks.extend(view.state.map(|(state, why)| state_words(state, view.via, why, None, view.tally.as_ref())));
+            (Look::Mine, format!("you -> {}{answers}: ", view.to))
+        } else {
+            let group =
+                if view.conversation.starts_with('@') { format!("{} ", view.conversation) } else { String::new() };
+            (Look::Theirs, format!("{group}{}{answers}: ", view.from))
+        };
         let tail = if marks.is_empty() { String::new() } else { format!("  ({})", marks.join(", ")) };
-        block(Look::Theirs, view.n, &time, &format!("{group}{}: ", view.from), text, &tail)
+        let mut lines: Vec<Line> = view.quote.iter().map(quote).collect();
+        lines.extend(block(look, view.n, &time, &speaker, &text, &tail));
+        lines
     }
 
     fn mine(&self, view: &StateView, now_ms: i64) -> Vec<Line> {
         let elapsed_ms = i64::try_from(view.elapsed_ms).unwrap_or(0);
         let time = times::local(now_ms.saturating_sub(elapsed_ms), now_ms, &self.zone);
-        let tail = state_tail(view.state, view.via, view.reason, Some(view.elapsed_ms));
+        let words = state_words(view.state, view.via, view.reason, Some(view.elapsed_ms), view.tally.as_ref());
+        let tail = format!("  ({words})");
         block(Look::Mine, view.n, &time, &format!("you -> {}: ", view.to), &view.text, &tail)
     }
 }
@@ -144,15 +151,51 @@ fn error(text: &str) -> Line {
     Line::plain(Look::Error, text)
 }
 
-/// `  (delivered, direct, 3 ms)`. The time is told of what has arrived; how long something waits, its own time tells.
-fn state_tail(state: State, via: Option<Via>, why: Option<Reason>, elapsed_ms: Option<u64>) -> String {
-    let mut parts = vec![words::state(state).to_owned()];
+/// What is to be said of a message beside its text.
+fn marks_of(view: &MessageView) -> Vec<String> {
+    let said = [
+        (view.request, "request"),
+        (view.urgent && !view.mine, "urgent"),
+        (view.late, "late"),
+        (view.edited && view.gone.is_none(), "edited"),
+    ];
+    let mut marks: Vec<String> = said.into_iter().filter(|(is, _)| *is).map(|(_, mark)| mark.to_owned()).collect();
+    marks.extend(view.forwarded.as_ref().map(|author| format!("forwarded from {author}")));
+    let vanishes = view.vanishes_ms.filter(|_| view.gone.is_none());
+    marks.extend(vanishes.map(|ms| format!("vanishes {} after it is read", words::elapsed(ms))));
+    marks.extend(view.reactions.iter().map(|(who, sign)| format!("{sign} {who}")));
+    marks
+}
+
+/// The first line of what a message answers.
+fn quote(quote: &QuoteView) -> Line {
+    let text = quote.text.as_deref().unwrap_or("(gone)");
+    let (mut lines, more) = SafeText::body(text);
+    let more = if lines.len() > 1 || more > 0 { " ..." } else { "" };
+    let head = SafeText::line(&format!("    [{}] {}: ", quote.n, quote.from));
+    let tail = SafeText::line(&format!("{}{more}", lines.swap_remove(0)));
+    Line { look: Look::Plain, again: head.clone(), head, text: SafeText::default(), tail, marked: false }
+}
+
+/// `delivered, direct, 3 ms`, or `3/3 delivered`, or `2 delivered, 1 kept`. The time is told of what has arrived; how long
+/// something waits, its own time tells.
+fn state_words(
+    state: State,
+    via: Option<Via>,
+    why: Option<Reason>,
+    elapsed_ms: Option<u64>,
+    tally: Option<&Tally>,
+) -> String {
+    let mut parts = match tally {
+        Some(tally) => vec![words::tally(tally)],
+        None => vec![words::state(state).to_owned()],
+    };
     if matches!(state, State::Delivered | State::Read) {
-        parts.extend(via.map(|via| words::via(via).to_owned()));
+        parts.extend(via.filter(|_| tally.is_none()).map(|via| words::via(via).to_owned()));
         parts.extend(elapsed_ms.map(words::elapsed));
     }
     parts.extend(why.map(|why| words::because(why).to_owned()));
-    format!("  ({})", parts.join(", "))
+    parts.join(", ")
 }
 
 /// A text by its lines, each behind a gutter that says who speaks.
@@ -170,11 +213,11 @@ fn spoken(look: Look, head: &str, again: &str, text: &str, tail: &str) -> Vec<Li
     for (place, text) in texts.into_iter().enumerate() {
         let head = if place == 0 { head.clone() } else { again.clone() };
         let tail = if place == last && more == 0 { SafeText::line(tail) } else { SafeText::default() };
-        lines.push(Line { look, head, again: again.clone(), text, tail });
+        lines.push(Line { look, head, again: again.clone(), text, tail, marked: true });
     }
     if more > 0 {
         let tail = SafeText::line(&format!("... {} more{tail}", words::counted(more as u64, "line")));
-        lines.push(Line { look, head: again.clone(), again, text: SafeText::default(), tail });
+        lines.push(Line { look, head: again.clone(), again, text: SafeText::default(), tail, marked: false });
     }
     lines
 }

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use super::markup::{self, Piece, Style};
 use super::safe_text::SafeText;
 
 /// What a line is, and so its colour.
@@ -34,6 +35,8 @@ pub struct Line {
     pub text: SafeText,
     /// What the program adds, dimmed.
     pub tail: SafeText,
+    /// Somebody wrote the text: marks in it mean something.
+    pub marked: bool,
 }
 
 /// How lines are put on this screen.
@@ -41,6 +44,8 @@ pub struct Line {
 pub struct Form {
     /// Whether colours are wanted.
     pub colour: bool,
+    /// Whether marks in texts are carried out.
+    pub markup: bool,
     /// Columns of the terminal; none: lines are not broken.
     pub columns: Option<usize>,
 }
@@ -81,7 +86,7 @@ impl Line {
             Look::Theirs | Look::Mine | Look::Plain => SafeText::default(),
         };
         let again = SafeText::line("  ");
-        Self { look, head, again, text: SafeText::line(text), tail: SafeText::default() }
+        Self { look, head, again, text: SafeText::line(text), tail: SafeText::default(), marked: false }
     }
 
     /// The line as it is written, with its line ends.
@@ -91,13 +96,14 @@ impl Line {
         let gutter = self.head.width().max(self.again.width());
         let (bar, nothing) = (SafeText::line(BAR), SafeText::default());
         let (mut head, mut again) = (&self.head, &self.again);
+        let pieces = if form.markup && self.marked { markup::formatted(&self.text) } else { markup::plain(&self.text) };
         let rows = match form.columns {
-            None => vec![self.text.clone()],
-            Some(columns) if columns >= gutter + ROW_MIN => self.text.rows(columns - gutter),
+            None => vec![pieces],
+            Some(columns) if columns >= gutter + ROW_MIN => markup::rows(pieces, columns - gutter),
             Some(columns) => {
-                self.write_row(&mut out, form, head, &nothing, &nothing);
+                self.write_row(&mut out, form, head, &[], &nothing);
                 (head, again) = (&bar, &bar);
-                self.text.rows(columns.saturating_sub(bar.width()).max(1))
+                markup::rows(pieces, columns.saturating_sub(bar.width()).max(1))
             }
         };
         let last = rows.len().saturating_sub(1);
@@ -109,11 +115,20 @@ impl Line {
         out
     }
 
-    fn write_row(&self, out: &mut String, form: Form, head: &SafeText, text: &SafeText, tail: &SafeText) {
+    fn write_row(&self, out: &mut String, form: Form, head: &SafeText, text: &[Piece], tail: &SafeText) {
         let (tint, dim, off) = if form.colour { (self.tint(), "\u{1b}[2m", "\u{1b}[0m") } else { ("", "", "") };
         let body = if self.look == Look::Plain || head.is_empty() { "" } else { off };
         // Writing to a `String` cannot fail.
-        let _ = write!(out, "{tint}{head}{body}{text}{off}");
+        let _ = write!(out, "{tint}{head}{body}");
+        let mut style = Style::default();
+        for piece in text {
+            if piece.style != style {
+                style = piece.style;
+                let _ = write!(out, "{off}{}", style.codes());
+            }
+            out.push_str(&piece.text);
+        }
+        out.push_str(off);
         if !tail.is_empty() {
             let _ = write!(out, "{dim}{tail}{off}");
         }
@@ -137,12 +152,25 @@ mod tests {
 
     fn message(text: &str) -> Line {
         let (head, again) = (SafeText::line("[1] bob: "), SafeText::line("    bob: "));
-        Line { look: Look::Theirs, head, again, text: SafeText::line(text), tail: SafeText::default() }
+        Line { look: Look::Theirs, head, again, text: SafeText::line(text), tail: SafeText::default(), marked: true }
+    }
+
+    #[test]
+    fn marks_are_carried_out_and_switched_off_again_on_every_row() {
+        let form = Form { colour: true, markup: true, columns: Some(24) };
+        let written = message("*bold _both and more_* :smile:").written(form);
+        assert_eq!(
+            written,
+            "\u{1b}[36m[1] bob: \u{1b}[0m\u{1b}[0m\u{1b}[1mbold \u{1b}[0m\u{1b}[1m\u{1b}[3mboth and m\u{1b}[0m\n\
+             \u{1b}[36m    bob: \u{1b}[0m\u{1b}[0m\u{1b}[1m\u{1b}[3more\u{1b}[0m 😄\u{1b}[0m\n"
+        );
+        let typed = message("*a* :smile:").written(Form { markup: false, ..form });
+        assert!(typed.contains("*a* :smile:"), "{typed:?}");
     }
 
     #[test]
     fn every_row_of_a_long_text_carries_the_gutter() {
-        let form = Form { colour: false, columns: Some(24) };
+        let form = Form { colour: false, markup: false, columns: Some(24) };
         assert_eq!(
             message("0123456789abcde[99] carol: hi").written(form),
             "[1] bob: 0123456789abcde\n    bob: [99] carol: hi\n"
@@ -151,7 +179,7 @@ mod tests {
 
     #[test]
     fn on_a_screen_too_narrow_for_the_gutter_every_row_still_has_one() {
-        let form = Form { colour: false, columns: Some(12) };
+        let form = Form { colour: false, markup: false, columns: Some(12) };
         assert_eq!(
             message("0123456789[99] carol: hi").written(form),
             "[1] bob: \n| 0123456789\n| [99] carol\n| : hi\n"
@@ -167,14 +195,14 @@ mod tests {
 
     #[test]
     fn without_a_terminal_a_line_is_one_line_and_has_no_colour() {
-        let form = Form { colour: false, columns: None };
+        let form = Form { colour: false, markup: false, columns: None };
         assert_eq!(message(&"x".repeat(500)).written(form).matches('\n').count(), 1);
         assert_eq!(Line::plain(Look::Error, "no").written(form), "! no\n");
     }
 
     #[test]
     fn colour_is_switched_off_at_the_end_of_every_row() {
-        let form = Form { colour: true, columns: None };
+        let form = Form { colour: true, markup: true, columns: None };
         for look in [Look::Theirs, Look::Mine, Look::System, Look::Error] {
             let written = Line { look, ..message("x") }.written(form);
             assert!(written.ends_with("\u{1b}[0m\n") && written.starts_with("\u{1b}[3"), "{written:?}");

@@ -3,7 +3,7 @@
 use common::identity::Fingerprint;
 use common::wire::directory::Standing;
 use peer_core::event::{GroupChange, Reachable};
-use peer_core::stored::{Gone, Reason, State, Via};
+use peer_core::stored::{Gone, Reason, State, Tally, Via};
 
 /// A state, for scripts and people alike.
 #[must_use]
@@ -124,6 +124,24 @@ pub fn grouped(fingerprint: &Fingerprint) -> String {
     let text = fingerprint.to_string();
     let groups: Vec<&str> = text.as_bytes().chunks(4).filter_map(|group| std::str::from_utf8(group).ok()).collect();
     groups.join(" ")
+}
+
+/// A fingerprint as 15 words of the English list of BIP 39, the last of which checks the others: for comparing aloud.
+#[must_use]
+pub fn spoken(fingerprint: &Fingerprint) -> String {
+    bip39::Mnemonic::from_entropy(&fingerprint.0).map(|words| words.to_string()).unwrap_or_default()
+}
+
+/// `3/3 delivered`, `2 delivered, 1 kept`.
+#[must_use]
+pub fn tally(tally: &Tally) -> String {
+    if tally.delivered == tally.total {
+        return format!("{}/{} delivered", tally.delivered, tally.total);
+    }
+    let all = [(tally.delivered, "delivered"), (tally.kept, "kept"), (tally.waiting, "queued"), (tally.ended, "not")];
+    let parts: Vec<String> =
+        all.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    parts.join(", ")
 }
 
 /// `1 message`, `3 messages`.

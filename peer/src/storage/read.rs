@@ -37,13 +37,12 @@ pub const GROUP_HISTORY: &str = messages!(
 pub const UNSHOWN: &str = messages!("WHERE m.shown = 0 ORDER BY m.n");
 const ONE: &str = messages!("WHERE m.n = ?1");
 const LISTED: &str = messages!("WHERE m.n = ?1 AND m.listed = 1 AND (m.shown = 1 OR m.group_id = x'')");
-/// One's own message of this id, or else anybody's: every sender is looked at, and no message between.
+/// Whose messages have this id: every sender is looked at, and no message between.
 pub const BY_ID: &str = "WITH RECURSIVE senders (sender) AS (
         SELECT min(sender) FROM messages
         UNION ALL SELECT (SELECT min(m.sender) FROM messages m WHERE m.sender > senders.sender) FROM senders
             WHERE senders.sender IS NOT NULL)
-    SELECT m.n FROM senders CROSS JOIN messages m ON m.sender = senders.sender AND m.id = ?1
-    ORDER BY m.mine DESC, m.n LIMIT 1";
+    SELECT m.n, m.mine FROM senders CROSS JOIN messages m ON m.sender = senders.sender AND m.id = ?1";
 /// The line of this writer and id.
 pub const QUOTED: &str =
     "SELECT n, sender, kind, body, gone IS NULL, group_id, other FROM messages WHERE sender = ?1 AND id = ?2";
@@ -82,7 +81,7 @@ pub fn answer(conn: &Connection, query: &Query) -> Result<QueryResult> {
         Query::Message(which) => {
             let n = match which {
                 Which::Number(n) => Some(signed(*n)),
-                Which::Id(id) => conn.prepare_cached(BY_ID)?.query_row([id.0], |row| row.get(0)).optional()?,
+                Which::Id(id) => number_of(conn, id)?,
             };
             let message = n.map(|n| message(conn, n)).transpose()?.flatten();
             Ok(QueryResult::Message(message.map(Box::new)))
@@ -105,6 +104,13 @@ fn place(conn: &Connection, before: Option<u64>) -> Result<(i64, MessageId)> {
     let found = conn.prepare_cached(sql)?.query_row([n], |row| Ok((row.get(0)?, id(row, 1)?))).optional()?;
     // A number that no message has yet or any more.
     Ok(found.unwrap_or((n, MessageId([0; 16]))))
+}
+
+/// The number of one's own message of this id, or else of anybody's.
+fn number_of(conn: &Connection, id: &MessageId) -> Result<Option<i64>> {
+    let mut statement = conn.prepare_cached(BY_ID)?;
+    let all = statement.query_map([id.0], |row| Ok((!row.get::<_, bool>(1)?, row.get::<_, i64>(0)?)))?;
+    Ok(all.collect::<Result<Vec<_>>>()?.into_iter().min().map(|(_, n)| n))
 }
 
 /// The message of number `n`.

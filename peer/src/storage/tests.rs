@@ -1,17 +1,25 @@
 //! What the store keeps, proved from outside: ops in, results, queries and snapshots out.
 
+mod amend;
 mod disk;
+mod groups;
+mod migrate;
 mod others;
 mod own;
 mod queue;
+mod search;
+mod texts;
 
-use common::body::Body;
+use std::path::Path;
+
+use common::body::{Body, Delete, Edit, Reaction, Text};
+use common::group::GroupId;
 use common::identity::PublicKey;
 use common::message::{Conversation, Epoch, EpochId, MessageId};
 use peer_core::event::Ticket;
 use peer_core::stored::{
-    Arrival, Arrived, NewMessage, OutboxRow, Query, QueryResult, Snapshot, State, StoreOp, StoreResult, StoredMessage,
-    Via,
+    Amended, Amendment, Arrival, Arrived, NewMessage, OutboxRow, Query, QueryResult, Snapshot, State, StoreOp,
+    StoreResult, StoredMessage, Talk, Via, Which,
 };
 
 use super::Store;
@@ -81,6 +89,73 @@ pub fn theirs(from: PublicKey, number: u64) -> Arrival {
     }
 }
 
+pub fn text(words: &str) -> Vec<u8> {
+    Body::Text(Text { text: words.to_owned(), reply_to: None }).encode().1
+}
+
+/// What a line says now.
+pub fn said(message: &StoredMessage) -> Option<String> {
+    Body::decode(message.kind, &message.body).text().map(str::to_owned)
+}
+
+/// A text of `from` in the pair.
+pub fn line(from: PublicKey, number: u64, words: &str) -> Arrival {
+    Arrival { body: text(words), ..theirs(from, number) }
+}
+
+/// The same message with another body, and what that body does.
+pub fn saying(mut arrival: Arrival, body: &Body) -> Arrival {
+    (arrival.kind, arrival.body) = body.encode();
+    arrival.ordered = Body::is_line(arrival.kind);
+    arrival.reply_to = body.reply_to();
+    arrival.amends = amends(arrival.sender, body);
+    arrival.vanishes_ms = vanishes(body);
+    arrival
+}
+
+/// The same for an own message.
+pub fn telling(mut message: NewMessage, body: &Body) -> NewMessage {
+    (message.row.kind, message.row.body) = body.encode();
+    message.row.ordered = Body::is_line(message.row.kind);
+    message.reply_to = body.reply_to();
+    message.amends = amends(ME, body);
+    message.vanishes_ms = vanishes(body);
+    message
+}
+
+fn vanishes(body: &Body) -> Option<u64> {
+    if let Body::Vanishing(text) = body { Some(text.after_ms) } else { None }
+}
+
+fn amends(sender: PublicKey, body: &Body) -> Option<Amendment> {
+    let (author, target, what) = match body.clone() {
+        Body::Edit(edit) => (sender, edit.target, Amended::Edit(edit.text)),
+        Body::Delete(delete) => (sender, delete.target, Amended::Delete),
+        Body::Reaction(sign) => (sign.author, sign.target, Amended::Reaction(sign.emoji)),
+        _ => return None,
+    };
+    Some(Amendment { author, target, what })
+}
+
+pub fn edit(number: u64, words: &str) -> Body {
+    Body::Edit(Edit { target: id(number), text: words.to_owned() })
+}
+
+pub fn delete(number: u64) -> Body {
+    Body::Delete(Delete { target: id(number) })
+}
+
+pub fn react(author: PublicKey, number: u64, sign: &str) -> Body {
+    Body::Reaction(Reaction { author, target: id(number), emoji: sign.to_owned() })
+}
+
+/// The family of the tests, at some version of it.
+pub const FAMILY: GroupId = [8; 16];
+
+pub fn in_family() -> Conversation {
+    Conversation::Group { id: FAMILY, membership: 3 }
+}
+
 pub fn queue(message: NewMessage) -> StoreOp {
     StoreOp::Queue(Box::new(message))
 }
@@ -127,10 +202,31 @@ pub fn load(store: &mut Store) -> Snapshot {
 }
 
 pub fn history(store: &mut Store, with: PublicKey, before: Option<u64>, count: u32) -> Vec<StoredMessage> {
-    match store.query(Query::History { with: peer_core::stored::Talk::Pair(with), before, count }) {
+    match store.query(Query::History { with: Talk::Pair(with), before, count }) {
         QueryResult::History(messages) => messages,
         other => panic!("{other:?}"),
     }
+}
+
+pub fn family(store: &mut Store) -> Vec<StoredMessage> {
+    match store.query(Query::History { with: Talk::Group(FAMILY), before: None, count: 1_000 }) {
+        QueryResult::History(messages) => messages,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// One message by its number.
+pub fn message(store: &mut Store, n: u64) -> StoredMessage {
+    match store.query(Query::Message(Which::Number(n))) {
+        QueryResult::Message(Some(message)) => *message,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Whether these bytes stand anywhere in the store's files.
+pub fn holds(path: &Path, wanted: &[u8]) -> bool {
+    let files = ["", "-wal"].map(|ending| std::fs::read(format!("{}{ending}", path.display())).unwrap_or_default());
+    files.iter().any(|bytes| bytes.windows(wanted.len()).any(|window| window == wanted))
 }
 
 pub fn numbers(messages: &[StoredMessage]) -> Vec<u64> {

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{Builder, JoinHandle, Thread};
+use std::time::{Duration, Instant};
 
 use peer_core::event::Ticket;
 use peer_core::stored::{Query, QueryResult, StoreOp, StoreResult};
@@ -19,6 +20,8 @@ pub const JOBS_MAX: usize = 1_024;
 const BATCH_MAX: usize = 512;
 /// How often a disk without room is asked for some.
 const ROOM_EVERY: Duration = Duration::from_millis(250);
+/// When nothing came for so long, there is time for the index of search.
+const IDLE: Duration = Duration::from_millis(100);
 
 /// Something for the store to do.
 #[derive(Debug)]
@@ -139,6 +142,15 @@ fn join(thread: JoinHandle<()>) {
     }
 }
 
+/// The thread, asleep until there is a job or it has slept enough.
+struct Sleeper(Thread);
+
+impl Wake for Sleeper {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
 /// What the thread works on.
 struct Desk {
     store: Store,
@@ -153,8 +165,10 @@ impl Desk {
     fn run(mut self) {
         let mut taken = Vec::with_capacity(BATCH_MAX);
         let failure = loop {
-            if self.jobs.blocking_recv_many(&mut taken, BATCH_MAX) == 0 {
-                break None;
+            match self.take(&mut taken) {
+                Ok(0) => break None,
+                Ok(_) => {}
+                Err(error) => break Some(error),
             }
             self.taken.extend(taken.drain(..));
             let worked = self.work().and_then(|()| self.store.checkpoint_if_grown());
@@ -172,6 +186,49 @@ impl Desk {
         if let Some(error) = failure {
             tracing::error!(%error, "the store has failed");
             say(&replies, Reply::Failed(error.to_string()));
+        }
+    }
+
+    /// Waits for jobs; how many came, none when nobody has any more. Nobody waits for search: what it does not know yet it learns
+    /// while there is nothing else to do, and has been for a moment.
+    fn take(&mut self, taken: &mut Vec<Job>) -> Result<usize, StoreError> {
+        while self.store.lags_behind()? {
+            if let Some(count) = self.jobs_within(taken, IDLE) {
+                return Ok(count);
+            }
+            if !self.index_while_idle()? {
+                break;
+            }
+        }
+        Ok(self.jobs.blocking_recv_many(taken, BATCH_MAX))
+    }
+
+    /// False: there is no room on the disk for it.
+    fn index_while_idle(&mut self) -> Result<bool, StoreError> {
+        while self.jobs.is_empty() && !self.jobs.is_closed() && self.store.lags_behind()? {
+            match self.store.index() {
+                Err(StoreError::Full) => return Ok(false),
+                other => other?,
+            };
+            self.store.checkpoint_if_grown()?;
+        }
+        Ok(true)
+    }
+
+    /// Jobs that come within `patience`.
+    fn jobs_within(&mut self, taken: &mut Vec<Job>, patience: Duration) -> Option<usize> {
+        let until = Instant::now() + patience;
+        let waker = Waker::from(Arc::new(Sleeper(std::thread::current())));
+        let mut context = Context::from_waker(&waker);
+        loop {
+            if let Poll::Ready(count) = self.jobs.poll_recv_many(&mut context, taken, BATCH_MAX) {
+                return Some(count);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            std::thread::park_timeout(left);
         }
     }
 

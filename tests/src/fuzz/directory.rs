@@ -2,6 +2,7 @@
 //! store answers late, the clock leaps and the disk fills. What is asked of the store, said to whom, and kept is checked.
 
 mod frames;
+mod talk;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -14,14 +15,14 @@ use common::name::Name;
 use common::record::{Prekey, PrekeyRecord};
 use common::wire::Frame;
 use common::wire::directory::{self as wire, Fate, FromDirectory, Place, ToDirectory};
-use directory_core::{
-    Directory, Input as Told, Limits, Now, Output, SessionId, StoreOp, StoreResult, Ticket, event::CheckedPrekey,
-};
+use directory_core::event::{CheckedPrekey, GroupOp};
+use directory_core::{Directory, Input as Told, Limits, Now, Output, SessionId, StoreOp, StoreResult, Ticket};
 use directory_server::store::{Applied, Store};
 
 use super::Input;
 use super::decoders::fits;
 use frames::{asks, some_request};
+use talk::{Chains, some_talk};
 
 /// Outputs that one input may cause at most, in a world as small as this.
 const OUTPUTS_MAX: usize = 600;
@@ -79,6 +80,7 @@ struct World<'a> {
     withdrawn: BTreeSet<(PublicKey, Place)>,
     taken: BTreeSet<(PublicKey, u64)>,
     released: BTreeSet<PublicKey>,
+    chains: Chains,
     ended: bool,
     forgets: bool,
 }
@@ -103,6 +105,7 @@ pub(super) fn sessions(bytes: &[u8]) {
         withdrawn: BTreeSet::new(),
         taken: BTreeSet::new(),
         released: BTreeSet::new(),
+        chains: Chains::default(),
         ended: false,
         forgets: false,
     };
@@ -130,6 +133,7 @@ impl World<'_> {
             }
             7 => self.odd(byte),
             8 => self.raw(),
+            15 => self.talk(),
             _ => self.request(),
         }
         if byte & 0x80 == 0 {
@@ -150,6 +154,7 @@ impl World<'_> {
     fn output(&mut self, output: Output) {
         match output {
             Output::Send { session, frame } => self.sent(session, &frame),
+            Output::Share { ticket, sessions, frame } => self.share(ticket, &sessions, &frame),
             Output::Close { session } => {
                 let known = self.sessions.get_mut(&session).expect("a session that was opened");
                 assert!(std::mem::take(&mut known.open), "closed twice");
@@ -162,6 +167,15 @@ impl World<'_> {
             }
             Output::Fatal => self.ended = true,
         }
+    }
+
+    /// Every other one has too much waiting for what is shared.
+    fn share(&mut self, ticket: Ticket, sessions: &[SessionId], frame: &FromDirectory) {
+        let taking: Vec<SessionId> = sessions.iter().copied().filter(|session| session.0 % 2 == 0).collect();
+        for session in &taking {
+            self.sent(*session, frame);
+        }
+        self.core.handle(Told::Shared { ticket, count: u32::try_from(taking.len()).expect("few") }, self.now);
     }
 
     /// Nothing is read or written for somebody who has not logged in, but what the login itself needs.
@@ -182,9 +196,12 @@ impl World<'_> {
             | StoreOp::Accept { key, .. } => key,
             StoreOp::Deposit(op) => &op.submitter,
             StoreOp::PutSlot(op) => &op.from,
+            StoreOp::Group(GroupOp::Step(op)) => &op.step.by,
+            StoreOp::Group(GroupOp::Steps { key, .. } | GroupOp::News { key, .. } | GroupOp::List { key, .. }) => key,
             StoreOp::Withdraw { submitter, .. } | StoreOp::Have { submitter, .. } => submitter,
             StoreOp::Take { recipient, .. }
             | StoreOp::Page { recipient, .. }
+            | StoreOp::Waiting { recipient }
             | StoreOp::TakeSlot { recipient, .. }
             | StoreOp::SlotPage { recipient, .. } => recipient,
         };
@@ -219,6 +236,9 @@ impl World<'_> {
             FromDirectory::Person(frame) => Some(frame.request),
             FromDirectory::People(frame) => Some(frame.request),
             FromDirectory::Had(frame) => Some(frame.request),
+            FromDirectory::BroadcastSent(frame) => Some(frame.request),
+            FromDirectory::GroupSteps(frame) => Some(frame.request),
+            FromDirectory::Groups(frame) => Some(frame.request),
             _ => None,
         };
         if let Some(request) = answered {
@@ -254,6 +274,7 @@ impl World<'_> {
         }
         let applied = self.store.apply(batch).expect("whatever the core asks can be carried out");
         for (_, result) in &applied.results {
+            self.chains.stored(result);
             if let StoreResult::Deposited { op, kept: Ok(number) } = result {
                 let place = (op.submitter, op.deposit.place);
                 self.held.entry(place).or_default().insert(op.deposit.sealed.clone());
@@ -391,7 +412,7 @@ impl World<'_> {
 
     fn raw(&mut self) {
         let Some(session) = self.some_session() else { return };
-        let kind = 0x0101 + u16::from(self.input.byte() % 18);
+        let kind = 0x0101 + u16::from(self.input.byte() % 24);
         if let Ok(frame) = ToDirectory::decode(kind, self.input.blob(255)) {
             self.frame(session, frame);
         }
@@ -422,6 +443,13 @@ impl World<'_> {
     fn request(&mut self) {
         let Some(session) = self.some_session() else { return };
         let frame = some_request(&mut self.input, self.numbers.len() as u64);
+        self.frame(session, frame);
+    }
+
+    /// To all others, or about groups.
+    fn talk(&mut self) {
+        let Some(session) = self.some_session() else { return };
+        let frame = some_talk(&mut self.input, &self.chains, self.sessions[&session].who);
         self.frame(session, frame);
     }
 

@@ -161,7 +161,8 @@ fn is_harmless(text: &SafeText) {
 /// Somebody's message on a screen: every row has its gutter, and the only colours are the program's.
 pub(super) fn screen(bytes: &[u8]) {
     let mut input = Input::new(bytes);
-    let form = Form { colour: input.flag(), columns: input.flag().then(|| input.below(100)) };
+    let colour = input.flag();
+    let form = Form { colour, markup: colour && input.flag(), columns: input.flag().then(|| input.below(100)) };
     let (mine, now_ms) = (input.flag(), i64::from_be_bytes(input.array()));
     let view = message(&mut input, mine);
     let mut render = Render::new(TimeZone::UTC);
@@ -229,7 +230,7 @@ fn check_rows(lines: &[Line], form: Form) {
         let written = line.written(form);
         let told = told(&written);
         assert!(form.colour || told.colours.is_empty());
-        let own = [[0].as_slice(), &[2], &[31], &[32], &[33], &[36]];
+        let own = [[0].as_slice(), &[1], &[2], &[3], &[9], &[31], &[32], &[33], &[35], &[36]];
         assert!(told.colours.iter().all(|colour| own.contains(&colour.as_slice())), "{:?}", told.colours);
         assert!(told.colours.last().is_none_or(|last| *last == [0]), "a colour goes on behind the line");
         let rows: Vec<&str> = told.text.split_terminator('\n').collect();

@@ -161,6 +161,13 @@ impl World {
         }
         match output {
             Output::Send { session, frame } => self.send_down(session, frame),
+            Output::Share { ticket, sessions, frame } => {
+                let there = sessions.into_iter().filter(|session| self.directory.conns.contains_key(session));
+                let there: Vec<SessionId> = there.collect();
+                let count = u32::try_from(there.len()).unwrap_or(u32::MAX);
+                there.into_iter().for_each(|session| self.send_down(session, frame.clone()));
+                self.directory_input(Input::Shared { ticket, count });
+            }
             Output::Close { session } => self.close_down(session),
             Output::Pause { session } => self.pause(session, true),
             Output::Resume { session } => self.pause(session, false),

@@ -12,13 +12,13 @@ use common::wire::directory::{
 
 use super::{Asked, Directory};
 use crate::event::{DepositOp, Now, PutSlotOp, SessionId, StoreOp};
-use crate::presence;
+use crate::presence::{self, Look};
 use crate::quota::Room;
 use crate::registry;
 use crate::session::rejected;
 
 /// A store keeps numbers signed.
-const NUMBER_MAX: u64 = i64::MAX as u64;
+pub(super) const NUMBER_MAX: u64 = i64::MAX as u64;
 
 /// Who asks, and when.
 #[derive(Clone, Copy)]
@@ -62,21 +62,27 @@ impl Request {
             }
             ToDirectory::Accept(frame) => self.accept(to, frame),
             ToDirectory::PublishPrekey(frame) => self.publish_prekey(to, frame),
-            ToDirectory::SetStanding(frame) => to.refuse(self.session, frame.request, Refusal::Invalid),
-            ToDirectory::Broadcast(frame) => to.refuse(self.session, frame.request, Refusal::Invalid),
-            ToDirectory::ChangeGroup(frame) => to.refuse(self.session, frame.request, Refusal::Invalid),
-            ToDirectory::LookUpGroup(frame) => to.refuse(self.session, frame.request, Refusal::NoSuchGroup),
-            ToDirectory::FollowGroups(_) => {}
-            ToDirectory::ListGroups(frame) => to.refuse(self.session, frame.request, Refusal::Invalid),
+            ToDirectory::SetStanding(frame) => self.set_standing(to, frame),
+            ToDirectory::Broadcast(frame) => self.broadcast(to, &frame),
+            ToDirectory::ChangeGroup(frame) => self.change_group(to, frame),
+            ToDirectory::LookUpGroup(frame) => self.look_up_group(to, frame),
+            ToDirectory::FollowGroups(frame) => self.follow_groups(to, frame),
+            ToDirectory::ListGroups(frame) => self.list_groups(to, frame),
         }
     }
 
-    fn ask(self, to: &mut Directory, asked: Asked, op: StoreOp) {
+    pub(super) fn ask(self, to: &mut Directory, asked: Asked, op: StoreOp) {
         to.ask(Some(self.session), asked, op);
     }
 
     /// Asks, or refuses a request that is not even asked.
-    fn ask_or_refuse(self, to: &mut Directory, request: RequestId, asked: Asked, op: Result<StoreOp, Refusal>) {
+    pub(super) fn ask_or_refuse(
+        self,
+        to: &mut Directory,
+        request: RequestId,
+        asked: Asked,
+        op: Result<StoreOp, Refusal>,
+    ) {
         match op {
             Ok(op) => self.ask(to, asked, op),
             Err(reason) => to.refuse(self.session, request, reason),
@@ -84,7 +90,7 @@ impl Request {
     }
 
     /// A frame without a request number that no honest peer sends.
-    fn break_off(self, to: &mut Directory) {
+    pub(super) fn break_off(self, to: &mut Directory) {
         to.end(self.session, rejected(Rejection::Protocol), self.now);
     }
 
@@ -98,10 +104,13 @@ impl Request {
     }
 
     fn online(self, to: &mut Directory, frame: Online) {
-        let Online { request, candidates, prekey, standing: _, note: _ } = frame;
+        let Online { request, candidates, prekey, standing, note } = frame;
         let candidates = presence::candidates(&candidates, self.ip);
-        match registry::checked(prekey, &self.key) {
-            Ok(prekey) => {
+        let checked = Look::new(standing, note).and_then(|look| Ok((look, registry::checked(prekey, &self.key)?)));
+        match checked {
+            Ok((look, prekey)) => {
+                // From now on: a change that is asked for before the commit is the later word.
+                to.presence.want(self.session, look);
                 let (key, now_ms) = (self.key, self.now.wall_ms);
                 let op = StoreOp::Online { key, prekey, candidates: candidates.clone(), now_ms };
                 self.ask(to, Asked::Online(request, candidates), op);

@@ -9,11 +9,12 @@ use common::wire::directory::{
     RequestId, Standing,
 };
 
-use super::{Asked, Directory, Pending};
+use super::{Asked, Directory, Pending, talk};
 use crate::event::{
-    Account, DepositOp, Now, Origin, PutSlotOp, SessionId, StoreResult, StoredListed, StoredProfile, Ticket,
+    Account, DepositOp, GroupResult, Now, Origin, PutSlotOp, SessionId, StoreResult, StoredListed, StoredProfile,
+    Ticket, Waiting,
 };
-use crate::presence::visible;
+use crate::presence::{Here, Look, visible};
 use crate::quota::Room;
 use crate::session::rejected;
 
@@ -47,6 +48,7 @@ impl Directory {
             (Asked::Take(recipient), StoreResult::Taken { not_opened, prekey }) => {
                 self.taken(*recipient, not_opened, prekey.as_ref());
             }
+            (Asked::Group(_), StoreResult::Group(GroupResult::Stepped { op, members })) => self.stepped(*op, &members),
             _ => {}
         }
     }
@@ -89,8 +91,12 @@ impl Directory {
                 self.gone(session, now);
                 self.mailboxes.stop(session);
             }
-            (Asked::Online(request, candidates), StoreResult::Online { human, newest }) => {
-                self.came_online(session, request, candidates, (human, newest), now);
+            (Asked::Online(request, candidates), StoreResult::Online { waiting, name, binding }) => {
+                let look = self.presence.wanted(session).cloned();
+                let look = look.unwrap_or(Look { standing: Standing::Online, note: None });
+                let binding = *binding;
+                let here = Here { session, name, binding, candidates, look, since_ms: now.wall_ms };
+                self.came_online(here, request, waiting, now);
             }
             (Asked::Prekey(request), StoreResult::Done) => {
                 self.send(session, Done { request });
@@ -123,18 +129,25 @@ impl Directory {
             (Asked::Take(recipient), StoreResult::Taken { not_opened, prekey }) => {
                 self.taken(recipient, not_opened, prekey.as_ref());
             }
-            (Asked::Page, StoreResult::Page { items, more }) => {
-                for want in self.mailboxes.page(session, items, more) {
+            (Asked::Page(pump), StoreResult::Page { items, more }) => {
+                for want in self.mailboxes.page(session, pump, items, more) {
+                    self.want(want);
+                }
+            }
+            (Asked::Waiting(pump), StoreResult::Waiting(waiting)) => {
+                for want in self.mailboxes.waiting(session, pump, waiting) {
                     self.want(want);
                 }
             }
             (Asked::PutSlot, StoreResult::SlotKept { op, serial }) => self.push_slot(serial, *op),
             (Asked::PutSlot, StoreResult::SlotRefused) | (Asked::Quiet, _) => {}
-            (Asked::SlotPage, StoreResult::Slots { slots, more }) => {
-                for want in self.mailboxes.slots(session, slots, more) {
+            (Asked::SlotPage(pump), StoreResult::Slots { slots, more }) => {
+                for want in self.mailboxes.slots(session, pump, slots, more) {
                     self.want(want);
                 }
             }
+            (Asked::Group(request), StoreResult::Group(result)) => self.group_answer(session, request, result),
+            (Asked::GroupNews, StoreResult::Group(GroupResult::News(news))) => self.group_news(session, news),
             // An answer to another question: this store cannot be believed.
             _ => self.fail(),
         }
@@ -148,32 +161,33 @@ impl Directory {
             | Asked::Prekey(request)
             | Asked::LookUp(request)
             | Asked::Who(request)
+            | Asked::Group(request)
             | Asked::Have(request, _) => self.refuse(session, request, reason),
             Asked::Deposit(place) => {
                 self.mailboxes.answer(session, DepositAnswer { place, refusal: Some(reason) });
             }
             // Without these the session is of no use to its peer; it may try again.
-            Asked::Load | Asked::Offer | Asked::Confirm | Asked::Page | Asked::SlotPage | Asked::Take(_) => {
-                self.end(session, None, now);
-            }
-            Asked::LastSeen(_) | Asked::PutSlot | Asked::Quiet | Asked::Expire => {}
+            Asked::Load
+            | Asked::Offer
+            | Asked::Confirm
+            | Asked::Page(_)
+            | Asked::Waiting(_)
+            | Asked::SlotPage(_)
+            | Asked::Take(_) => self.end(session, None, now),
+            Asked::LastSeen(_) | Asked::PutSlot | Asked::GroupNews | Asked::Quiet | Asked::Expire => {}
         }
     }
 
-    fn came_online(
-        &mut self,
-        session: SessionId,
-        request: RequestId,
-        candidates: Vec<std::net::SocketAddr>,
-        (human, newest): (u64, u64),
-        now: Now,
-    ) {
+    fn came_online(&mut self, here: Here, request: RequestId, waiting: Waiting, now: Now) {
+        let (session, busy) = (here.session, here.look.is_busy());
         let Some(key) = self.sessions.key(session) else { return };
         self.send(session, Done { request });
-        if self.presence.come(key, session, candidates, now.wall_ms) {
+        let before = self.presence.of(&key).cloned();
+        if self.presence.come(key, here) {
             self.changed(key, now);
+            self.notice(key, before, now);
         }
-        for want in self.mailboxes.begin(session, key, human, newest, &self.limits) {
+        for want in self.mailboxes.begin(session, key, busy, waiting, &self.limits) {
             self.want(want);
         }
     }
@@ -192,7 +206,7 @@ impl Directory {
     fn profile(&self, stored: StoredProfile, viewer: IpAddr) -> Profile {
         let StoredProfile { key, binding, prekey, last_seen_ms } = stored;
         let (standing, since_ms, candidates) = match self.presence.of(&key) {
-            Some(here) => (Standing::Online, here.since_ms, visible(&here.candidates, viewer)),
+            Some(here) => (here.look.standing, here.since_ms, visible(&here.candidates, viewer)),
             None => (Standing::Offline, last_seen_ms, vec![]),
         };
         Profile { key, binding, standing, since_ms, candidates, prekey }
@@ -200,11 +214,8 @@ impl Directory {
 
     fn listed(&self, stored: StoredListed) -> Listed {
         let StoredListed { name, key, last_seen_ms } = stored;
-        let (standing, since_ms) = match self.presence.of(&key) {
-            Some(here) => (Standing::Online, here.since_ms),
-            None => (Standing::Offline, last_seen_ms),
-        };
-        Listed { name, key, standing, since_ms, note: None }
+        let here = self.presence.of(&key).map(|here| (here.look.clone(), here.since_ms));
+        talk::listed(name, key, here, last_seen_ms)
     }
 
     fn last_seen(&mut self, session: SessionId, keys: Vec<PublicKey>, times: Vec<Option<i64>>) {

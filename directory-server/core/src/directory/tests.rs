@@ -17,6 +17,7 @@ mod login;
 mod mail;
 mod people;
 mod shelf;
+mod talk;
 
 const LOOPBACK: &str = "127.0.0.1:50000";
 
@@ -45,6 +46,8 @@ struct World {
     heard: BTreeMap<SessionId, Vec<FromDirectory>>,
     closed: BTreeSet<SessionId>,
     paused: BTreeSet<SessionId>,
+    /// Those who have too much waiting to be given what is shared.
+    deaf: BTreeSet<SessionId>,
     asked: VecDeque<(Ticket, StoreOp)>,
     /// The store answers nothing while this is set.
     stalled: bool,
@@ -68,6 +71,7 @@ impl World {
             heard: BTreeMap::new(),
             closed: BTreeSet::new(),
             paused: BTreeSet::new(),
+            deaf: BTreeSet::new(),
             asked: VecDeque::new(),
             stalled: false,
             fatal: false,
@@ -101,6 +105,16 @@ impl World {
             Output::Send { session, frame } => {
                 assert!(!self.closed.contains(&session), "{frame:?} to a closed session");
                 self.heard.entry(session).or_default().push(frame);
+            }
+            Output::Share { ticket, sessions, frame } => {
+                let deaf = &self.deaf;
+                let hearing = sessions.into_iter().filter(|session| !deaf.contains(session));
+                let hearing: Vec<_> = hearing.collect();
+                let count = u32::try_from(hearing.len()).unwrap();
+                for session in hearing {
+                    self.carry_out(Output::Send { session, frame: frame.clone() });
+                }
+                self.directory.handle(Input::Shared { ticket, count }, self.now);
             }
             Output::Close { session } => assert!(self.closed.insert(session), "closed twice"),
             Output::Pause { session } => assert!(self.paused.insert(session), "paused twice"),

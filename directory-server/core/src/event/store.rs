@@ -12,6 +12,7 @@ use common::name::Name;
 use common::record::{Binding, PrekeyRecord};
 use common::wire::directory::{Deposit, Fate, Item, Place, PutSlot, Refusal, Slot, Taking, Token, Whom};
 
+use super::groups::{GroupOp, GroupResult};
 use crate::limits::{MailboxLimits, SlotLimits};
 
 /// A prekey record whose signature the core has checked.
@@ -236,6 +237,13 @@ pub enum StoreOp {
         limit_items: usize,
         /// At most so many sealed bytes, but always one item if there is any.
         limit_bytes: usize,
+        /// Only urgent items.
+        urgent_only: bool,
+    },
+    /// What waits in a mailbox. Result: `Waiting`.
+    Waiting {
+        /// Whose.
+        recipient: PublicKey,
     },
     /// Overwrites a slot and gives it a new serial. Result: `SlotKept`, or `SlotRefused` when one of the two is not
     /// registered, or there is no room (for strangers, or at all).
@@ -272,6 +280,8 @@ pub enum StoreOp {
     },
     /// Removes what is too old. Result: `Expired`.
     Expire(ExpireOp),
+    /// About groups. Result: `Group` or `Refused`.
+    Group(GroupOp),
 }
 
 /// What is known of a key.
@@ -298,6 +308,15 @@ pub struct StoredProfile {
     pub prekey: Option<PrekeyRecord>,
     /// When it was last seen (came online, went offline), milliseconds since 1970.
     pub last_seen_ms: i64,
+}
+
+/// What waits in a mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// Items that people wrote.
+    pub human: u64,
+    /// The highest item number given so far, in any mailbox.
+    pub newest: u64,
 }
 
 /// One line of a page of people.
@@ -351,11 +370,15 @@ pub enum StoreResult {
     },
     /// Prekey and addresses are kept.
     Online {
-        /// Items in the mailbox that people wrote.
-        human: u64,
-        /// The highest item number given so far, in any mailbox.
-        newest: u64,
+        /// What waits.
+        waiting: Waiting,
+        /// The name as registered.
+        name: Name,
+        /// The word for it.
+        binding: Box<Binding>,
     },
+    /// What waits in a mailbox.
+    Waiting(Waiting),
     /// The person, if registered.
     Profile(Option<Box<StoredProfile>>),
     /// A page of people.
@@ -411,4 +434,6 @@ pub enum StoreResult {
         /// There is more of it.
         more: bool,
     },
+    /// An answer about groups.
+    Group(GroupResult),
 }

@@ -116,7 +116,7 @@ fn a_page_is_bounded_by_bytes_but_never_empty() {
     (1..=3).for_each(|seq| assert!(bench.deposit(bench.item(1, 2, seq)).is_ok()));
     let mut page = |limit_bytes| {
         let from = PageFrom::Drain { after: None, newest: 9 };
-        let op = StoreOp::Page { recipient: key(2), from, limit_items: 10, limit_bytes };
+        let op = StoreOp::Page { recipient: key(2), from, limit_items: 10, limit_bytes, urgent_only: false };
         let StoreResult::Page { items, more } = bench.ask(op) else { panic!("not a page") };
         (items.len(), more)
     };

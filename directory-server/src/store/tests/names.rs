@@ -97,7 +97,10 @@ fn coming_online_needs_a_name_and_tells_what_waits() {
     let mut bench = Bench::with_people();
     bench.deposit(bench.item(1, 2, 1)).unwrap();
     let online = |who| StoreOp::Online { key: key(who), prekey: prekey(who, 2), candidates: vec![], now_ms: 77 };
-    assert_eq!(bench.ask(online(2)), StoreResult::Online { human: 1, newest: 1 });
+    let StoreResult::Online { waiting, name, binding } = bench.ask(online(2)) else { panic!("not online") };
+    assert_eq!(waiting, Waiting { human: 1, newest: 1 });
+    assert_eq!((name.as_str(), binding.verify(&key(99)).unwrap().key), ("Bob", key(2)));
+    assert_eq!(bench.ask(StoreOp::Waiting { recipient: key(2) }), StoreResult::Waiting(waiting));
     assert_eq!(bench.ask(online(9)), StoreResult::Refused(Refusal::NotRegistered));
     let seen = bench.ask(StoreOp::LastSeen { keys: vec![key(2), key(9)] });
     assert_eq!(seen, StoreResult::LastSeen(vec![Some(77), None]));

@@ -7,6 +7,7 @@ use common::wire::directory::{self as wire, Refusal, ToDirectory, Whom};
 
 use super::Messenger;
 use super::lines::Saying;
+use super::membership::Task;
 use super::people::LookUp;
 use crate::answers::Reply;
 use crate::command::{Command, CommandError, ErrorCode, To, Which};
@@ -49,6 +50,8 @@ pub(super) enum Pending {
         id: CommandId,
         request: Option<u32>,
     },
+    /// About a group.
+    Group(Box<Task>),
 }
 
 impl Pending {
@@ -60,6 +63,7 @@ impl Pending {
             | Self::Who { id, .. }
             | Self::Find { id, .. }
             | Self::Broadcast { id, .. } => *id,
+            Self::Group(task) => task.id(),
         }
     }
 }
@@ -107,7 +111,7 @@ impl Asked {
     }
 }
 
-fn unreachable() -> CommandError {
+pub(super) fn unreachable() -> CommandError {
     CommandError::new(
         ErrorCode::DirectoryUnreachable,
         "the directory cannot be reached now; it is tried again by itself",
@@ -180,10 +184,20 @@ impl Messenger {
             Command::Logout => self.logout(id),
             Command::WhoAmI => self.who_am_i(id),
             Command::Who(text) => self.who(id, text),
+            Command::Send { to: To::Group(ref name), .. } => {
+                let name = name.clone();
+                if self.may_send(id, &command) {
+                    self.send_to_group(id, &name, command);
+                }
+            }
             Command::Send { ref to, .. } => {
                 if let Some((name, print)) = self.person(id, to) {
                     self.send_or_find(id, name, print, command);
                 }
+            }
+            Command::Chat(To::Group(ref name)) => {
+                let name = name.clone();
+                self.chat_in_group(id, &name, &command);
             }
             Command::Chat(ref to) => {
                 if let Some((name, print)) = self.person(id, to) {
@@ -286,6 +300,7 @@ impl Messenger {
                     self.look_up(Whom::Name(name), LookUp::Command(id));
                 }
                 Some(Pending::Who { .. }) => self.ask_who(source),
+                Some(Pending::Group(_)) => self.task_goes(source),
                 Some(
                     Pending::Register { .. }
                     | Pending::Login { .. }
@@ -308,7 +323,11 @@ impl Messenger {
                 Some(Pending::Register { .. }) => Ok(Box::new(Answer::Registered(name.clone()))),
                 Some(Pending::Login { .. }) => Ok(Box::new(Answer::Online(name.clone()))),
                 Some(
-                    Pending::Deregister { .. } | Pending::Who { .. } | Pending::Find { .. } | Pending::Broadcast { .. },
+                    Pending::Deregister { .. }
+                    | Pending::Who { .. }
+                    | Pending::Find { .. }
+                    | Pending::Broadcast { .. }
+                    | Pending::Group(_),
                 )
                 | None => continue,
             };
@@ -377,6 +396,9 @@ impl Messenger {
 
     /// The directory has done what a command asked for.
     pub(super) fn command_done(&mut self, request: u32) {
+        if self.step_taken(request) {
+            return;
+        }
         let waiting = self
             .pending
             .iter()
@@ -392,10 +414,13 @@ impl Messenger {
     }
 
     pub(super) fn command_refused(&mut self, request: u32, reason: &Refusal) {
+        if self.group_refused(request, reason) {
+            return;
+        }
         let waiting = self.pending.iter().find(|(_, pending)| match pending {
             Pending::Deregister { request: r, .. } | Pending::Who { request: r, .. } => *r == request,
             Pending::Broadcast { request: r, .. } => *r == Some(request),
-            Pending::Register { .. } | Pending::Login { .. } | Pending::Find { .. } => false,
+            Pending::Register { .. } | Pending::Login { .. } | Pending::Find { .. } | Pending::Group(_) => false,
         });
         let Some(source) = waiting.map(|(source, _)| *source) else { return };
         let error = match reason {
@@ -407,14 +432,24 @@ impl Messenger {
         self.finish(source, Err(error));
     }
 
-    fn send_or_find(&mut self, id: CommandId, name: Name, print: Option<Fingerprint>, command: Command) {
-        let Command::Send { text, key, .. } = &command else { return };
+    /// Whether this user may send this now, whomever to; otherwise the command is answered.
+    fn may_send(&mut self, id: CommandId, command: &Command) -> bool {
+        let Command::Send { text, key, .. } = command else { return true };
         if !self.may_write(id, Some(text)) {
+            return false;
+        }
+        let keyed = key.as_ref().is_none_or(|key| !key.is_empty() && key.chars().count() <= KEY_MAX_CHARS);
+        if !keyed {
+            self.fail(id, ErrorCode::BadArgument, format!("an idempotency key has 1 to {KEY_MAX_CHARS} characters"));
+        }
+        keyed
+    }
+
+    fn send_or_find(&mut self, id: CommandId, name: Name, print: Option<Fingerprint>, command: Command) {
+        if !self.may_send(id, &command) {
             return;
         }
-        if key.as_ref().is_some_and(|key| key.is_empty() || key.chars().count() > KEY_MAX_CHARS) {
-            self.fail(id, ErrorCode::BadArgument, format!("an idempotency key has 1 to {KEY_MAX_CHARS} characters"));
-        } else if self.my_name().as_ref() == Some(&name) {
+        if self.my_name().as_ref() == Some(&name) {
             self.fail(id, ErrorCode::ToYourself, "a message to yourself goes nowhere");
         } else if let Some(contact) = self.book.named(&name).map(|contact| contact.key) {
             self.send_to(id, contact, print, command);
@@ -455,6 +490,7 @@ impl Messenger {
                 self.fail(id, ErrorCode::NoSuchUser, format!("the directory's word about {name} cannot be believed"));
             }
             (Some(key), command @ Command::Send { .. }) => self.send_to(id, key, print, command),
+            (Some(_), command @ (Command::Invite { .. } | Command::Kick { .. })) => self.run_on_groups(id, command),
             (Some(_), command @ Command::Forward { n, .. }) => self.ask_line(id, Which::Number(n), command),
             (Some(_), Command::Expire { with, after_ms }) => {
                 let command = Command::Expire { with: with.clone(), after_ms };

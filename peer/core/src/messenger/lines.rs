@@ -167,7 +167,7 @@ impl Messenger {
     pub(super) fn talk_of(&self, to: &To) -> Option<Talk> {
         match to {
             To::Person { name, .. } => self.book.named(name).map(|contact| Talk::Pair(contact.key)),
-            To::Group(name) => self.groups.named(name, &self.config.me).map(|group| Talk::Group(group.id())),
+            To::Group(name) => self.groups.named(name).map(|group| Talk::Group(group.id())),
         }
     }
 

@@ -4,12 +4,16 @@ use std::net::SocketAddr;
 
 use common::identity::PublicKey;
 use common::wire::VERSIONS;
+use common::wire::directory::Standing;
 use common::wire::peer::{self as wire, CloseReason, Greeting, PeerFrame};
 use rand_core::Rng;
 
 use super::Messenger;
 use crate::event::{Dropped, LinkEnd, LinkId, Output};
-use crate::limits::{LINK_BRIEF_MS, LINKS_KNOWN_MAX, LINKS_STRANGERS_MAX, OFFER_AGAIN_MS, STRANGER_IDLE_MS};
+use crate::limits::{
+    LINK_BRIEF_MS, LINKS_KNOWN_MAX, LINKS_STRANGERS_MAX, OFFER_AGAIN_MS, REDIAL_INTEREST_MS, SPARED_MS,
+    STRANGER_IDLE_MS, WARM_DIALS_MAX, WARM_SECOND_MS,
+};
 use crate::link::Duplicate;
 use crate::stored::Via;
 use crate::timers::Timer;
@@ -40,17 +44,42 @@ impl Messenger {
         if dialled {
             let hello = PeerFrame::Hello(wire::Hello(self.greeting(key)));
             self.out.push_back(Output::LinkSend { link, frame: Box::new(hello) });
-            return;
         }
-        let stranger = |book: &crate::contact::Book, key: &PublicKey| book.of(key).is_none_or(|c| !c.accepted);
-        let is_stranger = stranger(&self.book, &key);
-        let (count, oldest) = self.links.count(|other| stranger(&self.book, other) == is_stranger);
-        let most = if is_stranger { LINKS_STRANGERS_MAX } else { LINKS_KNOWN_MAX };
+        let is_known = self.is_known(&key);
+        let (count, oldest) = self.links.count(|other| self.is_known(other) == is_known);
+        let most = if is_known { LINKS_KNOWN_MAX } else { LINKS_STRANGERS_MAX };
         if count > most
-            && let Some(oldest) = oldest
+            && let Some(oldest) = oldest.filter(|oldest| *oldest != link)
         {
             self.close_link(oldest, CloseReason::Busy);
         }
+    }
+
+    /// Whether a link to somebody is wanted though nothing waits for them: they are there, and are in a group with this
+    /// user or were talked with lately. Of two in a group the one with the smaller key dials, the other one if that does
+    /// not come to anything.
+    pub(super) fn is_kept_warm(&mut self, key: PublicKey) -> bool {
+        let (now_ms, me) = (self.now.mono_ms, self.config.me);
+        let fellow = self.groups.shares(&key) && !self.is_blocked(&key);
+        let way = self.way(key);
+        let there = matches!(way.standing, Some(Standing::Online | Standing::Away | Standing::Busy));
+        let lately = way.exchange_ms.is_some_and(|at| now_ms < at + REDIAL_INTEREST_MS);
+        let tried = way.redial.failures() >= WARM_DIALS_MAX;
+        let first_ms = if me < key { 0 } else { way.returned_ms.unwrap_or(now_ms) + WARM_SECOND_MS };
+        let spared = now_ms < way.spared_until_ms;
+        if !there || spared {
+            return false;
+        }
+        if lately {
+            return true;
+        }
+        if !fellow || tried || self.links.count(|other| self.is_known(other)).0 >= LINKS_KNOWN_MAX {
+            return false;
+        }
+        if now_ms < first_ms {
+            self.timers.set_by(Timer::Peer(key), first_ms);
+        }
+        now_ms >= first_ms
     }
 
     fn greeting(&mut self, to: PublicKey) -> Greeting {
@@ -90,7 +119,13 @@ impl Messenger {
                 self.arrive(key, envelope, Via::Direct, false, None);
             }
             (PeerFrame::State(state), true) => self.apply(key, state, Via::Direct),
-            (PeerFrame::Close(_), _) => self.out.push_back(Output::LinkClose { link }),
+            (PeerFrame::Close(close), _) => {
+                if close.reason == CloseReason::Busy {
+                    // They have no room for a link that carries nothing.
+                    self.way(key).spared_until_ms = now_ms + SPARED_MS;
+                }
+                self.out.push_back(Output::LinkClose { link });
+            }
             (PeerFrame::Unsupported(_), _) => {}
             (PeerFrame::Hello(_) | PeerFrame::Welcome(_) | PeerFrame::Envelope(_) | PeerFrame::State(_), _) => {
                 self.close_link(link, CloseReason::Protocol);
@@ -146,7 +181,7 @@ impl Messenger {
 
     fn opened(&mut self, link: LinkId, key: PublicKey) {
         let now_ms = self.now.mono_ms;
-        if self.book.of(&key).is_some_and(|contact| contact.accepted) {
+        if self.is_known(&key) {
             self.timers.clear(Timer::Link(link));
         }
         if let Some(address) = self.links.of(link).map(|state| state.address) {
@@ -213,7 +248,7 @@ impl Messenger {
         let now_ms = self.now.mono_ms;
         let Some(state) = self.links.of(link) else { return };
         let (key, heard_ms, greeted) = (state.key, state.heard_ms, state.instance.is_some());
-        if greeted && self.book.of(&key).is_some_and(|contact| contact.accepted) {
+        if greeted && self.is_known(&key) {
             return;
         }
         if now_ms >= heard_ms + STRANGER_IDLE_MS {

@@ -1,30 +1,99 @@
 //! Groups: founding, joining, leaving, inviting, taking out; keeping their chains; messages to all members.
+//!
+//! Submodules: `tasks` (commands on groups, from the question to the answer), `changing` (one step: made, signed, submitted),
+//! `chains` (looking chains up, following them, committing steps), `hearing` (whose message counts as said in a group),
+//! `inviting` (invitations, both ways), `listing` (who and what there is), `speaking` (messages to all), `telling` (events).
 
+mod chains;
+mod changing;
+mod hearing;
+mod inviting;
+mod listing;
+mod speaking;
+mod tasks;
+mod telling;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use common::group::{GroupId, Membership};
 use common::identity::Signature;
-use common::wire::directory::{GroupNews, GroupSteps, Groups};
 
 use super::Messenger;
-use crate::command::{Command, ErrorCode};
-use crate::event::{CommandId, Ticket};
+use crate::event::Ticket;
+use crate::stored::StoredMessage;
+
+pub(super) use chains::Decided;
+pub(super) use hearing::Hearing;
+pub(super) use tasks::Task;
+
+use chains::LookingUp;
+use changing::{Making, Submitted};
+use hearing::Care;
+use telling::Untold;
 
 /// Why something is being signed.
 #[derive(Debug)]
-pub(super) enum Errand {}
+pub(super) enum Errand {
+    /// A step of a group.
+    Step(Box<Making>),
+}
+
+/// What is known of groups that is not stored.
+#[derive(Debug, Default)]
+pub(super) struct Chains {
+    /// Chains as decided, while that is being committed. Only what is committed counts.
+    decided: BTreeMap<GroupId, Membership>,
+    /// Look-ups that are out, by request.
+    look_ups: BTreeMap<u32, LookingUp>,
+    /// Own steps that the directory has not answered, by request.
+    submitted: BTreeMap<u32, Submitted>,
+    /// Hashes of the steps of this run: whoever made them knows of them.
+    mine: BTreeSet<[u8; 32]>,
+    /// Groups whose chain is wanted.
+    care: BTreeMap<GroupId, Care>,
+    /// Invitations that wait for the directory's word.
+    invitations: Vec<StoredMessage>,
+    /// What is to be told once names are known.
+    untold: VecDeque<Untold>,
+}
 
 impl Messenger {
-    pub(super) fn run_on_groups(&mut self, id: CommandId, _command: Command) {
-        self.fail(id, ErrorCode::Unsupported, "not available yet");
-    }
-
-    pub(super) fn on_signed(&mut self, ticket: Ticket, _signature: Signature) {
-        if let Some(errand) = self.errands.signing.remove(&ticket) {
-            match errand {}
+    pub(super) fn on_signed(&mut self, ticket: Ticket, signature: Signature) {
+        match self.errands.signing.remove(&ticket) {
+            Some(Errand::Step(making)) => self.submit(*making, signature),
+            None => {}
         }
     }
 
-    pub(super) fn on_group_steps(&mut self, _steps: GroupSteps) {}
+    /// The end of a turn: what waited for names, which may have come in it.
+    pub(super) fn tend_groups(&mut self) {
+        self.tell_group_events();
+        self.answer_named();
+    }
 
-    pub(super) fn on_group_news(&mut self, _news: GroupNews) {}
+    /// Online: the chains of all groups are followed from here, and what was left open is asked for.
+    pub(super) fn groups_online(&mut self) {
+        self.follow_groups();
+        let wanted: Vec<GroupId> = self.chains.care.keys().copied().collect();
+        for id in wanted {
+            self.tend_group(id);
+        }
+        for invitation in std::mem::take(&mut self.chains.invitations) {
+            self.check_invitation(invitation);
+        }
+    }
 
-    pub(super) fn on_groups(&mut self, _page: Groups) {}
+    /// The session is lost, and with it every answer that was due.
+    pub(super) fn groups_offline(&mut self) {
+        for (_, looking) in std::mem::take(&mut self.chains.look_ups) {
+            self.look_up_lost(looking);
+        }
+        for (_, submitted) in std::mem::take(&mut self.chains.submitted) {
+            // It may have been taken: the chain tells, with the next session.
+            self.want_chain(submitted.group());
+        }
+        self.tasks_offline();
+    }
 }

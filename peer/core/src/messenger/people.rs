@@ -1,5 +1,6 @@
 //! People: presence, look-ups, prekeys and keys that change; one's own prekeys too.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use common::identity::PublicKey;
@@ -9,11 +10,13 @@ use common::name::Name;
 use common::record::{Binding, PrekeyRecord};
 use common::seal::PrekeySecret;
 use common::wire::directory::{self as wire, Standing, ToDirectory, Whom};
+use common::wire::peer::CloseReason;
 
 use super::{Messenger, Then};
 use crate::command::{CommandError, ErrorCode};
 use crate::contact::Belief;
 use crate::event::{CommandId, Dropped, Event, LinkId, Output, PresenceView};
+use crate::limits::{STRANGER_BYTES_MAX, STRANGER_MESSAGES_MAX};
 use crate::route::Redial;
 use crate::stored::{Move, OwnPrekey, Reason, State, StoreOp};
 use crate::timers::Timer;
@@ -29,6 +32,8 @@ pub(super) struct Way {
     /// When a direct attempt failed last.
     pub failed_ms: Option<u64>,
     pub redial: Redial,
+    /// They asked to be spared links that carry nothing, until then.
+    pub spared_until_ms: u64,
     /// When something was sent to or came from them last.
     pub exchange_ms: Option<u64>,
     /// Looked up in this session with the directory, or being looked up.
@@ -72,6 +77,22 @@ pub(super) enum LookUp {
 impl Messenger {
     pub(super) fn way(&mut self, key: PublicKey) -> &mut Way {
         self.ways.entry(key).or_default()
+    }
+
+    /// Somebody the user has not accepted may fill only so much of the disk; what is over it is not taken, and waits at
+    /// its sender.
+    pub(super) fn is_too_much(&mut self, sender: PublicKey, bytes: usize) -> bool {
+        if self.is_known(&sender) {
+            return false;
+        }
+        let way = self.way(sender);
+        way.stranger_messages += 1;
+        way.stranger_bytes += bytes;
+        let over = way.stranger_messages > STRANGER_MESSAGES_MAX || way.stranger_bytes > STRANGER_BYTES_MAX;
+        if over && let Some(link) = self.links.open_to(&sender) {
+            self.close_link(link, CloseReason::Busy);
+        }
+        over
     }
 
     /// Where to dial, best first: what presence says, then what answered before.
@@ -226,8 +247,11 @@ impl Messenger {
         for key in self.unnamed.keys().copied().collect::<Vec<_>>() {
             self.refresh(key);
         }
-        let accepted: Vec<PublicKey> = self.book.all().filter(|c| c.accepted).map(|c| c.key).collect();
-        let strangers = self.book.all().filter(|c| c.talked && !c.accepted).map(|c| c.key);
+        let friends = self.book.all().filter(|c| c.accepted).map(|c| c.key);
+        // Whoever is in a group with this user is no stranger to them.
+        let accepted: BTreeSet<PublicKey> = friends.chain(self.groups.fellows().copied()).collect();
+        let accepted: Vec<PublicKey> = accepted.into_iter().collect();
+        let strangers = self.book.all().filter(|c| c.talked && !self.is_known(&c.key)).map(|c| c.key);
         let keys: Vec<PublicKey> = accepted.iter().copied().chain(strangers).take(WATCH_MAX).collect();
         if !keys.is_empty() {
             self.send_directory(ToDirectory::Watch(wire::Watch { add: keys, remove: Vec::new() }));

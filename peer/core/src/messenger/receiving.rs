@@ -9,14 +9,13 @@ use common::message::{Conversation, Envelope, Epoch, MessageId, PairState};
 use common::planted::{self, Bug};
 use common::wire::codec;
 use common::wire::directory::{Item, Slot, Standing, TakeSlot, Taking, ToDirectory};
-use common::wire::peer::{CloseReason, Parcel};
+use common::wire::peer::Parcel;
 
 use super::pairing::GENERATION_MAX;
 use super::{Messenger, Opening, Then};
 use crate::event::{Dropped, Event, NotOpened, Output, SealedKind, Ticket};
 use crate::inbox::Showing;
 use crate::lane::{Arriving, Received, is_plausible};
-use crate::limits::{STRANGER_BYTES_MAX, STRANGER_MESSAGES_MAX};
 use crate::stored::{Arrival, Arrived, StoreOp, StoreResult, StoredMessage, Via};
 use crate::timers::Timer;
 
@@ -98,22 +97,6 @@ impl Messenger {
         self.commit_arrival(sender, envelope, via, waited, held, item);
     }
 
-    /// Somebody the user has not accepted may fill only so much of the disk; what is over it is not taken, and waits at
-    /// its sender.
-    fn is_too_much(&mut self, sender: PublicKey, bytes: usize) -> bool {
-        if self.book.of(&sender).is_some_and(|contact| contact.accepted) {
-            return false;
-        }
-        let way = self.way(sender);
-        way.stranger_messages += 1;
-        way.stranger_bytes += bytes;
-        let over = way.stranger_messages > STRANGER_MESSAGES_MAX || way.stranger_bytes > STRANGER_BYTES_MAX;
-        if over && let Some(link) = self.links.open_to(&sender) {
-            self.close_link(link, CloseReason::Busy);
-        }
-        over
-    }
-
     fn judge(&self, sender: &PublicKey, envelope: &Envelope) -> Arriving {
         let header = &envelope.header;
         let committed = self.received.get(sender);
@@ -145,6 +128,7 @@ impl Messenger {
     ) {
         let header = envelope.header;
         let accepted = self.book.of(&sender).is_some_and(|contact| contact.accepted);
+        let pair = header.conversation == Conversation::Pair;
         let meaning = self.meaning_of(&sender, &header, &envelope.body);
         let is_line = Body::is_line(header.kind);
         let message = StoredMessage {
@@ -159,7 +143,7 @@ impl Messenger {
             sent_at_ms: header.sent_at_ms,
             received_at_ms: self.now.wall_ms,
             via: Some(via),
-            request: !accepted,
+            request: !accepted && pair,
             urgent: header.urgent && is_line,
             waited,
             ordered: header.ordered && is_line,
@@ -191,7 +175,9 @@ impl Messenger {
             amends: meaning.amends,
             vanishes_ms: meaning.vanishes_ms,
         };
-        self.talked_with(sender, false);
+        if pair {
+            self.talked_with(sender, false);
+        }
         if planted::is(Bug::AckBeforeCommit) {
             self.hold(sender, held, message.id);
             self.owe_ack(sender, via, waited);
@@ -293,6 +279,14 @@ impl Messenger {
             self.look_for_line(message);
             return;
         }
+        if let Some(message) = self.heard(message) {
+            self.put_in_order(message, whole);
+        }
+    }
+
+    /// A message that counts in its conversation takes its place there.
+    pub(super) fn put_in_order(&mut self, message: StoredMessage, whole: bool) {
+        let sender = message.sender;
         let shown = self.inbox.arrive(message, whole);
         self.show(shown);
         if let Some(at_ms) = self.inbox.patience_ends_ms(sender) {

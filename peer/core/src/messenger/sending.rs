@@ -10,7 +10,7 @@ use common::wire::peer::PeerFrame;
 use super::depositing::DEPOSITING_MAX;
 use super::{Messenger, StateChange, Then};
 use crate::event::{LinkId, Output};
-use crate::limits::{DIRECT_TIMEOUT_MS, LINK_FLIGHT_MAX_BYTES, OFFER_AGAIN_MS, REDIAL_INTEREST_MS};
+use crate::limits::{DIRECT_TIMEOUT_MS, LINK_FLIGHT_MAX_BYTES, OFFER_AGAIN_MS};
 use crate::outbox::{Deposit, Outgoing};
 use crate::route::{DepositWhen, Evidence, deposit_when};
 use crate::stored::{OutboxRow, Reason, State, StoreOp, StoreResult, Via};
@@ -213,12 +213,8 @@ impl Messenger {
         if self.links.open_to(&key).is_some() || self.leaving.is_some() && self.outbox.waiting_for(&key) == 0 {
             return;
         }
-        let waiting = self.outbox.waiting_for(&key) > 0;
-        let way = self.way(key);
-        let lately = way.exchange_ms.is_some_and(|at| now_ms < at + REDIAL_INTEREST_MS);
-        let there = matches!(way.standing, Some(Standing::Online | Standing::Away | Standing::Busy));
-        let wanted = waiting || (lately && there);
-        let not_before_ms = way.redial.not_before_ms();
+        let wanted = self.outbox.waiting_for(&key) > 0 || self.is_kept_warm(key);
+        let not_before_ms = self.way(key).redial.not_before_ms();
         if !wanted {
             return;
         }

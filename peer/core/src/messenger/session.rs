@@ -129,6 +129,7 @@ impl Messenger {
         self.errands.depositing = 0;
         self.errands.draining = false;
         self.lot.forget_items();
+        self.groups_offline();
         self.errands.lookups.retain(|_, why| matches!(why, LookUp::Command(_)));
         for way in self.ways.values_mut() {
             way.looked_up = false;
@@ -333,6 +334,7 @@ impl Messenger {
                 self.tell(Event::Online(name));
             }
             self.watch_all();
+            self.groups_online();
             self.repeat_acks();
             self.send_takes();
             self.commands_after_online();

@@ -6,7 +6,7 @@ use peer_core::stored::{Reason, State, TraceStep, Via};
 
 use super::super::screen::{Line, Look};
 use super::super::{help, times, words};
-use super::{Render, error, state_tail};
+use super::{Render, error, state_words};
 
 impl Render {
     /// What an answer puts on the screen; `now_ms` is the wall clock, milliseconds since 1970.
@@ -63,7 +63,9 @@ impl Render {
         let row = |person: &PersonView| {
             let since = times::local(person.since_ms, now_ms, &self.zone);
             let (standing, how) = (words::standing(person.standing), words::reachable(person.reachable));
-            plain(format!("{:<15}  {standing:<7}  since {since:<19}  {how}", person.name.as_str()).trim_end())
+            let note = person.note.as_deref().unwrap_or_default();
+            let row = format!("{:<15}  {standing:<7}  since {since:<19}  {how:<9}  {note}", person.name.as_str());
+            plain(row.trim_end())
         };
         people.iter().map(row).collect()
     }
@@ -103,7 +105,8 @@ fn plain(text: &str) -> Line {
 
 fn again(n: u64, to: &str, before: (State, Option<Via>, Option<Reason>, u64)) -> Line {
     let (state, via, why, elapsed_ms) = before;
-    plain(&format!("Sent before as [{n}] to {to}{}", state_tail(state, via, why, Some(elapsed_ms))))
+    let words = state_words(state, via, why, Some(elapsed_ms), None);
+    plain(&format!("Sent before as [{n}] to {to}  ({words})"))
 }
 
 fn whoami(view: &SelfView) -> Vec<Line> {
@@ -133,7 +136,10 @@ fn all_contacts(contacts: &[ContactView]) -> Vec<Line> {
 fn contact(view: &ContactView) -> Line {
     let name = format!("{}{}", view.name, if view.verified { "" } else { "?" });
     let mut parts = vec![view.standing.map_or("unknown", words::standing).to_owned()];
-    if !view.accepted {
+    parts.extend(view.note.clone());
+    if view.blocked {
+        parts.push("blocked".to_owned());
+    } else if !view.accepted {
         parts.push("request, not accepted".to_owned());
     }
     if view.waiting > 0 {
@@ -149,10 +155,13 @@ fn verify(answer: &Answer) -> Vec<Line> {
     let Answer::Verify { name, mine, theirs, rival, verified } = answer else { return Vec::new() };
     let mut lines = vec![
         format!("your key    {}", words::grouped(mine)),
+        format!("            {}", words::spoken(mine)),
         format!("{name}'s key  {}  ({})", words::grouped(theirs), if *verified { "verified" } else { "not verified" }),
+        format!("            {}", words::spoken(theirs)),
     ];
     if let Some(rival) = rival {
         lines.push(format!("NEW KEY     {}  ('!verify {name} ok' accepts it)", words::grouped(rival)));
+        lines.push(format!("            {}", words::spoken(rival)));
     } else if !verified {
         lines.push(format!("Compare them with {name}, not by message; then '!verify {name} ok'."));
     }

@@ -57,7 +57,7 @@ fn render() -> Render {
 }
 
 fn written(lines: &[Line]) -> String {
-    lines.iter().map(|line| line.written(Form { colour: false, columns: None })).collect()
+    lines.iter().map(|line| line.written(Form { colour: false, markup: false, columns: None })).collect()
 }
 
 fn shown(event: &Event) -> String {

@@ -1,7 +1,7 @@
 //! On disk: what survives, what is refused, what is destroyed, and by which index things are found.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use common::identity::Identity;
 use common::name::Name;
@@ -11,10 +11,10 @@ use common::wire::directory::Standing;
 use peer_core::stored::{Contact, DirectoryRecord, Meta, OwnPrekey};
 use rusqlite::Connection;
 
-use super::super::{StoreError, arrival, read, snapshot};
+use super::super::{StoreError, arrival, read, search, snapshot, talks, texts};
 use super::*;
 
-fn place() -> (tempfile::TempDir, PathBuf) {
+pub fn place() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.sqlite");
     (folder, path)
@@ -135,11 +135,6 @@ fn promises_rest_on_settings_that_were_read_back() {
     assert_eq!([setting("journal_mode"), setting("synchronous"), setting("secure_delete")], ["wal", "2", "1"]);
 }
 
-fn holds(path: &Path, wanted: &[u8]) -> bool {
-    let files = ["", "-wal"].map(|ending| std::fs::read(format!("{}{ending}", path.display())).unwrap_or_default());
-    files.iter().any(|bytes| bytes.windows(wanted.len()).any(|window| window == wanted))
-}
-
 #[test]
 fn a_dropped_prekey_is_nowhere_on_the_disk() {
     let (_folder, path) = place();
@@ -217,6 +212,15 @@ fn nothing_scans_the_messages_at_the_start_or_for_a_page() {
     let plans = [
         (read::HISTORY, "USING INDEX history (other=?"),
         (read::UNSHOWN, "USING INDEX unshown"),
+        (read::GROUP_HISTORY, "USING INDEX group_history (group_id=?"),
+        (read::QUOTED, "(sender=? AND id=?"),
+        (read::QUOTED_IN_GROUP, "USING INDEX group_ids (group_id=? AND id=?"),
+        (read::BY_ID, "(sender=? AND id=?"),
+        (talks::DELIVERED, "USING INDEX history (other=? AND anchor>? AND anchor<?"),
+        (talks::OWN_UP_TO, "(sender=? AND id<?"),
+        (texts::OVER, "USING COVERING INDEX vanish_at (gone_at>? AND gone_at<?"),
+        (texts::NEXT, "USING COVERING INDEX vanish_at"),
+        (search::LINES, "USING INTEGER PRIMARY KEY (rowid>? AND rowid<?"),
         (arrival::LATER, "(sender=? AND id>?"),
         (snapshot::LAST_ID, "(sender=?"),
         (snapshot::OUTBOX, "USING INDEX outbox_lane"),

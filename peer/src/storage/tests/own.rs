@@ -131,3 +131,19 @@ fn one_seq_is_never_given_twice() {
     queued(&mut store, own(BOB, 1, 1));
     assert!(store.apply(vec![(Ticket(1), vec![queue(own(BOB, 2, 1))])]).is_err());
 }
+
+#[test]
+fn a_message_is_found_by_its_number_and_by_its_identity() {
+    let mut store = store();
+    assert_eq!(store.query(Query::Message(Which::Id(id(1)))), QueryResult::Message(None));
+    for (number, from) in [(1, EVE), (1, BOB), (2, BOB)] {
+        arrived(&mut store, theirs(from, number));
+    }
+    let own = queued(&mut store, own(BOB, 2, 1));
+    let mut find = |which| match store.query(Query::Message(which)) {
+        QueryResult::Message(found) => found.map(|message| message.n),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!([1, 2, 3].map(|number| find(Which::Id(id(number)))), [Some(1), Some(own), None], "one's own first");
+    assert_eq!([0, 3, own + 1, u64::MAX].map(|n| find(Which::Number(n))), [None, Some(3), None, None]);
+}

@@ -74,6 +74,11 @@ pub(super) fn asks(frame: &ToDirectory) -> Option<u32> {
         ToDirectory::Who(frame) => Some(frame.request),
         ToDirectory::Have(frame) => Some(frame.request),
         ToDirectory::PublishPrekey(frame) => Some(frame.request),
+        ToDirectory::SetStanding(frame) => Some(frame.request),
+        ToDirectory::Broadcast(frame) => Some(frame.request),
+        ToDirectory::ChangeGroup(frame) => Some(frame.request),
+        ToDirectory::LookUpGroup(frame) => Some(frame.request),
+        ToDirectory::ListGroups(frame) => Some(frame.request),
         _ => None,
     }
 }

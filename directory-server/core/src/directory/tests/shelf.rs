@@ -142,7 +142,10 @@ impl Shelf {
                 (user.candidates, user.seen_ms) = (candidates, now_ms);
                 let of_key = self.rows.values().filter(|row| row.op.deposit.place.recipient == key);
                 let human = of_key.filter(|row| row.op.deposit.human).count() as u64;
-                StoreResult::Online { human, newest: self.last_item }
+                let user = &self.users[&key];
+                let (name, binding) = (user.name.clone().unwrap(), user.account.binding.clone().unwrap());
+                let waiting = Waiting { human, newest: self.last_item };
+                StoreResult::Online { waiting, name, binding: Box::new(binding) }
             }
             StoreOp::LookUp { whom } => {
                 let found = self.users.iter().find(|(key, user)| match &whom {
@@ -190,8 +193,13 @@ impl Shelf {
                 StoreResult::Fates(places.iter().map(|place| self.fate(submitter, place)).collect())
             }
             StoreOp::Take { recipient, items, now_ms } => self.take(recipient, &items, now_ms),
-            StoreOp::Page { recipient, from, limit_items, limit_bytes } => {
-                self.page(&recipient, from, limit_items, limit_bytes)
+            StoreOp::Page { recipient, from, limit_items, limit_bytes, urgent_only } => {
+                self.page(&recipient, from, (limit_items, limit_bytes), urgent_only)
+            }
+            StoreOp::Waiting { recipient } => {
+                let of_key = self.rows.values().filter(|row| row.op.deposit.place.recipient == recipient);
+                let human = of_key.filter(|row| row.op.deposit.human).count() as u64;
+                StoreResult::Waiting(Waiting { human, newest: self.last_item })
             }
             StoreOp::PutSlot(op) => {
                 if self.users.get(&op.slot.recipient).is_none_or(|user| user.name.is_none()) {
@@ -288,12 +296,19 @@ impl Shelf {
         StoreResult::Taken { not_opened, prekey: self.record(&recipient) }
     }
 
-    fn page(&self, recipient: &PublicKey, from: PageFrom, limit_items: usize, limit_bytes: usize) -> StoreResult {
+    fn page(
+        &self,
+        recipient: &PublicKey,
+        from: PageFrom,
+        (limit_items, limit_bytes): (usize, usize),
+        urgent_only: bool,
+    ) -> StoreResult {
         let order = |at: &DrainPosition| (!at.urgent, at.lane, at.seq);
         let mut items: Vec<PageItem> = self
             .rows
             .iter()
             .filter(|(_, row)| row.op.deposit.place.recipient == *recipient)
+            .filter(|(_, row)| row.op.deposit.urgent || !urgent_only)
             .map(|(number, row)| {
                 let (op, place) = (&row.op, row.op.deposit.place);
                 let position = DrainPosition { urgent: op.deposit.urgent, lane: row.lane, seq: place.seq };

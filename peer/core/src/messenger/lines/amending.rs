@@ -14,6 +14,7 @@ use crate::command::Which;
 use crate::event::{ChangeView, Event};
 use crate::messenger::Then;
 use crate::messenger::commands::Asked;
+use crate::messenger::membership::Hearing;
 use crate::stored::{Amended, Amendment, Gone, Query, StoreOp, StoredMessage};
 
 /// Changes that waited at the last start whose lines are looked for at this one; more wait for the next.
@@ -52,20 +53,12 @@ impl Messenger {
     fn may_do(&self, sender: &PublicKey, conversation: Conversation, body: &Body) -> bool {
         match (body, conversation) {
             (Body::Reaction(reaction), Conversation::Pair) => [*sender, self.config.me].contains(&reaction.author),
-            (Body::Edit(_) | Body::Delete(_) | Body::Reaction(_) | Body::Expiry(_), conversation) => {
-                self.may_speak(sender, conversation)
+            // One's own lines alone: if those count for nothing, this does not either.
+            (Body::Edit(_) | Body::Delete(_), conversation) => self.hearing(sender, conversation) != Hearing::Outsider,
+            (Body::Reaction(_) | Body::Expiry(_), conversation) => {
+                self.hearing(sender, conversation) == Hearing::Member
             }
             _ => true,
-        }
-    }
-
-    /// Whether somebody belongs to a conversation.
-    pub(in crate::messenger) fn may_speak(&self, sender: &PublicKey, conversation: Conversation) -> bool {
-        match conversation {
-            Conversation::Pair => true,
-            Conversation::Group { id, membership } => {
-                self.groups.of(&id).is_some_and(|group| group.is_member(sender) || group.was_member(sender, membership))
-            }
         }
     }
 
@@ -78,8 +71,7 @@ impl Messenger {
                 }
             }
             Body::Expiry(expiry) => self.expiry_arrived(&message, expiry.after_ms),
-            // What comes of it is the groups' matter.
-            Body::Invitation(_) => {}
+            Body::Invitation(_) => self.check_invitation(message),
             Body::Text(_) | Body::Forward(_) | Body::Vanishing(_) | Body::Unknown(_) => {
                 self.store(StoreOp::Dismiss(vec![message.n]), Then::Nothing);
             }

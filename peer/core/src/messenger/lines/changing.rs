@@ -246,7 +246,6 @@ impl Messenger {
     /// Who gets what is said in a conversation, if it may be said and there is room for it; otherwise the command is
     /// answered.
     fn audience(&mut self, id: CommandId, talk: Talk, body: &Body) -> Option<(Conversation, Vec<PublicKey>)> {
-        let me = self.config.me;
         let (conversation, recipients) = match self.present(talk) {
             Talk::Pair(key) => {
                 if let Some(blocked) = self.blocked_either_way(&key) {
@@ -255,20 +254,13 @@ impl Messenger {
                 }
                 (Conversation::Pair, vec![key])
             }
-            Talk::Group(group) => {
-                let name = self.groups.called(&group);
-                let Some(members) = self.groups.of(&group).filter(|members| members.is_member(&me)) else {
-                    self.fail(id, ErrorCode::NotAMember, format!("you do not belong to {name}"));
-                    return None;
-                };
-                let membership = members.version();
-                let others: Vec<PublicKey> = members.members().iter().filter(|key| **key != me).copied().collect();
-                if others.is_empty() {
-                    self.fail(id, ErrorCode::NotAllowed, format!("nobody else is in {name}"));
+            Talk::Group(group) => match self.members_to_tell(&group) {
+                Ok(to) => to,
+                Err(error) => {
+                    self.reply(id, Err(error));
                     return None;
                 }
-                (Conversation::Group { id: group, membership }, others)
-            }
+            },
         };
         if self.lacks_room(id) {
             return None;

@@ -362,7 +362,7 @@ impl Bench {
             let step = group.next(member.public(), 0, Change::Join);
             group.apply(&SignedStep::sign(member, &step)).expect("anybody may join");
         }
-        self.core.groups.put(group);
+        self.core.groups.put(group, Some(founding));
     }
 }
 

@@ -1,0 +1,71 @@
+//! A store of an older layout is opened and goes on where it was.
+
+use std::path::Path;
+
+use common::group::{Change, SignedStep, Step};
+use directory_core::event::{GroupOp, StepOp};
+use directory_core::limits::GroupLimits;
+
+use super::*;
+
+/// A store of version 1 as it was written, with Alice (1), Bob (2) and an item from the one to the other.
+fn version1(path: &Path) {
+    let db = Connection::open(path).unwrap();
+    db.execute_batch(include_str!("version1.sql")).unwrap();
+    for (account, who, name) in [(1, 1, "Alice"), (2, 2, "Bob")] {
+        let StoreOp::Register { binding, prekey, .. } = register(who, name, u64::from(who)) else { unreachable!() };
+        let row = rusqlite::params![
+            account,
+            &key(who).0[..],
+            name.to_lowercase(),
+            name,
+            common::wire::codec::encode(&binding)
+        ];
+        let sql =
+            "INSERT INTO accounts (account, key, touched_ms, folded, name, binding) VALUES (?1, ?2, 0, ?3, ?4, ?5)";
+        db.execute(sql, row).unwrap();
+        let record = common::wire::codec::encode(&prekey.record);
+        db.execute("INSERT INTO prekeys VALUES (?1, 1, ?2)", rusqlite::params![account, record]).unwrap();
+    }
+}
+
+#[test]
+fn a_store_of_version_1_is_brought_to_the_newest_in_one_transaction_and_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    version1(&path);
+    let people = people::People::open(&path).unwrap();
+    assert_eq!(people.registered().unwrap(), 2, "an operator may look at it before");
+    let mut bench = Bench { store: Store::open(&path).unwrap(), ..Bench::new() };
+    let head = bench.store.head().unwrap();
+    assert_eq!((head.store_id, head.commits, head.binding_serial), ([3; 16], 7, 2), "it is the same store");
+    let items = bench.everything(2);
+    assert_eq!((items.len(), items[0].item.seq, &items[0].item.sealed[..]), (1, 1, &[1, 2, 3][..]));
+    let change = Change::Found { name: "family".parse().unwrap(), private: false };
+    let step = Step::founding([5; 16], key(1), 0, change);
+    let signed = SignedStep::sign(&identity(1), &step);
+    let founding = GroupOp::Step(Box::new(StepOp { step, signed, limits: GroupLimits::default() }));
+    assert!(matches!(bench.ask(StoreOp::Group(founding.clone())), StoreResult::Group(_)));
+    drop(bench);
+    let mut again = Bench { store: Store::open(&path).unwrap(), ..Bench::new() };
+    assert_eq!(again.ask(StoreOp::Group(founding)), StoreResult::Refused(Refusal::GroupExists));
+}
+
+#[test]
+fn a_migrated_store_has_the_layout_of_a_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    version1(&path);
+    let layout = |store: &Store| -> Vec<(String, Option<String>)> {
+        let mut statement = store.db.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name").unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    let bare = |layout: Vec<(String, Option<String>)>| -> Vec<(String, String)> {
+        // What a line ends with is a comment.
+        let strip = |sql: &str| sql.lines().map(|line| line.split("--").next().unwrap().trim()).collect::<String>();
+        layout.into_iter().map(|(name, sql)| (name, strip(&sql.unwrap_or_default()))).collect()
+    };
+    let (migrated, new) = (Store::open(&path).unwrap(), Bench::new().store);
+    assert_eq!(bare(layout(&migrated)), bare(layout(&new)));
+}

@@ -1,0 +1,7 @@
+//! Groups of several messengers: what each of them sees.
+
+mod hostile;
+mod registry;
+mod together;
+mod town;
+mod wrong;

@@ -1,0 +1,140 @@
+//! A directory that lies, and people who speak where they do not belong.
+
+use common::group::{Change, Membership, SignedStep};
+use common::identity::{Context, Identity};
+use common::wire::directory::GroupNews;
+
+use super::town::{Town, name};
+use crate::command::Command;
+use crate::event::Dropped;
+
+const ANNA: usize = 0;
+const BERT: usize = 1;
+const CARLA: usize = 2;
+
+fn group_of(town: &Town) -> (common::group::GroupId, Vec<SignedStep>) {
+    let (id, steps) = town.registry.groups.iter().next().expect("a group");
+    (*id, steps.clone())
+}
+
+/// Steps that the directory shows to anna.
+fn show(town: &mut Town, steps: Vec<SignedStep>) {
+    let (group, _) = group_of(town);
+    let anna = town.key(ANNA);
+    town.registry.outbox.push((anna, GroupNews { group, steps }.into()));
+    town.settle();
+}
+
+#[test]
+fn a_directory_can_neither_add_a_listener_nor_put_another_chain_in_the_place_of_one() {
+    let mut town = Town::new(&["anna", "bert", "carla"]);
+    town.create(ANNA, "family", false);
+    town.join(BERT, "family");
+    let (id, chain) = group_of(&town);
+    let group = Membership::of(&chain).unwrap();
+    let carla = town.key(CARLA);
+    let forged = {
+        let step = group.next(carla, 0, Change::Join);
+        SignedStep::new(step.bytes(), Identity::from_seed(&[200; 32]).sign(Context::GroupStep, &step.bytes()))
+    };
+    show(&mut town, vec![forged]);
+    // A true step, in a fork from before bert came.
+    let early = Membership::of(&chain[..1]).unwrap();
+    let fork = SignedStep::sign(&town.people[CARLA].identity, &early.next(carla, 0, Change::Join));
+    let beyond = {
+        let mut forked = early.clone();
+        forked.apply(&fork).unwrap();
+        SignedStep::sign(&town.people[CARLA].identity, &forked.next(carla, 0, Change::Leave))
+    };
+    let anna = town.key(ANNA);
+    town.registry.lies.insert((anna, id), vec![chain[0].clone(), fork.clone(), beyond.clone()]);
+    show(&mut town, vec![fork, beyond]);
+    town.wait(60_000);
+    assert_eq!(town.members(ANNA, "family"), ["anna*", "bert"]);
+    assert!(town.people[ANNA].dropped.iter().any(|(_, why)| *why == Dropped::Step));
+    town.says(ANNA, "family", "only us");
+    assert!(town.lines(CARLA).is_empty());
+    assert_eq!(town.lines(BERT), ["@family anna: only us"]);
+    town.registry.lies.clear();
+    town.join(CARLA, "family");
+    assert_eq!(town.members(ANNA, "family"), ["anna*", "bert", "carla"]);
+}
+
+#[test]
+fn what_a_newcomer_says_waits_for_the_chain_that_tells_of_them() {
+    let mut town = Town::new(&["anna", "bert", "carla"]);
+    town.create(ANNA, "family", false);
+    town.join(BERT, "family");
+    let ((id, chain), anna) = (group_of(&town), town.key(ANNA));
+    town.registry.silent = true;
+    town.registry.lies.insert((anna, id), chain);
+    town.join(CARLA, "family");
+    town.says(CARLA, "family", "one");
+    town.says(CARLA, "family", "two");
+    town.wait(60_000);
+    assert!(town.lines(ANNA).is_empty() && town.people[ANNA].dismissed.is_empty(), "it waits");
+    town.registry.lies.clear();
+    town.wait(60_000);
+    assert_eq!(town.lines(ANNA), ["@family carla: one", "@family carla: two"]);
+}
+
+#[test]
+fn what_waits_is_looked_at_again_after_a_start() {
+    let mut town = Town::new(&["anna", "bert", "carla"]);
+    town.create(ANNA, "family", false);
+    town.join(BERT, "family");
+    let ((id, chain), anna) = (group_of(&town), town.key(ANNA));
+    town.registry.silent = true;
+    town.registry.lies.insert((anna, id), chain);
+    town.join(CARLA, "family");
+    town.says(CARLA, "family", "one");
+    town.stop(ANNA);
+    town.registry.lies.clear();
+    town.start(ANNA);
+    town.wait(3_000);
+    assert_eq!(town.lines(ANNA), ["@family carla: one"]);
+}
+
+#[test]
+fn a_member_is_heard_without_the_directory_though_the_chain_has_grown() {
+    let mut town = Town::new(&["anna", "bert", "carla"]);
+    town.create(ANNA, "family", false);
+    town.join(BERT, "family");
+    let ((id, chain), anna) = (group_of(&town), town.key(ANNA));
+    town.registry.silent = true;
+    town.registry.lies.insert((anna, id), chain);
+    town.join(CARLA, "family");
+    town.registry.silent = false;
+    town.wait(100);
+    let follow = town.members(BERT, "family");
+    assert_eq!(follow.len(), 3);
+    town.directory_goes();
+    town.says(BERT, "family", "can you hear me?");
+    town.wait(6_000);
+    assert_eq!(town.lines(ANNA), ["@family bert: can you hear me?"]);
+}
+
+#[test]
+fn who_does_not_belong_is_not_heard() {
+    let mut town = Town::new(&["anna", "bert", "carla"]);
+    town.create(ANNA, "family", false);
+    town.join(BERT, "family");
+    town.join(CARLA, "family");
+    // Carla is taken out, and is not told.
+    let ((id, chain), carla) = (group_of(&town), town.key(CARLA));
+    town.registry.lies.insert((carla, id), chain);
+    town.registry.silent = true;
+    town.does(ANNA, Command::Kick { name: name("carla"), group: name("family") }).unwrap();
+    town.members(BERT, "family");
+    town.says(CARLA, "family", "still there?");
+    town.wait(10_000);
+    // She named a version at which she was a member: said before it was known to her.
+    assert_eq!(town.lines(ANNA), ["@family carla: still there?"]);
+    // Somebody who left on their own wants to hear nothing more.
+    town.does(BERT, Command::Leave(name("family"))).unwrap();
+    town.says(CARLA, "family", "and you?");
+    town.wait(10_000);
+    assert_eq!(town.lines(BERT), ["@family carla: still there?"]);
+    assert!(town.people[BERT].dropped.contains(&(carla, Dropped::NotAMember)));
+    assert_eq!(town.people[BERT].dismissed.len(), 1);
+}
