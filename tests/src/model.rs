@@ -313,7 +313,8 @@ impl Model {
         };
         promise!(self, self.who(sender) == Some(written.sender), "{id} came under another key than its sender's");
         promise!(self, written.recipients.contains(&who), "{id} came to {who}, for whom it is not");
-        promise!(self, written.body == *body, "{id} has another body than was written");
+        let same = written.body == *body || self.is_as_edited(&id, body);
+        promise!(self, same, "{id} has another body than was written");
         let new = self.disks[machine].theirs.insert((written.sender, id));
         promise!(self, new, "machine {machine} stores {id} twice");
         let before = self.disks[machine].numbers.insert(n, id);
@@ -467,10 +468,9 @@ impl Model {
     /// At the end: everything on the disk was shown.
     pub(crate) fn is_all_shown(&mut self, machine: MachineNo) {
         let (disk, screen) = (&self.disks[machine], &self.screens[machine]);
-        let unshown = |(n, id): &(&u64, &MessageId)| {
-            self.is_line(id) && !disk.shown.contains(n) && !screen.shown.contains_key(id)
-        };
-        let missing: Vec<MessageId> = disk.numbers.iter().filter(unshown).map(|(_, id)| *id).collect();
+        let unmarked = disk.numbers.iter().filter(|(n, _)| !disk.shown.contains(n)).map(|(_, id)| *id);
+        let missing: Vec<MessageId> =
+            unmarked.filter(|id| self.is_line(id) && !screen.shown.contains_key(id)).collect();
         promise!(self, missing.is_empty(), "machine {machine} holds and never showed {missing:?}");
         self.are_changes_marked(machine);
     }

@@ -3,14 +3,14 @@
 
 use common::identity::Identity;
 use common::limits::PREKEY_BYTES;
-use common::message::{Envelope, Header, PairState};
+use common::message::{Envelope, EpochId, Header, PairState};
 use common::record::{Prekey, PrekeyRecord};
 use common::wire::directory::ToDirectory;
 use common::wire::peer::PeerFrame;
 
 use super::*;
 use crate::event::LinkId;
-use crate::outbox::Deposit;
+use crate::outbox::{Deposit, Outgoing};
 use crate::registration::Step;
 use crate::stored::{Arrived, Contact};
 
@@ -48,13 +48,13 @@ fn contact(of: u8, name: &str, accepted: bool) -> Contact {
         key: key(of),
         name: Some(name.parse().unwrap()),
         serial: 1,
-        rival: None,
         verified: false,
         accepted,
         addresses: Vec::new(),
         prekey: Some(prekey(of, 1)),
         applied: None,
         talked: accepted,
+        blocked: false,
     }
 }
 
@@ -175,7 +175,7 @@ impl Bench {
         let place = (arrival.sender, arrival.id);
         let known = self.arrived.get(&place).copied();
         self.arrived.entry(place).or_insert(n);
-        StoreResult::Arrived(known.map_or(Arrived::New { n, late: false }, |n| Arrived::Double { n }))
+        StoreResult::Arrived(known.map_or(Arrived::New { n, late: false, line: None, settled: Vec::new() }, |n| Arrived::Double { n }))
     }
 
     fn forget(&mut self) {

@@ -85,6 +85,11 @@ fn stored(from: u8, number: u64) -> StoredMessage {
         after: None,
         state: None,
         elapsed_ms: 0,
+        quote: None,
+        edited: false,
+        gone: None,
+        reactions: Vec::new(),
+        tally: None,
     }
 }
 
