@@ -1,17 +1,19 @@
 //! What users of Homing must observe, whatever happens: a reference that is told what disks commit, what screens show and
 //! what commands are answered, and that says at once when a promise is broken. It knows no core and decides nothing.
 
+mod groups;
 mod lines;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use common::group::GroupId;
 use common::identity::PublicKey;
 use common::limits::MESSAGE_LIFETIME_MS;
-use common::message::MessageId;
+use common::message::{Conversation, MessageId};
 use peer_core::event::{MessageView, StateView};
-use peer_core::stored::{Arrival, OutboxRow, Reason, State};
+use peer_core::stored::{Arrival, NewMessage, Reason, State, Tally};
 
 /// What clocks that are wrong may add to an age, each step by an hour at most.
 const LIFETIME_SLACK_MS: u64 = 2 * 86_400_000;
@@ -29,6 +31,7 @@ struct Written {
     text: String,
     urgent: bool,
     recipients: BTreeSet<Who>,
+    group: Option<GroupId>,
     queued_ms: u64,
 }
 
@@ -43,6 +46,10 @@ pub(crate) struct DiskMarks {
     numbers: BTreeMap<u64, MessageId>,
     /// Numbers whose being shown is committed.
     shown: BTreeSet<u64>,
+    /// Copies of own messages to groups, by number and member.
+    copies: BTreeMap<(u64, Who), State>,
+    /// Numbers of messages that count for nothing.
+    dismissed: BTreeSet<u64>,
     /// Ids of own messages.
     own_ids: BTreeSet<MessageId>,
     /// When texts were put out, or delivered, milliseconds.
@@ -56,10 +63,10 @@ pub(crate) struct DiskMarks {
 struct Screen {
     /// Number and start of the program at which a message was shown last.
     shown: BTreeMap<MessageId, (u64, u32)>,
-    /// Highest ordered id shown of a sender.
-    last: BTreeMap<Who, MessageId>,
+    /// Highest ordered id shown of a sender in a conversation.
+    last: BTreeMap<(Who, Option<GroupId>), MessageId>,
     /// The last state told, and in which start of the program.
-    states: BTreeMap<MessageId, (State, Option<Reason>, u32)>,
+    states: BTreeMap<MessageId, (State, Option<Reason>, Option<Tally>, u32)>,
     names: BTreeMap<String, Who>,
     /// Names whose new key the user has accepted.
     accepted: BTreeSet<String>,
@@ -91,6 +98,7 @@ pub(crate) struct Model {
     /// How long everything was switched off.
     dark_ms: u64,
     lines: lines::Lines,
+    groups: groups::Groups,
     /// Ids by tag.
     tags: BTreeMap<[u8; 8], MessageId>,
 }
@@ -112,7 +120,7 @@ impl Model {
         let mut screen = copied.and_then(|from| self.screens.get(from).cloned()).unwrap_or_default();
         // What was shown there was shown in no start of the copy.
         screen.shown.values_mut().for_each(|(_, run)| *run = 0);
-        screen.states.values_mut().for_each(|(_, _, run)| *run = 0);
+        screen.states.values_mut().for_each(|(_, _, _, run)| *run = 0);
         screen.page.begin_anew();
         self.screens.push(screen);
     }
@@ -144,7 +152,7 @@ impl Model {
         let Some(id) = self.tags.get(&tag).copied() else { return };
         let held = self.ever_held.contains(&(to, id));
         let mut own = self.disks.iter().flat_map(|disk| disk.own.values());
-        let settled = own.any(|(own, state)| *own == id && state.is_settled());
+        let settled = own.any(|(own, state)| *own == id && state.is_settled()) || self.is_copy_settled(id, to);
         // A directory whose clock leaps forgets at once what it expired, and when.
         let excused = self.put_back.contains(&from) || self.clock_stepped;
         promise!(self, held || settled || excused, "{id} was kept for {to}, who never held it, and it is gone");
@@ -188,10 +196,22 @@ impl Model {
     }
 
     /// The sender's disk has committed a message.
-    pub(crate) fn queued(&mut self, machine: MachineNo, who: Who, n: u64, row: &OutboxRow, to: Who, text: String) {
+    pub(crate) fn queued(&mut self, machine: MachineNo, who: Who, n: u64, message: &NewMessage, text: String) {
+        let row = &message.row;
         let id = row.id;
-        let (body, urgent, recipients) = (row.body.clone(), row.urgent, BTreeSet::from([to]));
-        let written = Written { sender: who, body, text, urgent, recipients, queued_ms: self.now_ms };
+        let all = std::iter::once(row.recipient).chain(message.copies.iter().map(|copy| copy.recipient));
+        let recipients: BTreeSet<Who> = all.map(|key| self.who(&key).unwrap_or(usize::MAX)).collect();
+        let group = match row.conversation {
+            Conversation::Pair => None,
+            Conversation::Group { id, .. } => Some(id),
+        };
+        let (body, urgent) = (row.body.clone(), row.urgent);
+        let apart = recipients.len() == 1 + message.copies.len();
+        promise!(self, apart, "machine {machine} queues two copies of {id} for one person");
+        if let Some(group) = group {
+            self.queued_in_group(machine, n, group, &recipients);
+        }
+        let written = Written { sender: who, body, text, urgent, recipients, group, queued_ms: self.now_ms };
         self.tags.insert(id.tag(), id);
         let before = self.written.insert(id, written);
         promise!(self, before.is_none(), "the id {id} was given twice");
@@ -201,7 +221,10 @@ impl Model {
     }
 
     /// A row goes to another key.
-    pub(crate) fn readdressed(&mut self, machine: MachineNo, n: u64, to: Who) {
+    pub(crate) fn readdressed(&mut self, machine: MachineNo, n: u64, from: Option<Who>, to: Who) {
+        if let Some(state) = from.and_then(|from| self.disks[machine].copies.remove(&(n, from))) {
+            self.disks[machine].copies.insert((n, to), state);
+        }
         let Some((id, _)) = self.disks[machine].own.get(&n).copied() else { return };
         if let Some(written) = self.written.get_mut(&id) {
             written.recipients.insert(to);
@@ -209,14 +232,12 @@ impl Model {
     }
 
     /// The sender's disk has committed a state.
-    pub(crate) fn state_committed(&mut self, machine: MachineNo, who: Who, n: u64, state: State) {
-        let Some((id, before)) = self.disks[machine].own.get(&n).copied() else {
+    pub(crate) fn state_committed(&mut self, machine: MachineNo, who: Who, n: u64, of: Option<Who>, state: State) {
+        let Some((id, whole)) = self.disks[machine].own.get(&n).copied() else {
             return self.broken(format!("machine {machine} commits a state of its unknown message {n}"));
         };
-        self.disks[machine].own.insert(n, (id, state));
-        if state == State::Delivered {
-            self.disks[machine].begun.entry(id).or_insert(self.now_ms);
-        }
+        let copy = of.and_then(|of| Some((of, self.disks[machine].copies.get(&(n, of)).copied()?)));
+        let before = copy.map_or(whole, |(_, before)| before);
         let allowed = match before {
             State::Queued | State::Kept | State::Held => true,
             State::Expired | State::Cancelled => state == State::Delivered,
@@ -224,6 +245,14 @@ impl Model {
             State::Read | State::Refused => false,
         };
         promise!(self, allowed, "machine {machine}: message {n} goes from {before:?} to {state:?}");
+        let now = match copy {
+            Some((of, _)) => self.copy_is(machine, n, id, of, state),
+            None => state,
+        };
+        self.disks[machine].own.insert(n, (id, now));
+        if now == State::Delivered {
+            self.disks[machine].begun.entry(id).or_insert(self.now_ms);
+        }
         self.is_true(machine, who, id, state);
     }
 
@@ -295,10 +324,10 @@ impl Model {
     pub(crate) fn started(&mut self, machine: MachineNo) {
         let (screen, marks) = (&mut self.screens[machine], &self.disks[machine]);
         screen.last.clear();
-        for id in marks.shown.iter().filter_map(|n| marks.numbers.get(n)) {
+        for id in marks.shown.difference(&marks.dismissed).filter_map(|n| marks.numbers.get(n)) {
             let line = !self.lines.changes_or_durations(id);
             if let Some(written) = self.written.get(id).filter(|written| line && !written.urgent) {
-                let last = screen.last.entry(written.sender).or_insert(*id);
+                let last = screen.last.entry((written.sender, written.group)).or_insert(*id);
                 *last = (*last).max(*id);
             }
         }
@@ -330,12 +359,15 @@ impl Model {
             promise!(self, n == view.n, "machine {machine} shows {id} as {n} and as {}", view.n);
         }
         if !view.urgent {
-            self.is_in_order(machine, from, view, before.is_some());
+            self.is_in_order(machine, (from, written.group), view, before.is_some());
+        }
+        if let Some(group) = written.group {
+            self.is_for_its_ears(machine, who, &group, view);
         }
         self.is_rightly_named(machine, from, &view.from);
     }
 
-    fn is_in_order(&mut self, machine: MachineNo, from: Who, view: &MessageView, again: bool) {
+    fn is_in_order(&mut self, machine: MachineNo, from: (Who, Option<GroupId>), view: &MessageView, again: bool) {
         let last = self.screens[machine].last.get(&from).copied();
         let behind = last.is_some_and(|last| view.id < last);
         promise!(
@@ -368,7 +400,7 @@ impl Model {
 
     /// An own message's state was told.
     pub(crate) fn told(&mut self, machine: MachineNo, run: u32, who: Who, view: &StateView) {
-        let now = (view.state, view.reason, run);
+        let now = (view.state, view.reason, view.tally, run);
         let committed = self.disks[machine].own.get(&view.n).copied();
         let known = committed.is_some_and(|(id, _)| id == view.id);
         promise!(self, known, "machine {machine} tells of {} as {}, which its disk does not hold", view.id, view.n);
@@ -410,7 +442,7 @@ impl Model {
             .theirs
             .iter()
             .map(|(_, id)| *id)
-            .filter(|id| self.is_line(id))
+            .filter(|id| self.is_line(id) && !self.is_dismissed(machine, id))
             .filter(|id| !self.screens[machine].shown.contains_key(id))
             .collect();
         let excused = self.disks[machine].shown.len() >= self.disks[machine].theirs.len();

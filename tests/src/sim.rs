@@ -5,6 +5,7 @@ mod audit;
 mod dice;
 mod directory;
 mod faults;
+mod gathering;
 mod liar;
 mod links;
 mod machine;
@@ -55,6 +56,8 @@ pub struct Outcome {
     pub ended_ms: u64,
     /// Messages that were queued.
     pub messages: usize,
+    /// Messages of groups that were put out.
+    pub in_groups: u64,
 }
 
 /// Runs the world of a seed. `verbose`: the whole trace, with what was said.
@@ -64,7 +67,12 @@ pub fn run(seed: u64, verbose: bool) -> Outcome {
     let plan = Plan::new(seed, &mut dice);
     let identity = Identity::from_seed(&dice.bytes());
     let directory = DirectoryNode::new(identity, dice.bytes());
+    let weights = plan.weights;
+    let forgets = weights.put_back_directory + weights.rename + weights.copy + weights.put_back > 0;
     let mut world = World::new(plan, dice, directory, verbose);
+    if !world.plan.malicious && !forgets {
+        world.model.groups_are_strict();
+    }
     world.populate();
     world.live();
     Outcome {
@@ -73,6 +81,7 @@ pub fn run(seed: u64, verbose: bool) -> Outcome {
         events: world.trace.events,
         ended_ms: world.now,
         messages: world.model.count(),
+        in_groups: world.model.said_in_groups(),
         tail: world.trace.into_lines(),
     }
 }
@@ -227,6 +236,25 @@ impl World {
             for (_, other) in &machines {
                 if other != who {
                     self.judge_history(*number, *other);
+                }
+            }
+            self.judge_groups(*number);
+        }
+    }
+
+    /// What is kept of a group stands in the order in which each member wrote it.
+    fn judge_groups(&mut self, number: usize) {
+        let Ok(snapshot) = self.machines[number].disk.load(machine::DIRECTORY) else { return };
+        for (id, _) in snapshot.groups {
+            let query = Query::History { with: Talk::Group(id), before: None, count: 10_000 };
+            let QueryResult::History(messages) = self.machines[number].disk.query(query) else {
+                return self.model.broken(format!("machine {number} cannot read the history of a group"));
+            };
+            let mut last = std::collections::BTreeMap::new();
+            for message in messages.iter().filter(|message| message.ordered) {
+                let before = last.insert(message.sender, message.id);
+                if before.is_some_and(|before| before > message.id) {
+                    self.model.broken(format!("machine {number} has {} of a group out of order", message.id));
                 }
             }
         }
