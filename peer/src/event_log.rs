@@ -146,13 +146,16 @@ impl Observer {
                     "late": view.late, "request": view.request, "urgent": view.urgent,
                 }),
             ),
-            Event::State(view) => self.put(
-                "told",
-                json!({
+            Event::State(view) => {
+                let tally = view
+                    .tally
+                    .map(|tally| json!([tally.total, tally.delivered, tally.kept, tally.waiting, tally.ended]));
+                let fields = json!({
                     "n": view.n, "id": id(&view.id), "state": words::state(view.state), "via": way(view.via),
-                    "reason": why(view.reason),
-                }),
-            ),
+                    "reason": why(view.reason), "tally": tally,
+                });
+                self.put("told", fields);
+            }
             Event::Gap { from, conversation, missing } => {
                 let fields = json!({"name": from.as_str(), "conversation": conversation, "missing": missing});
                 self.put("gap", fields);
@@ -210,6 +213,10 @@ impl Observer {
                 StoreOp::Readdress(moves) => {
                     awaited.extend(moves.iter().map(|each| (place, "moved", self.moved(each))));
                 }
+                // A message to a group has one record for each copy.
+                StoreOp::Queue(message) => {
+                    awaited.extend(copies(message).map(|fields| (place, "queued", self.with_epoch(fields))));
+                }
                 other => awaited.extend(self.own_or_theirs(other).map(|(event, fields)| (place, event, fields))),
             }
         }
@@ -218,9 +225,9 @@ impl Observer {
 
     fn own_or_theirs(&self, op: &StoreOp) -> Option<(&'static str, Value)> {
         Some(match op {
-            StoreOp::Queue(message) => ("queued", self.with_epoch(queued(message))),
             StoreOp::Receive(arrival) => ("committed", received(arrival)),
-            StoreOp::Shown(numbers) => ("marked", json!({"n": numbers})),
+            // What counts for nothing is put out no more than what was.
+            StoreOp::Shown(numbers) | StoreOp::Dismiss(numbers) => ("marked", json!({"n": numbers})),
             StoreOp::State { n, recipient, state, via, reason, .. } => {
                 let (to, state) = (key(recipient), words::state(*state));
                 ("state", json!({"n": n, "to": to, "state": state, "via": way(*via), "reason": why(*reason)}))
@@ -277,7 +284,9 @@ impl Observer {
 
     fn moved(&self, each: &Move) -> Value {
         let after = each.after.as_ref().map(id);
-        self.with_epoch(json!({"n": each.n, "to": key(&each.to), "seq": each.seq, "after": after}))
+        self.with_epoch(
+            json!({"n": each.n, "from": key(&each.from), "to": key(&each.to), "seq": each.seq, "after": after}),
+        )
     }
 
     fn with_epoch(&self, mut fields: Value) -> Value {
@@ -301,11 +310,15 @@ impl Observer {
     }
 }
 
-fn queued(message: &NewMessage) -> Value {
+fn copies(message: &NewMessage) -> impl Iterator<Item = Value> {
     let row = &message.row;
-    json!({
-        "id": id(&row.id), "to": key(&row.recipient), "seq": row.seq, "ordered": row.ordered, "urgent": row.urgent,
-        "after": row.after.as_ref().map(id), "conversation": talk(&row.conversation),
+    let first = (row.recipient, row.seq, row.after);
+    let others = message.copies.iter().map(|copy| (copy.recipient, copy.seq, copy.after));
+    std::iter::once(first).chain(others).map(|(to, seq, after)| {
+        json!({
+            "id": id(&row.id), "to": key(&to), "seq": seq, "ordered": row.ordered, "urgent": row.urgent,
+            "after": after.as_ref().map(id), "conversation": talk(&row.conversation),
+        })
     })
 }
 
