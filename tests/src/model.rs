@@ -1,18 +1,20 @@
 //! What users of Homing must observe, whatever happens: a reference that is told what disks commit, what screens show and
 //! what commands are answered, and that says at once when a promise is broken. It knows no core and decides nothing.
 
+mod groups;
 mod lines;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use common::group::GroupId;
 use common::identity::PublicKey;
 use common::limits::MESSAGE_LIFETIME_MS;
-use common::message::{EpochId, MessageId};
+use common::message::{Conversation, EpochId, MessageId};
 use common::wire::directory::Place;
 use peer_core::event::{MessageView, StateView};
-use peer_core::stored::{Arrival, OutboxRow, Reason, State};
+use peer_core::stored::{Arrival, NewMessage, Reason, State, Tally};
 
 /// A step of a machine's clock by so much counts as elapsed time without anybody's word.
 const STEP_COUNTED_MS: u64 = 3_600_000;
@@ -32,6 +34,7 @@ struct Written {
     text: String,
     urgent: bool,
     recipients: BTreeSet<Who>,
+    group: Option<GroupId>,
     queued_ms: u64,
 }
 
@@ -46,6 +49,10 @@ pub(crate) struct DiskMarks {
     numbers: BTreeMap<u64, MessageId>,
     /// Numbers whose being shown is committed.
     shown: BTreeSet<u64>,
+    /// Copies of own messages to groups, by number and member.
+    copies: BTreeMap<(u64, Who), State>,
+    /// Numbers of messages that count for nothing.
+    dismissed: BTreeSet<u64>,
     /// Ids of own messages.
     own_ids: BTreeSet<MessageId>,
     /// When texts were put out, or delivered, milliseconds.
@@ -59,10 +66,10 @@ pub(crate) struct DiskMarks {
 struct Screen {
     /// Number and start of the program at which a message was shown last.
     shown: BTreeMap<MessageId, (u64, u32)>,
-    /// Highest ordered id shown of a sender.
-    last: BTreeMap<Who, MessageId>,
+    /// Highest ordered id shown of a sender in a conversation.
+    last: BTreeMap<(Who, Option<GroupId>), MessageId>,
     /// The last state told, and in which start of the program.
-    states: BTreeMap<MessageId, (State, Option<Reason>, u32)>,
+    states: BTreeMap<MessageId, (State, Option<Reason>, Option<Tally>, u32)>,
     names: BTreeMap<String, Who>,
     /// What somebody was called last.
     called: BTreeMap<Who, String>,
@@ -111,6 +118,7 @@ pub(crate) struct Model {
     /// How long everything was switched off.
     dark_ms: u64,
     lines: lines::Lines,
+    groups: groups::Groups,
     /// Ids by tag.
     tags: BTreeMap<[u8; 8], MessageId>,
 }
@@ -135,7 +143,7 @@ impl Model {
         let mut screen = copied.and_then(|from| self.screens.get(from).cloned()).unwrap_or_default();
         // What was shown there was shown in no start of the copy.
         screen.shown.values_mut().for_each(|(_, run)| *run = 0);
-        screen.states.values_mut().for_each(|(_, _, run)| *run = 0);
+        screen.states.values_mut().for_each(|(_, _, _, run)| *run = 0);
         screen.page.begin_anew();
         self.screens.push(screen);
     }
@@ -172,7 +180,7 @@ impl Model {
         let Some(id) = self.tags.get(&tag).copied() else { return };
         let held = self.ever_held.contains(&(to, id));
         let mut own = self.disks.iter().flat_map(|disk| disk.own.values());
-        let settled = own.any(|(own, state)| *own == id && state.is_settled());
+        let settled = own.any(|(own, state)| *own == id && state.is_settled()) || self.is_copy_settled(id, to);
         // A store that was put back writes on in its old epoch until somebody tells it: there the place may be taken by
         // another message, or lie below the floor, and what comes is dropped. It is sent again in the new epoch.
         let begun_ms = self.epochs.get(&place.epoch).copied().unwrap_or(0);
@@ -225,10 +233,22 @@ impl Model {
     }
 
     /// The sender's disk has committed a message.
-    pub(crate) fn queued(&mut self, machine: MachineNo, who: Who, n: u64, row: &OutboxRow, to: Who, text: String) {
+    pub(crate) fn queued(&mut self, machine: MachineNo, who: Who, n: u64, message: &NewMessage, text: String) {
+        let row = &message.row;
         let id = row.id;
-        let (body, urgent, recipients) = (row.body.clone(), row.urgent, BTreeSet::from([to]));
-        let written = Written { sender: who, body, text, urgent, recipients, queued_ms: self.now_ms };
+        let all = std::iter::once(row.recipient).chain(message.copies.iter().map(|copy| copy.recipient));
+        let recipients: BTreeSet<Who> = all.map(|key| self.who(&key).unwrap_or(usize::MAX)).collect();
+        let group = match row.conversation {
+            Conversation::Pair => None,
+            Conversation::Group { id, .. } => Some(id),
+        };
+        let (body, urgent) = (row.body.clone(), row.urgent);
+        let apart = recipients.len() == 1 + message.copies.len();
+        promise!(self, apart, "machine {machine} queues two copies of {id} for one person");
+        if let Some(group) = group {
+            self.queued_in_group(machine, n, group, &recipients);
+        }
+        let written = Written { sender: who, body, text, urgent, recipients, group, queued_ms: self.now_ms };
         self.tags.insert(id.tag(), id);
         let before = self.written.insert(id, written);
         promise!(self, before.is_none(), "the id {id} was given twice");
@@ -238,7 +258,10 @@ impl Model {
     }
 
     /// A row goes to another key.
-    pub(crate) fn readdressed(&mut self, machine: MachineNo, n: u64, to: Who) {
+    pub(crate) fn readdressed(&mut self, machine: MachineNo, n: u64, from: Option<Who>, to: Who) {
+        if let Some(state) = from.and_then(|from| self.disks[machine].copies.remove(&(n, from))) {
+            self.disks[machine].copies.insert((n, to), state);
+        }
         let Some((id, _)) = self.disks[machine].own.get(&n).copied() else { return };
         if let Some(written) = self.written.get_mut(&id) {
             written.recipients.insert(to);
@@ -246,14 +269,12 @@ impl Model {
     }
 
     /// The sender's disk has committed a state.
-    pub(crate) fn state_committed(&mut self, machine: MachineNo, who: Who, n: u64, state: State) {
-        let Some((id, before)) = self.disks[machine].own.get(&n).copied() else {
+    pub(crate) fn state_committed(&mut self, machine: MachineNo, who: Who, n: u64, of: Option<Who>, state: State) {
+        let Some((id, whole)) = self.disks[machine].own.get(&n).copied() else {
             return self.broken(format!("machine {machine} commits a state of its unknown message {n}"));
         };
-        self.disks[machine].own.insert(n, (id, state));
-        if state == State::Delivered {
-            self.disks[machine].begun.entry(id).or_insert(self.now_ms);
-        }
+        let copy = of.and_then(|of| Some((of, self.disks[machine].copies.get(&(n, of)).copied()?)));
+        let before = copy.map_or(whole, |(_, before)| before);
         let allowed = match before {
             State::Queued | State::Kept | State::Held => true,
             State::Expired | State::Cancelled => state == State::Delivered,
@@ -261,6 +282,14 @@ impl Model {
             State::Read | State::Refused => false,
         };
         promise!(self, allowed, "machine {machine}: message {n} goes from {before:?} to {state:?}");
+        let now = match copy {
+            Some((of, _)) => self.copy_is(machine, n, id, of, state),
+            None => state,
+        };
+        self.disks[machine].own.insert(n, (id, now));
+        if now == State::Delivered {
+            self.disks[machine].begun.entry(id).or_insert(self.now_ms);
+        }
         self.is_true(machine, who, id, state);
     }
 
@@ -313,7 +342,9 @@ impl Model {
         };
         promise!(self, self.who(sender) == Some(written.sender), "{id} came under another key than its sender's");
         promise!(self, written.recipients.contains(&who), "{id} came to {who}, for whom it is not");
-        let same = written.body == *body || self.is_as_edited(&id, body);
+        // What somebody does to a line of a group that they are not known in is kept as nothing.
+        let refused = body.is_empty() && written.group.is_some() && !self.is_line(&id);
+        let same = written.body == *body || self.is_as_edited(&id, body) || refused;
         promise!(self, same, "{id} has another body than was written");
         let new = self.disks[machine].theirs.insert((written.sender, id));
         promise!(self, new, "machine {machine} stores {id} twice");
@@ -343,10 +374,10 @@ impl Model {
     pub(crate) fn started(&mut self, machine: MachineNo) {
         let (screen, marks) = (&mut self.screens[machine], &self.disks[machine]);
         screen.last.clear();
-        for id in marks.shown.iter().filter_map(|n| marks.numbers.get(n)) {
+        for id in marks.shown.difference(&marks.dismissed).filter_map(|n| marks.numbers.get(n)) {
             let line = !self.lines.changes_or_durations(id);
             if let Some(written) = self.written.get(id).filter(|written| line && !written.urgent) {
-                let last = screen.last.entry(written.sender).or_insert(*id);
+                let last = screen.last.entry((written.sender, written.group)).or_insert(*id);
                 *last = (*last).max(*id);
             }
         }
@@ -378,12 +409,15 @@ impl Model {
             promise!(self, n == view.n, "machine {machine} shows {id} as {n} and as {}", view.n);
         }
         if !view.urgent {
-            self.is_in_order(machine, from, view, before.is_some());
+            self.is_in_order(machine, (from, written.group), view, before.is_some());
+        }
+        if let Some(group) = written.group {
+            self.is_for_its_ears(machine, who, &group, view);
         }
         self.is_rightly_named(machine, from, &view.from);
     }
 
-    fn is_in_order(&mut self, machine: MachineNo, from: Who, view: &MessageView, again: bool) {
+    fn is_in_order(&mut self, machine: MachineNo, from: (Who, Option<GroupId>), view: &MessageView, again: bool) {
         let last = self.screens[machine].last.get(&from).copied();
         let behind = last.is_some_and(|last| view.id < last);
         promise!(
@@ -429,7 +463,7 @@ impl Model {
 
     /// An own message's state was told.
     pub(crate) fn told(&mut self, machine: MachineNo, run: u32, who: Who, view: &StateView) {
-        let now = (view.state, view.reason, run);
+        let now = (view.state, view.reason, view.tally, run);
         let committed = self.disks[machine].own.get(&view.n).copied();
         let known = committed.is_some_and(|(id, _)| id == view.id);
         promise!(self, known, "machine {machine} tells of {} as {}, which its disk does not hold", view.id, view.n);
@@ -470,7 +504,7 @@ impl Model {
         let (disk, screen) = (&self.disks[machine], &self.screens[machine]);
         let unmarked = disk.numbers.iter().filter(|(n, _)| !disk.shown.contains(n)).map(|(_, id)| *id);
         let missing: Vec<MessageId> =
-            unmarked.filter(|id| self.is_line(id) && !screen.shown.contains_key(id)).collect();
+            unmarked.filter(|id| self.is_line(id) && !self.is_dismissed(machine, id) && !screen.shown.contains_key(id)).collect();
         promise!(self, missing.is_empty(), "machine {machine} holds and never showed {missing:?}");
         self.are_changes_marked(machine);
     }

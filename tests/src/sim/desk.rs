@@ -286,9 +286,8 @@ impl World {
         match (op, result) {
             (StoreOp::Queue(message), StoreResult::Queued { n }) => {
                 let row = &message.row;
-                let to = self.model.who(&row.recipient).unwrap_or(usize::MAX);
                 let text = Body::decode(row.kind, &row.body).text().unwrap_or_default().to_owned();
-                self.model.queued(number, who, *n, row, to, text);
+                self.model.queued(number, who, *n, message, text);
                 self.model.means(who, row);
             }
             (StoreOp::Receive(arrival), StoreResult::Arrived(Arrived::New { n, .. })) => {
@@ -298,7 +297,12 @@ impl World {
                 self.model.double(number, &arrival.sender, arrival.id);
             }
             (StoreOp::Shown(numbers), _) => self.model.shown_committed(number, numbers),
-            (StoreOp::State { n, state, .. }, _) => self.model.state_committed(number, who, *n, *state),
+            (StoreOp::State { n, recipient, state, .. }, _) => {
+                let of = self.model.who(recipient);
+                self.model.state_committed(number, who, *n, of, *state);
+            }
+            (StoreOp::Dismiss(numbers), _) => self.model.dismissed(number, who, numbers),
+            (StoreOp::PutSteps { group, steps, .. }, _) => self.model.stepped(number, *group, steps),
             (StoreOp::Read { .. }, StoreResult::Read(read)) => self.model.read_committed(number, who, read),
             (StoreOp::Vanish { .. }, StoreResult::Vanished { numbers, .. }) => self.model.vanished(number, numbers),
             (StoreOp::PutMeta(meta), _) => {
@@ -308,8 +312,9 @@ impl World {
             (StoreOp::NewEpoch { epoch, .. }, _) => self.model.writes_in(epoch.id),
             (StoreOp::Readdress(moves), _) => {
                 for each in moves {
+                    let from = self.model.who(&each.from);
                     if let Some(to) = self.model.who(&each.to) {
-                        self.model.readdressed(number, each.n, to);
+                        self.model.readdressed(number, each.n, from, to);
                     }
                 }
             }

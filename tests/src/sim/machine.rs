@@ -287,7 +287,12 @@ impl World {
     fn machine_event(&mut self, number: usize, run: u32, event: Event) {
         let who = self.machines[number].who;
         match &event {
-            Event::Message(_) | Event::Edited(_) | Event::Deleted(_) | Event::Reacted(_) | Event::Expiry { .. } => {
+            Event::Message(_)
+            | Event::Edited(_)
+            | Event::Deleted(_)
+            | Event::Reacted(_)
+            | Event::Expiry { .. }
+            | Event::Group { mark: Some(_), .. } => {
                 let delay_ms = self.dice.between(0, 60);
                 let machine = &mut self.machines[number];
                 machine.shown_at = machine.shown_at.max(self.now + delay_ms);
