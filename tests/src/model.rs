@@ -297,7 +297,8 @@ impl Model {
         promise!(self, written.recipients.contains(&who), "{id} came to {who}, for whom it is not");
         // What somebody does to a line of a group that they are not known in is kept as nothing.
         let refused = body.is_empty() && written.group.is_some() && !self.is_line(&id);
-        promise!(self, written.body == *body || refused, "{id} has another body than was written");
+        let same = written.body == *body || refused || self.is_as_edited(&id, body);
+        promise!(self, same, "{id} has another body than was written");
         let new = self.disks[machine].theirs.insert((written.sender, id));
         promise!(self, new, "machine {machine} stores {id} twice");
         let before = self.disks[machine].numbers.insert(n, id);
@@ -440,15 +441,11 @@ impl Model {
 
     /// At the end: everything on the disk was shown.
     pub(crate) fn is_all_shown(&mut self, machine: MachineNo) {
-        let missing: Vec<MessageId> = self.disks[machine]
-            .theirs
-            .iter()
-            .map(|(_, id)| *id)
-            .filter(|id| self.is_line(id) && !self.is_dismissed(machine, id))
-            .filter(|id| !self.screens[machine].shown.contains_key(id))
-            .collect();
-        let excused = self.disks[machine].shown.len() >= self.disks[machine].theirs.len();
-        promise!(self, missing.is_empty() || excused, "machine {machine} holds and never showed {missing:?}");
+        let (disk, screen) = (&self.disks[machine], &self.screens[machine]);
+        let unmarked = disk.numbers.iter().filter(|(n, _)| !disk.shown.contains(n)).map(|(_, id)| *id);
+        let missing: Vec<MessageId> =
+            unmarked.filter(|id| self.is_line(id) && !screen.shown.contains_key(id)).collect();
+        promise!(self, missing.is_empty(), "machine {machine} holds and never showed {missing:?}");
         self.are_changes_marked(machine);
     }
 }

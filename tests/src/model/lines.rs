@@ -9,9 +9,13 @@ use peer_core::stored::{Gone, OutboxRow, State, StoredMessage};
 
 use super::{MachineNo, Model, Who};
 
+/// A countdown begins when it is decided, a little before that is committed, milliseconds.
+const COMMIT_MS: u64 = 3_000;
+
 /// A line as its writer's disk committed it.
 #[derive(Debug, Clone)]
 struct Line {
+    kind: u16,
     text: String,
     vanishes_ms: Option<u64>,
 }
@@ -104,7 +108,7 @@ impl Model {
                     _ => None,
                 };
                 let text = body.text().unwrap_or_default().to_owned();
-                self.lines.lines.insert(row.id, Line { text, vanishes_ms });
+                self.lines.lines.insert(row.id, Line { kind: row.kind, text, vanishes_ms });
                 return;
             }
         };
@@ -146,18 +150,30 @@ impl Model {
             .collect()
     }
 
+    /// Whether a line is sent with the words of an edit that its writer made before it went out.
+    pub(super) fn is_as_edited(&self, id: &MessageId, body: &[u8]) -> bool {
+        let (Some(line), Some(written)) = (self.lines.lines.get(id), self.written.get(id)) else { return false };
+        let (was, now) = (Body::decode(line.kind, &written.body), Body::decode(line.kind, body));
+        was.reply_to() == now.reply_to() && now.text().is_some_and(|text| self.edits_of(id).any(|edit| edit == text))
+    }
+
+    /// The words that its writer ever gave a line.
+    fn edits_of(&self, id: &MessageId) -> impl Iterator<Item = &str> {
+        let writer = self.written.get(id).map(|written| written.sender);
+        let changes = self.lines.of.get(id).into_iter().flatten().filter_map(|id| self.lines.changes.get(id));
+        changes.filter(move |change| Some(change.by) == writer).filter_map(|change| match &change.done {
+            Done::Edit(text) => Some(text.as_str()),
+            Done::Delete | Done::Reaction(_) => None,
+        })
+    }
+
     /// A line is put out with words that it had at some time, as far as this disk knows.
     pub(super) fn is_as_written(&mut self, machine: MachineNo, view: &MessageView) {
         let Some(line) = self.lines.lines.get(&view.id).cloned() else { return };
         let done = self.done_to(machine, &view.id);
-        let words = done.iter().filter_map(|change| match &change.done {
-            Done::Edit(text) => Some(text.as_str()),
-            _ => None,
-        });
-        let edits: Vec<&str> = words.collect();
         let holds = match (view.gone, view.text.as_deref()) {
-            (None, Some(text)) if view.edited => edits.contains(&text),
-            (None, Some(text)) => text == line.text,
+            // It may have been edited before it went out, and says so when the edit comes.
+            (None, Some(text)) => text == line.text || self.edits_of(&view.id).any(|edit| edit == text),
             (Some(Gone::Deleted), None) => done.iter().any(|change| change.done == Done::Delete),
             _ => false,
         };
@@ -229,10 +245,17 @@ impl Model {
             let vanishes_ms = self.lines.lines.get(&id).and_then(|line| line.vanishes_ms);
             let clocks_right = !self.clocks_wrong && !self.clock_stepped;
             let over = match (begun_ms, vanishes_ms) {
-                (Some(begun_ms), Some(vanishes_ms)) => !clocks_right || self.now_ms >= begun_ms + vanishes_ms,
+                (Some(begun_ms), Some(vanishes_ms)) => {
+                    !clocks_right || self.now_ms + COMMIT_MS >= begun_ms + vanishes_ms
+                }
                 _ => false,
             };
-            promise!(self, over, "machine {machine} lets {id} vanish at {}, begun {begun_ms:?}", self.now_ms);
+            promise!(
+                self,
+                over,
+                "machine {machine} lets {id} vanish at {}, begun {begun_ms:?}, due after {vanishes_ms:?}",
+                self.now_ms
+            );
             self.disks[machine].gone.insert(id);
         }
     }

@@ -1,6 +1,7 @@
 //! What the user wants: each command is checked, carried out or begun, and answered exactly once.
 
 use common::identity::{Fingerprint, PublicKey};
+use common::message::MessageId;
 use common::name::Name;
 use common::wire::directory::{self as wire, Refusal, ToDirectory, Whom};
 
@@ -86,6 +87,12 @@ pub(super) enum Asked {
         id: CommandId,
         words: Vec<String>,
     },
+    /// An own line that was read.
+    Read {
+        n: u64,
+        id: MessageId,
+        elapsed_ms: u64,
+    },
     /// The line that an arrived change is about.
     Change {
         message: Box<StoredMessage>,
@@ -99,7 +106,7 @@ impl Asked {
             Self::History { id, .. } | Self::Trace { id } | Self::Line { id, .. } | Self::Search { id, .. } => {
                 Some(*id)
             }
-            Self::Change { .. } => None,
+            Self::Read { .. } | Self::Change { .. } => None,
         }
     }
 }

@@ -316,12 +316,12 @@ impl Bench {
     }
 
     /// A message of bob arrives, as `change` makes it from a text; its number.
-    pub fn from_bob(&mut self, id: u8, body: &Body, change: impl FnOnce(&mut Header)) -> u64 {
+    pub fn bob_writes(&mut self, id: u8, body: &Body, change: impl FnOnce(&mut Header)) -> u64 {
         let (kind, bytes) = body.encode();
-        self.raw_from_bob(id, kind, bytes, change)
+        self.bob_sends(id, kind, bytes, change)
     }
 
-    pub fn raw_from_bob(&mut self, id: u8, kind: u16, body: Vec<u8>, change: impl FnOnce(&mut Header)) -> u64 {
+    pub fn bob_sends(&mut self, id: u8, kind: u16, body: Vec<u8>, change: impl FnOnce(&mut Header)) -> u64 {
         self.seq += 1;
         let mut header = Header {
             sender: bob(),
