@@ -249,7 +249,8 @@ impl Observer {
                 let event = match results.get(place) {
                     Some(StoreResult::Read(read)) => {
                         for (n, ..) in read {
-                            let fields = json!({"n": n, "to": fields["to"], "state": "read", "via": null, "reason": null});
+                            let fields =
+                                json!({"n": n, "to": fields["to"], "state": "read", "via": null, "reason": null});
                             self.put(event, fields);
                         }
                         continue;

@@ -31,7 +31,12 @@ fn columns(talk: &Talk) -> (&[u8], &[u8]) {
 
 impl Writer<'_> {
     /// (Number, id, milliseconds since it was queued) of each own message that is read now.
-    pub(super) fn read(&mut self, recipient: &PublicKey, up_to: &MessageId, at_ms: i64) -> Result<Vec<(u64, MessageId, u64)>> {
+    pub(super) fn read(
+        &mut self,
+        recipient: &PublicKey,
+        up_to: &MessageId,
+        at_ms: i64,
+    ) -> Result<Vec<(u64, MessageId, u64)>> {
         // A claim beyond what was ever sent is as good as one of the last message.
         let Some((last, mark)) = self.own_up_to(up_to)? else { return Ok(Vec::new()) };
         let sql = "SELECT id FROM read_marks WHERE person = ?1";

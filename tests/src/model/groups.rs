@@ -141,9 +141,4 @@ impl Model {
             promise!(self, excused, "machine {machine} turns {id} away, and both are in the group all the time");
         }
     }
-
-    pub(super) fn is_dismissed(&self, machine: MachineNo, id: &MessageId) -> bool {
-        let disk = &self.disks[machine];
-        disk.dismissed.iter().any(|n| disk.numbers.get(n) == Some(id))
-    }
 }

@@ -175,7 +175,9 @@ impl Bench {
         let place = (arrival.sender, arrival.id);
         let known = self.arrived.get(&place).copied();
         self.arrived.entry(place).or_insert(n);
-        StoreResult::Arrived(known.map_or(Arrived::New { n, late: false, line: None, settled: Vec::new() }, |n| Arrived::Double { n }))
+        StoreResult::Arrived(
+            known.map_or(Arrived::New { n, late: false, line: None, settled: Vec::new() }, |n| Arrived::Double { n }),
+        )
     }
 
     fn forget(&mut self) {

@@ -14,8 +14,8 @@ use crate::command::{Command, ErrorCode, To, Which};
 use crate::event::{Answer, CommandId, Config, Event, Input, LinkId, Now, Output, Source};
 use crate::messenger::Messenger;
 use crate::stored::{
-    Arrived, Contact, DirectoryRecord, Meta, OutboxRow, Pin, Query, QueryResult, Snapshot, State, StoreOp,
-    StoreResult, StoredMessage,
+    Arrived, Contact, DirectoryRecord, Meta, OutboxRow, Pin, Query, QueryResult, Snapshot, State, StoreOp, StoreResult,
+    StoredMessage,
 };
 
 pub(super) const LINK: LinkId = LinkId(1);
