@@ -503,9 +503,8 @@ impl Model {
     pub(crate) fn is_all_shown(&mut self, machine: MachineNo) {
         let (disk, screen) = (&self.disks[machine], &self.screens[machine]);
         let unmarked = disk.numbers.iter().filter(|(n, _)| !disk.shown.contains(n)).map(|(_, id)| *id);
-        let missing: Vec<MessageId> = unmarked
-            .filter(|id| self.is_line(id) && !self.is_dismissed(machine, id) && !screen.shown.contains_key(id))
-            .collect();
+        let missing: Vec<MessageId> =
+            unmarked.filter(|id| self.is_line(id) && !screen.shown.contains_key(id)).collect();
         promise!(self, missing.is_empty(), "machine {machine} holds and never showed {missing:?}");
         self.are_changes_marked(machine);
     }
