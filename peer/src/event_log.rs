@@ -151,13 +151,16 @@ impl Observer {
                     "late": view.late, "request": view.request, "urgent": view.urgent,
                 }),
             ),
-            Event::State(view) => self.put(
-                "told",
-                json!({
+            Event::State(view) => {
+                let tally = view
+                    .tally
+                    .map(|tally| json!([tally.total, tally.delivered, tally.kept, tally.waiting, tally.ended]));
+                let fields = json!({
                     "n": view.n, "id": id(&view.id), "state": words::state(view.state), "via": way(view.via),
-                    "reason": why(view.reason),
-                }),
-            ),
+                    "reason": why(view.reason), "tally": tally,
+                });
+                self.put("told", fields);
+            }
             Event::Gap { from, conversation, missing } => {
                 let fields = json!({"name": from.as_str(), "conversation": conversation, "missing": missing});
                 self.put("gap", fields);
@@ -245,10 +248,9 @@ impl Observer {
             for (place, event, mut fields) in awaited {
                 let event = match results.get(place) {
                     Some(StoreResult::Read(read)) => {
-                        for line in read {
-                            let (n, via) = (line.n, way(line.via));
+                        for (n, ..) in read {
                             let fields =
-                                json!({"n": n, "to": fields["to"], "state": "read", "via": via, "reason": null});
+                                json!({"n": n, "to": fields["to"], "state": "read", "via": null, "reason": null});
                             self.put(event, fields);
                         }
                         continue;
@@ -294,7 +296,9 @@ impl Observer {
 
     fn moved(&self, each: &Move) -> Value {
         let after = each.after.as_ref().map(id);
-        self.with_epoch(json!({"n": each.n, "to": key(&each.to), "seq": each.seq, "after": after}))
+        self.with_epoch(
+            json!({"n": each.n, "from": key(&each.from), "to": key(&each.to), "seq": each.seq, "after": after}),
+        )
     }
 
     fn with_epoch(&self, mut fields: Value) -> Value {

@@ -127,7 +127,7 @@ fn no_name_is_believed_but_by_the_directorys_word_for_the_key_that_tls_proved() 
             "an older word changes no key"
         );
         let call = Call::open(&endpoint, &bob, &mallory).await;
-        let newer = hello(me, to, Some(binding(&directory, here, "ALICE", me, 1_000)));
+        let newer = hello(me, to, Some(binding(&directory, here, "ALICE", me, 1 << 60)));
         assert_eq!(call.closed_after(newer).await, Some(CloseReason::Unnamed), "binding-newer-for-a-pinned-name");
         bob.expect("error", "told and not believed", |error| {
             error["code"] == "key-changed" && error["new"] == me.fingerprint().to_string()

@@ -12,7 +12,7 @@ use common::message::{Conversation, Epoch, MessageId};
 
 pub use crate::command::Which;
 pub use facts::{DirectoryRecord, Meta, OwnPrekey};
-pub use line::{Amended, Amendment, Copy, Gone, Quote, ReadLine, StoredMessage, Talk, Tally};
+pub use line::{Amended, Amendment, Copy, Gone, Quote, StoredMessage, Talk, Tally};
 pub use people::{Claim, Contact, Pin};
 pub use snapshot::Snapshot;
 
@@ -342,8 +342,8 @@ pub enum StoreResult {
     QueuedBefore(Box<StoredMessage>),
     /// Somebody's message was handled.
     Arrived(Arrived),
-    /// These own messages are read now.
-    Read(Vec<ReadLine>),
+    /// These own messages are read now: (number, id, milliseconds since they were queued).
+    Read(Vec<(u64, MessageId, u64)>),
     /// The texts of these lines are gone, and when the next countdown is over, on the age clock.
     Vanished {
         /// Numbers.

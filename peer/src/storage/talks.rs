@@ -4,13 +4,12 @@ use common::group::{GroupId, SignedStep};
 use common::identity::PublicKey;
 use common::message::MessageId;
 use common::wire::codec;
-use peer_core::stored::{ReadLine, State, Talk};
+use peer_core::stored::{State, Talk};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::codes::{Col, id, key, number, signed, unsigned};
 use super::facts::unreadable;
-use super::read::message;
 use super::texts::span;
 use super::write::{Step, Writer};
 
@@ -31,8 +30,13 @@ fn columns(talk: &Talk) -> (&[u8], &[u8]) {
 }
 
 impl Writer<'_> {
-    /// Each own message that is read now.
-    pub(super) fn read(&mut self, recipient: &PublicKey, up_to: &MessageId, at_ms: i64) -> Result<Vec<ReadLine>> {
+    /// (Number, id, milliseconds since it was queued) of each own message that is read now.
+    pub(super) fn read(
+        &mut self,
+        recipient: &PublicKey,
+        up_to: &MessageId,
+        at_ms: i64,
+    ) -> Result<Vec<(u64, MessageId, u64)>> {
         // A claim beyond what was ever sent is as good as one of the last message.
         let Some((last, mark)) = self.own_up_to(up_to)? else { return Ok(Vec::new()) };
         let sql = "SELECT id FROM read_marks WHERE person = ?1";
@@ -59,10 +63,7 @@ impl Writer<'_> {
             let sql = "UPDATE outbox SET state = ?3, reason = NULL, elapsed = ?4 WHERE n = ?1 AND recipient = ?2";
             self.tx.prepare_cached(sql)?.execute(params![n, recipient.0, Col(State::Read), elapsed])?;
             self.step(n, &Step { state: Some(State::Read), what: None, via: None, reason: None, at_ms })?;
-            if let Some(line) = message(self.tx, n)? {
-                let (n, via, kind, body) = (unsigned(n), line.via, line.kind, line.body);
-                read.push(ReadLine { n, id, elapsed_ms: unsigned(elapsed), via, kind, body });
-            }
+            read.push((unsigned(n), id, unsigned(elapsed)));
         }
         Ok(read)
     }

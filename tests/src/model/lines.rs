@@ -5,13 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use common::body::Body;
 use common::message::MessageId;
 use peer_core::event::{ChangeView, Event, MessageView};
-use peer_core::stored::{Gone, OutboxRow, ReadLine, State, StoredMessage};
+use peer_core::stored::{Gone, OutboxRow, State, StoredMessage};
 
 use super::{MachineNo, Model, Who};
+
+/// A countdown begins when it is decided, a little before that is committed, milliseconds.
+const COMMIT_MS: u64 = 3_000;
 
 /// A line as its writer's disk committed it.
 #[derive(Debug, Clone)]
 struct Line {
+    kind: u16,
     text: String,
     vanishes_ms: Option<u64>,
 }
@@ -41,6 +45,7 @@ pub(super) struct Lines {
     of: BTreeMap<MessageId, BTreeSet<MessageId>>,
     /// Words on how long texts stay: whose, how long.
     durations: BTreeMap<MessageId, (Who, Option<u64>)>,
+    invitations: BTreeSet<MessageId>,
     /// Lines that some screen of somebody has put out.
     put_out: BTreeSet<(Who, MessageId)>,
     /// Who ever let others be told what was read.
@@ -66,7 +71,7 @@ impl Page {
 impl Lines {
     /// Whether it is no line.
     pub(super) fn changes_or_durations(&self, id: &MessageId) -> bool {
-        self.changes.contains_key(id) || self.durations.contains_key(id)
+        self.changes.contains_key(id) || self.durations.contains_key(id) || self.invitations.contains(id)
     }
 }
 
@@ -89,6 +94,10 @@ impl Model {
             Body::Reaction(reaction) => {
                 (self.who(&reaction.author), reaction.target, Done::Reaction(reaction.emoji.clone()))
             }
+            Body::Invitation(_) => {
+                self.lines.invitations.insert(row.id);
+                return;
+            }
             Body::Expiry(expiry) => {
                 self.lines.durations.insert(row.id, (who, expiry.after_ms));
                 return;
@@ -99,7 +108,7 @@ impl Model {
                     _ => None,
                 };
                 let text = body.text().unwrap_or_default().to_owned();
-                self.lines.lines.insert(row.id, Line { text, vanishes_ms });
+                self.lines.lines.insert(row.id, Line { kind: row.kind, text, vanishes_ms });
                 return;
             }
         };
@@ -141,18 +150,30 @@ impl Model {
             .collect()
     }
 
+    /// Whether a line is sent with the words of an edit that its writer made before it went out.
+    pub(super) fn is_as_edited(&self, id: &MessageId, body: &[u8]) -> bool {
+        let (Some(line), Some(written)) = (self.lines.lines.get(id), self.written.get(id)) else { return false };
+        let (was, now) = (Body::decode(line.kind, &written.body), Body::decode(line.kind, body));
+        was.reply_to() == now.reply_to() && now.text().is_some_and(|text| self.edits_of(id).any(|edit| edit == text))
+    }
+
+    /// The words that its writer ever gave a line.
+    fn edits_of(&self, id: &MessageId) -> impl Iterator<Item = &str> {
+        let writer = self.written.get(id).map(|written| written.sender);
+        let changes = self.lines.of.get(id).into_iter().flatten().filter_map(|id| self.lines.changes.get(id));
+        changes.filter(move |change| Some(change.by) == writer).filter_map(|change| match &change.done {
+            Done::Edit(text) => Some(text.as_str()),
+            Done::Delete | Done::Reaction(_) => None,
+        })
+    }
+
     /// A line is put out with words that it had at some time, as far as this disk knows.
     pub(super) fn is_as_written(&mut self, machine: MachineNo, view: &MessageView) {
         let Some(line) = self.lines.lines.get(&view.id).cloned() else { return };
         let done = self.done_to(machine, &view.id);
-        let words = done.iter().filter_map(|change| match &change.done {
-            Done::Edit(text) => Some(text.as_str()),
-            _ => None,
-        });
-        let edits: Vec<&str> = words.collect();
         let holds = match (view.gone, view.text.as_deref()) {
-            (None, Some(text)) if view.edited => edits.contains(&text),
-            (None, Some(text)) => text == line.text,
+            // It may have been edited before it went out, and says so when the edit comes.
+            (None, Some(text)) => text == line.text || self.edits_of(&view.id).any(|edit| edit == text),
             (Some(Gone::Deleted), None) => done.iter().any(|change| change.done == Done::Delete),
             _ => false,
         };
@@ -204,9 +225,9 @@ impl Model {
     }
 
     /// A disk has committed that own messages are read.
-    pub(crate) fn read_committed(&mut self, machine: MachineNo, who: Who, read: &[ReadLine]) {
-        for ReadLine { n, id, .. } in read {
-            self.state_committed(machine, who, *n, State::Read);
+    pub(crate) fn read_committed(&mut self, machine: MachineNo, who: Who, read: &[(u64, MessageId, u64)]) {
+        for (n, id, _) in read {
+            self.state_committed(machine, who, *n, None, State::Read);
             let recipients = self.written.get(id).map(|written| written.recipients.clone()).unwrap_or_default();
             let true_of = |to: &Who| self.lines.put_out.contains(&(*to, *id)) && self.lines.receipts.contains(to);
             promise!(self, recipients.iter().any(true_of), "machine {machine} calls {id} read, and nobody has read it");
@@ -222,12 +243,19 @@ impl Model {
             };
             let begun_ms = disk.begun.get(&id).copied();
             let vanishes_ms = self.lines.lines.get(&id).and_then(|line| line.vanishes_ms);
-            let clocks_right = !self.clocks_wrong && !self.clock_stepped;
+            let clocks_right = self.clocks[machine].steps == 0 && !self.directory_stepped;
             let over = match (begun_ms, vanishes_ms) {
-                (Some(begun_ms), Some(vanishes_ms)) => !clocks_right || self.now_ms >= begun_ms + vanishes_ms,
+                (Some(begun_ms), Some(vanishes_ms)) => {
+                    !clocks_right || self.now_ms + COMMIT_MS >= begun_ms + vanishes_ms
+                }
                 _ => false,
             };
-            promise!(self, over, "machine {machine} lets {id} vanish at {}, begun {begun_ms:?}", self.now_ms);
+            promise!(
+                self,
+                over,
+                "machine {machine} lets {id} vanish at {}, begun {begun_ms:?}, due after {vanishes_ms:?}",
+                self.now_ms
+            );
             self.disks[machine].gone.insert(id);
         }
     }
@@ -279,7 +307,8 @@ impl Model {
 
     fn is_marked_right(&mut self, machine: MachineNo, message: &StoredMessage, signs: &BTreeMap<Who, String>) {
         // Whoever has another key meanwhile belongs to the conversation no more.
-        let two = self.written.get(&message.id).is_some_and(|written| written.recipients.len() == 1);
+        let two = |written: &super::Written| written.recipients.len() == 1 && written.group.is_none();
+        let two = self.written.get(&message.id).is_some_and(two);
         if !two || message.gone.is_some() {
             return;
         }

@@ -10,8 +10,7 @@ use common::wire::directory::{
     Standing, TakenOver, ToDirectory,
 };
 
-use super::machine::DIRECTORY;
-use super::world::{What, World};
+use super::world::{BEGIN_MS, What, World};
 
 /// Frames remembered for each machine.
 const REMEMBERED: usize = 120;
@@ -169,7 +168,8 @@ impl World {
     /// A name that this machine has pinned to the person's key, signed for another key; or another name for that key.
     fn misnamed(&mut self, machine: usize, mut person: Person) -> Option<Person> {
         let directory = self.directory.identity.public();
-        let pins = self.machines[machine].disk.load(DIRECTORY).ok()?.pins;
+        let address = self.directory.which.address();
+        let pins = self.machines[machine].disk.open().ok()?.load(address).ok()?.pins;
         let pin = pins.into_iter().find(|pin| pin.directory == directory && pin.key == person.profile.key)?;
         let who = self.model.who(&pin.key)?;
         let (name, key) = match self.dice.below(4) {
@@ -182,7 +182,8 @@ impl World {
             2 => (pin.name, self.any_key()),
             _ => (pin.name, PublicKey(self.dice.bytes())),
         };
-        let serial = 1_000 + self.dice.below(1_000);
+        // Above all that the honest one has given, and below what it gives later.
+        let serial = BEGIN_MS.cast_unsigned() + self.now + self.dice.below(1_000);
         person.profile.binding = Binding::sign(&self.directory.identity, &Bound { directory, name, key, serial });
         person.profile.key = key;
         Some(person)

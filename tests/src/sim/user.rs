@@ -109,7 +109,7 @@ impl World {
         let user = &self.machines[number].user;
         let rival = user.rivals.first().cloned();
         let own = user.own.clone();
-        match self.dice.below(36) {
+        match self.dice.below(46) {
             0 => {
                 if let Some(n) = self.dice.pick(&own) {
                     self.command(number, Command::Cancel(n));
@@ -137,6 +137,7 @@ impl World {
             6 if rival.is_some() => self.decide(number, rival),
             7..=9 if !self.machines[number].user.online => self.get_online(number),
             10..=19 => self.act_on_lines(number),
+            36..=45 => self.act_in_groups(number),
             _ => self.write(number),
         }
     }
@@ -183,7 +184,7 @@ impl World {
         self.command(number, command);
     }
 
-    fn somebody(&mut self, number: usize) -> Option<Name> {
+    pub(crate) fn somebody(&mut self, number: usize) -> Option<Name> {
         let who = self.machines[number].who;
         let others: Vec<usize> = (0..self.machines.len())
             .filter(|other| self.machines[*other].who != who && self.machines[*other].user.active)

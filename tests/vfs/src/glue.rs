@@ -42,7 +42,7 @@ struct Open {
     file: FileId,
     name: String,
     holder: Holder,
-    /// New: the first flush flushes the folder too.
+    /// The first flush flushes the folder too, as SQLite's own file system does whenever it opens a log, new or not.
     flushes_folder: bool,
     deletes_on_close: bool,
 }
@@ -170,7 +170,7 @@ unsafe extern "C" fn open(
         disk: disk.clone(),
         file: number,
         holder: HOLDERS.fetch_add(1, Ordering::Relaxed),
-        flushes_folder: is_new && flags & logs != 0,
+        flushes_folder: may_create && flags & logs != 0,
         deletes_on_close: flags & ffi::SQLITE_OPEN_DELETEONCLOSE != 0,
     });
     // SAFETY: SQLite gives room for a `Slot`, and an address for the flags or null.

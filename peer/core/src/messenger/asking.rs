@@ -128,6 +128,9 @@ impl Messenger {
                 let messages = messages.iter().map(|message| self.view(message, false)).collect();
                 self.done(id, Answer::Found { words, messages });
             }
+            (Some(Asked::Read { n, id, elapsed_ms }), QueryResult::Message(line)) => {
+                self.on_line_read(n, id, elapsed_ms, line.as_deref());
+            }
             (Some(Asked::Change { message }), QueryResult::Message(line)) => {
                 self.on_line_of_change(*message, line.as_deref());
             }

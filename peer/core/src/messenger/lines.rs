@@ -43,7 +43,9 @@ pub(super) enum Committed {
     /// A conversation's texts are gone.
     Forgotten { id: CommandId, conversation: String },
     /// Somebody has read own messages.
-    Read { recipient: PublicKey },
+    Read,
+    /// An own message that came late is read.
+    ReadLate { n: u64, id: MessageId, elapsed_ms: u64 },
     /// Texts whose time was over are gone.
     Vanished,
 }
@@ -59,8 +61,9 @@ pub(super) struct Lines {
     readings: BTreeMap<PublicKey, Reading>,
     /// Up to which own message each person has said to have read.
     read: BTreeMap<PublicKey, MessageId>,
-    /// People to whom nothing was delivered since their mark was applied.
-    marked: BTreeSet<PublicKey>,
+    /// What was delivered after its reader's mark had passed it, and is read when the next mark says so: number, age clock when
+    /// it was queued.
+    late: BTreeMap<(PublicKey, MessageId), (u64, u64)>,
     /// How long texts stay, by conversation, and the message that said so.
     durations: BTreeMap<Talk, (MessageId, Option<u64>)>,
     /// When the next countdown is over, on the age clock, milliseconds.
@@ -151,11 +154,12 @@ impl Messenger {
             (Committed::Forgotten { id, conversation }, _) => {
                 self.done(id, Answer::Forgotten { conversation, count: Some(0) });
             }
-            (Committed::Read { recipient }, StoreResult::Read(lines)) => self.on_read(recipient, lines),
+            (Committed::Read, StoreResult::Read(lines)) => self.on_read(lines),
+            (Committed::ReadLate { n, id, elapsed_ms }, _) => self.on_read(vec![(n, id, elapsed_ms)]),
             (Committed::Vanished, StoreResult::Vanished { numbers, next_age_ms }) => {
                 self.on_vanished(numbers, next_age_ms);
             }
-            (Committed::Read { .. } | Committed::Vanished, _) => {}
+            (Committed::Read | Committed::Vanished, _) => {}
         }
     }
 

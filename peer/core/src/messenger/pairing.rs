@@ -264,8 +264,10 @@ impl Messenger {
                 // What was kept and never sent on a link went through the directory, whichever way the word came.
                 let kept = message.deposit == Deposit::Kept && !message.tried_direct;
                 let via = if kept { Via::Directory } else { via };
+                if !message.ending {
+                    self.lines.delivered(&message.row);
+                }
                 self.set_state(key, seq, State::Delivered, Some(via), None);
-                self.mark_covers_more(&key);
             } else if let Some(row) = self.ended.remove(&(key, seq)) {
                 // It was given up here and arrived all the same: that is the truth now.
                 let elapsed_ms = self.clock.age_ms().saturating_sub(row.queued_age_ms);
@@ -278,8 +280,8 @@ impl Messenger {
                     at_ms: self.now.wall_ms,
                     elapsed_ms,
                 };
+                self.lines.delivered(&row);
                 self.store(op, Then::Ended { row: Box::new(row), elapsed_ms });
-                self.mark_covers_more(&key);
             }
         }
         let Some(lane) = self.sent.get_mut(&key) else { return };

@@ -75,23 +75,6 @@ pub struct Copy {
     pub after: Option<MessageId>,
 }
 
-/// An own line that its recipient has read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReadLine {
-    /// Its number.
-    pub n: u64,
-    /// Its identity.
-    pub id: MessageId,
-    /// Milliseconds since it was queued.
-    pub elapsed_ms: u64,
-    /// How it was delivered.
-    pub via: Option<Via>,
-    /// Kind of the body.
-    pub kind: u16,
-    /// The body as it is now; empty when it is gone.
-    pub body: Vec<u8>,
-}
-
 /// The line that a message answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quote {

@@ -163,7 +163,7 @@ fn a_forgotten_group_leaves_the_others_alone() {
 
 fn read(store: &mut Store, recipient: PublicKey, up_to: MessageId, at_ms: i64) -> Vec<(u64, MessageId, u64)> {
     match one(store, StoreOp::Read { recipient, up_to, at_ms }) {
-        StoreResult::Read(read) => read.into_iter().map(|line| (line.n, line.id, line.elapsed_ms)).collect(),
+        StoreResult::Read(read) => read,
         other => panic!("{other:?}"),
     }
 }

@@ -7,10 +7,12 @@ use common::body::Body;
 use common::identity::PublicKey;
 use common::message::{Conversation, MessageId};
 
-use super::{Committed, Messenger};
+use super::{Committed, Lines, Messenger};
+use crate::command::Which;
 use crate::event::{Answer, CommandId, Event, StateView};
 use crate::messenger::Then;
-use crate::stored::{ReadLine, State, StoreOp, StoredMessage, Talk};
+use crate::messenger::commands::Asked;
+use crate::stored::{OutboxRow, Query, State, StoreOp, StoredMessage};
 
 /// What was put out of one person's lines in the conversation with them alone. Ids do not come in order: a line may be
 /// urgent and overtake, be held back, or come late.
@@ -48,6 +50,17 @@ impl Reading {
     /// What may be said. Nothing while a line before it, that came late, is not put out.
     fn mark(&self) -> Option<MessageId> {
         self.up_to.filter(|up_to| self.waiting.first().is_none_or(|waiting| waiting > up_to))
+    }
+}
+
+impl Lines {
+    /// An own message is being marked as delivered. It may lie before what its recipient has said to have read.
+    pub(in crate::messenger) fn delivered(&mut self, row: &OutboxRow) {
+        let read = self.read.get(&row.recipient);
+        if row.conversation == Conversation::Pair && Body::is_line(row.kind) && read.is_some_and(|read| *read >= row.id)
+        {
+            self.late.insert((row.recipient, row.id), (row.n, row.queued_age_ms));
+        }
     }
 }
 
@@ -91,36 +104,45 @@ impl Messenger {
         self.store(StoreOp::PutMeta(self.meta.clone()), then);
     }
 
-    /// Something was delivered to somebody whose mark may cover it.
-    pub(in crate::messenger) fn mark_covers_more(&mut self, key: &PublicKey) {
-        self.lines.marked.remove(key);
-    }
-
     /// Somebody says up to where they have read. After what their state acknowledges was settled, and in the same transaction.
     pub(in crate::messenger) fn read_by(&mut self, key: PublicKey, up_to: MessageId) {
         if self.ids.last().is_none_or(|last| up_to > last) {
             // Nothing of mine has this id, whatever it is.
             return;
         }
-        let rises = self.lines.read.get(&key).is_none_or(|before| *before < up_to);
-        if !rises && self.lines.marked.contains(&key) {
-            return;
+        let at_ms = self.now.wall_ms;
+        let late: Vec<_> =
+            self.lines.late.range((key, MessageId([0; 16]))..=(key, up_to)).map(|(at, row)| (*at, *row)).collect();
+        for ((recipient, id), (n, queued_age_ms)) in late {
+            self.lines.late.remove(&(recipient, id));
+            let elapsed_ms = self.clock.age_ms().saturating_sub(queued_age_ms);
+            let (state, via, reason) = (State::Read, None, None);
+            let op = StoreOp::State { n, recipient, state, via, reason, at_ms, elapsed_ms };
+            self.store(op, Then::Lines(Committed::ReadLate { n, id, elapsed_ms }));
         }
-        if rises {
+        if self.lines.read.get(&key).is_none_or(|before| *before < up_to) {
             self.lines.read.insert(key, up_to);
+            self.store(StoreOp::Read { recipient: key, up_to, at_ms }, Then::Lines(Committed::Read));
         }
-        self.lines.marked.insert(key);
-        let op = StoreOp::Read { recipient: key, up_to, at_ms: self.now.wall_ms };
-        self.store(op, Then::Lines(Committed::Read { recipient: key }));
     }
 
-    pub(super) fn on_read(&mut self, recipient: PublicKey, lines: Vec<ReadLine>) {
-        let to = self.talk_name(&Talk::Pair(recipient));
-        for ReadLine { n, id, elapsed_ms, via, kind, body } in lines {
-            let text = Body::decode(kind, &body).text().unwrap_or_default().to_owned();
-            let (to, state, reason, tally) = (to.clone(), State::Read, None, None);
-            let view = StateView { id, n, to, text, state, via, reason, elapsed_ms, tally };
-            self.tell(Event::State(view));
+    /// Own messages are read now; each is looked at for what is told of it.
+    pub(super) fn on_read(&mut self, lines: Vec<(u64, MessageId, u64)>) {
+        for (n, id, elapsed_ms) in lines {
+            self.query(Query::Message(Which::Number(n)), Asked::Read { n, id, elapsed_ms });
         }
+    }
+
+    pub(in crate::messenger) fn on_line_read(
+        &mut self,
+        n: u64,
+        id: MessageId,
+        elapsed_ms: u64,
+        line: Option<&StoredMessage>,
+    ) {
+        let Some(line) = line.filter(|line| line.gone.is_none()) else { return };
+        let text = Body::decode(line.kind, &line.body).text().unwrap_or_default().to_owned();
+        let (to, via, reason, state) = (self.talk_name(&line.talk()), line.via, None, State::Read);
+        self.tell(Event::State(StateView { id, n, to, text, state, via, reason, elapsed_ms, tally: None }));
     }
 }

@@ -47,7 +47,7 @@ fn a_change_of_a_line_that_was_put_out_is_told_and_marked_when_it_is_out() {
     let mut bench = Bench::new();
     bench.link();
     bench.arrived.push_back((Some(edited("hello")), Vec::new()));
-    let mark = bench.from_bob(0x22, &edit("hello"), |_| {});
+    let mark = bench.bob_writes(0x22, &edit("hello"), |_| {});
     let view = ChangeView { n: 12, id: ID, by: "bob".into(), conversation: "bob".into(), text: "hello".into(), mark };
     assert_eq!(told(&bench), [("edited", view)]);
     let amends = arrival(&bench).amends.as_ref().expect("the store does it");
@@ -56,9 +56,9 @@ fn a_change_of_a_line_that_was_put_out_is_told_and_marked_when_it_is_out() {
     bench.input(Input::Shown(vec![mark]));
     assert!(bench.marked().contains(&mark));
     bench.arrived.push_back((Some(StoredMessage { gone: Some(Gone::Deleted), ..edited("") }), Vec::new()));
-    bench.from_bob(0x23, &Body::Delete(Delete { target: ID }), |_| {});
+    bench.bob_writes(0x23, &Body::Delete(Delete { target: ID }), |_| {});
     bench.arrived.push_back((Some(StoredMessage { reactions: vec![(bob(), "👍".into())], ..edited("x") }), Vec::new()));
-    bench.from_bob(0x24, &sign(bob(), "👍"), |_| {});
+    bench.bob_writes(0x24, &sign(bob(), "👍"), |_| {});
     let kinds: Vec<&str> = told(&bench).iter().map(|(kind, _)| *kind).collect();
     assert_eq!(kinds, ["edited", "deleted", "reacted"]);
 }
@@ -76,7 +76,7 @@ fn a_change_that_was_outdone_before_it_came_says_nothing() {
         (0x25, sign(bob(), ""), later),
     ] {
         bench.arrived.push_back((Some(line), Vec::new()));
-        let mark = bench.from_bob(id, &body, |_| {});
+        let mark = bench.bob_writes(id, &body, |_| {});
         assert!(bench.marked().contains(&mark));
     }
     assert!(told(&bench).is_empty());
@@ -86,10 +86,10 @@ fn a_change_that_was_outdone_before_it_came_says_nothing() {
 fn a_change_before_its_line_waits_and_the_line_comes_changed() {
     let mut bench = Bench::new();
     bench.link();
-    let early = bench.from_bob(0x22, &edit("hello"), |_| {});
+    let early = bench.bob_writes(0x22, &edit("hello"), |_| {});
     assert!(told(&bench).is_empty() && bench.marked().is_empty(), "nothing is said, and it stays unmarked");
     bench.arrived.push_back((Some(StoredMessage { n: 0, ..edited("hello") }), vec![early]));
-    bench.from_bob(0x11, &text("helo"), |_| {});
+    bench.bob_writes(0x11, &text("helo"), |_| {});
     let shown = bench.events.iter().find_map(|event| match event {
         Event::Message(view) => Some(view),
         _ => None,
@@ -104,12 +104,12 @@ fn a_change_before_its_line_waits_and_the_line_comes_changed() {
 fn a_line_that_is_held_back_comes_as_it_is_by_then() {
     let mut bench = Bench::new();
     bench.link();
-    let held = bench.from_bob(0x11, &text("helo"), |header| {
+    let held = bench.bob_writes(0x11, &text("helo"), |header| {
         header.after = Some(MessageId([0x10; 16]));
         header.seq += 1;
     });
     bench.arrived.push_back((Some(StoredMessage { n: held, ..edited("hello") }), Vec::new()));
-    let change = bench.from_bob(0x22, &edit("hello"), |header| header.seq += 1);
+    let change = bench.bob_writes(0x22, &edit("hello"), |header| header.seq += 1);
     assert!(told(&bench).is_empty());
     assert_eq!(bench.marked(), [change]);
     bench.wait(6_000);
@@ -141,7 +141,7 @@ fn what_is_over_a_limit_is_neither_kept_nor_shown() {
         let mut bench = Bench::new();
         bench.link();
         bench.arrived.push_back((Some(edited("hello")), Vec::new()));
-        let n = bench.from_bob(0x22, body, |_| {});
+        let n = bench.bob_writes(0x22, body, |_| {});
         assert!(arrival(&bench).body.is_empty() && arrival(&bench).amends.is_none(), "{place}");
         assert!(bench.ops.contains(&StoreOp::Dismiss(vec![n])), "{place}");
         assert!(told(&bench).is_empty(), "{place}");
@@ -156,7 +156,7 @@ fn what_is_over_a_limit_is_neither_kept_nor_shown() {
     for (place, body) in lines.iter().enumerate() {
         let mut bench = Bench::new();
         bench.link();
-        bench.from_bob(0x22, body, |_| {});
+        bench.bob_writes(0x22, body, |_| {});
         assert!(arrival(&bench).body.is_empty(), "{place}");
         let none = bench.events.iter().any(|event| matches!(event, Event::Message(view) if view.text.is_none()));
         assert!(none, "{place}: it is shown as a message that cannot be shown");
@@ -167,9 +167,9 @@ fn what_is_over_a_limit_is_neither_kept_nor_shown() {
 fn a_kind_that_is_unknown_is_kept_as_it_came_and_a_known_one_in_other_bytes_is_not() {
     let mut bench = Bench::new();
     bench.link();
-    bench.raw_from_bob(0x22, 4_000, vec![1, 2, 3], |_| {});
+    bench.bob_sends(0x22, 4_000, vec![1, 2, 3], |_| {});
     assert_eq!(arrival(&bench).body, [1, 2, 3]);
-    let n = bench.raw_from_bob(0x23, Body::EDIT, vec![1, 2, 3], |_| {});
+    let n = bench.bob_sends(0x23, Body::EDIT, vec![1, 2, 3], |_| {});
     assert!(arrival(&bench).body.is_empty());
     assert!(bench.ops.contains(&StoreOp::Dismiss(vec![n])));
 }
@@ -179,13 +179,13 @@ fn a_sign_beside_a_line_of_somebody_outside_has_no_effect() {
     let mut bench = Bench::new();
     bench.link();
     bench.arrived.push_back((Some(edited("x")), Vec::new()));
-    bench.from_bob(0x22, &sign(carol(), "👍"), |_| {});
+    bench.bob_writes(0x22, &sign(carol(), "👍"), |_| {});
     assert!(arrival(&bench).amends.is_none());
     let group = Conversation::Group { id: GROUP, membership: 3 };
-    bench.from_bob(0x23, &sign(carol(), "👍"), |header| header.conversation = group);
+    bench.bob_writes(0x23, &sign(carol(), "👍"), |header| header.conversation = group);
     assert!(arrival(&bench).amends.is_none(), "a group that is not known");
     bench.in_a_group();
-    bench.from_bob(0x24, &sign(carol(), "👍"), |header| header.conversation = group);
+    bench.bob_writes(0x24, &sign(carol(), "👍"), |header| header.conversation = group);
     assert!(arrival(&bench).amends.is_some());
     assert!(told(&bench).is_empty());
 }
@@ -194,7 +194,7 @@ fn a_sign_beside_a_line_of_somebody_outside_has_no_effect() {
 fn changes_order_nothing_whatever_their_sender_says() {
     let mut bench = Bench::new();
     bench.link();
-    bench.from_bob(0x22, &edit("x"), |header| (header.ordered, header.urgent, header.after) = (true, true, Some(ID)));
+    bench.bob_writes(0x22, &edit("x"), |header| (header.ordered, header.urgent, header.after) = (true, true, Some(ID)));
     let arrival = arrival(&bench);
     assert!(!arrival.ordered && !arrival.urgent && arrival.after.is_none());
 }

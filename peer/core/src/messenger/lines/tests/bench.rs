@@ -14,8 +14,8 @@ use crate::command::{Command, ErrorCode, To, Which};
 use crate::event::{Answer, CommandId, Config, Event, Input, LinkId, Now, Output, Source};
 use crate::messenger::Messenger;
 use crate::stored::{
-    Arrived, Contact, DirectoryRecord, Meta, OutboxRow, Pin, Query, QueryResult, ReadLine, Snapshot, State, StoreOp,
-    StoreResult, StoredMessage,
+    Arrived, Contact, DirectoryRecord, Meta, OutboxRow, Pin, Query, QueryResult, Snapshot, State, StoreOp, StoreResult,
+    StoredMessage,
 };
 
 pub(super) const LINK: LinkId = LinkId(1);
@@ -46,7 +46,6 @@ fn contact(key: PublicKey, name: &str) -> Contact {
         key,
         name: Some(name.parse().expect("a name")),
         serial: 1,
-        rival: None,
         verified: false,
         accepted: true,
         addresses: Vec::new(),
@@ -87,6 +86,9 @@ pub(super) fn snapshot() -> Snapshot {
         directory: directory.public(),
         name: name.parse().expect("a name"),
         key,
+        serial: 1,
+        rival: None,
+        refused: Vec::new(),
     };
     Snapshot {
         meta: Some(meta),
@@ -109,7 +111,7 @@ pub(super) struct Bench {
     /// What the next arrivals are answered with, beside their numbers.
     pub arrived: VecDeque<(Option<StoredMessage>, Vec<u64>)>,
     /// What the next mark turns into read.
-    pub read: Vec<ReadLine>,
+    pub read: Vec<(u64, MessageId, u64)>,
     /// What the next look at the countdowns finds.
     pub vanished: (Vec<u64>, Option<u64>),
     pub states: Vec<PairState>,
@@ -316,12 +318,12 @@ impl Bench {
     }
 
     /// A message of bob arrives, as `change` makes it from a text; its number.
-    pub fn from_bob(&mut self, id: u8, body: &Body, change: impl FnOnce(&mut Header)) -> u64 {
+    pub fn bob_writes(&mut self, id: u8, body: &Body, change: impl FnOnce(&mut Header)) -> u64 {
         let (kind, bytes) = body.encode();
-        self.raw_from_bob(id, kind, bytes, change)
+        self.bob_sends(id, kind, bytes, change)
     }
 
-    pub fn raw_from_bob(&mut self, id: u8, kind: u16, body: Vec<u8>, change: impl FnOnce(&mut Header)) -> u64 {
+    pub fn bob_sends(&mut self, id: u8, kind: u16, body: Vec<u8>, change: impl FnOnce(&mut Header)) -> u64 {
         self.seq += 1;
         let mut header = Header {
             sender: bob(),

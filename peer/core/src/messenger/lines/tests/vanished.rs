@@ -75,13 +75,13 @@ fn the_newest_word_of_either_side_counts_also_when_clocks_differ() {
     // Bob's clock is years ahead.
     let ahead = MessageId::new(1_900_000_000_000, [1; 10]);
     let body = Body::Expiry(Expiry { after_ms: Some(9_000) });
-    let mark = bench.from_bob(1, &body, |header| header.id = ahead);
+    let mark = bench.bob_writes(1, &body, |header| header.id = ahead);
     let told = bench.events.iter().any(|event| {
         matches!(event, Event::Expiry { conversation, by, after_ms: Some(9_000), mark: of }
             if conversation == "bob" && by == "bob" && *of == mark)
     });
     assert!(told);
-    let older = bench.from_bob(2, &Body::Expiry(Expiry { after_ms: None }), |header| {
+    let older = bench.bob_writes(2, &Body::Expiry(Expiry { after_ms: None }), |header| {
         header.id = MessageId::new(1_800_000_000_000, [1; 10]);
     });
     assert_eq!(durations(&bench), [(Talk::Pair(bob()), Some(9_000))]);
@@ -100,7 +100,7 @@ fn countdowns_begin_when_a_text_is_out_or_delivered_and_at_a_start() {
     assert_eq!(countdowns(&bench), 1, "at a start");
     bench.link();
     let vanishing = Body::Vanishing(Vanishing { text: "t".into(), reply_to: None, after_ms: 5_000 });
-    let n = bench.from_bob(1, &vanishing, |_| {});
+    let n = bench.bob_writes(1, &vanishing, |_| {});
     assert_eq!(countdowns(&bench), 1, "not before it is out");
     bench.vanished = (Vec::new(), Some(bench.core.clock.age_ms() + 5_000));
     bench.input(Input::Shown(vec![n]));
@@ -111,7 +111,7 @@ fn countdowns_begin_when_a_text_is_out_or_delivered_and_at_a_start() {
     bench.wait(1_000);
     assert_eq!(countdowns(&bench), 3);
     assert!(bench.events.contains(&Event::Vanished(vec![n])));
-    let plain = bench.from_bob(2, &text("plain"), |_| {});
+    let plain = bench.bob_writes(2, &text("plain"), |_| {});
     bench.input(Input::Shown(vec![plain]));
     bench.wait(100_000);
     assert_eq!(countdowns(&bench), 3, "nothing vanishes, nothing is looked at");
