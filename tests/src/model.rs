@@ -1,20 +1,25 @@
 //! What users of Homing must observe, whatever happens: a reference that is told what disks commit, what screens show and
 //! what commands are answered, and that says at once when a promise is broken. It knows no core and decides nothing.
 
+mod groups;
 mod lines;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use common::group::GroupId;
 use common::identity::PublicKey;
 use common::limits::MESSAGE_LIFETIME_MS;
-use common::message::MessageId;
+use common::message::{Conversation, EpochId, MessageId};
+use common::wire::directory::Place;
 use peer_core::event::{MessageView, StateView};
-use peer_core::stored::{Arrival, OutboxRow, Reason, State};
+use peer_core::stored::{Arrival, NewMessage, Reason, State, Tally};
 
-/// What clocks that are wrong may add to an age, each step by an hour at most.
-const LIFETIME_SLACK_MS: u64 = 2 * 86_400_000;
+/// A step of a machine's clock by so much counts as elapsed time without anybody's word.
+const STEP_COUNTED_MS: u64 = 3_600_000;
+/// What roundings may add to an age.
+const LIFETIME_SLACK_MS: u64 = 60_000;
 
 /// An identity, by its number in the world.
 pub(crate) type Who = usize;
@@ -29,6 +34,7 @@ struct Written {
     text: String,
     urgent: bool,
     recipients: BTreeSet<Who>,
+    group: Option<GroupId>,
     queued_ms: u64,
 }
 
@@ -43,6 +49,10 @@ pub(crate) struct DiskMarks {
     numbers: BTreeMap<u64, MessageId>,
     /// Numbers whose being shown is committed.
     shown: BTreeSet<u64>,
+    /// Copies of own messages to groups, by number and member.
+    copies: BTreeMap<(u64, Who), State>,
+    /// Numbers of messages that count for nothing.
+    dismissed: BTreeSet<u64>,
     /// Ids of own messages.
     own_ids: BTreeSet<MessageId>,
     /// When texts were put out, or delivered, milliseconds.
@@ -56,14 +66,28 @@ pub(crate) struct DiskMarks {
 struct Screen {
     /// Number and start of the program at which a message was shown last.
     shown: BTreeMap<MessageId, (u64, u32)>,
-    /// Highest ordered id shown of a sender.
-    last: BTreeMap<Who, MessageId>,
+    /// Highest ordered id shown of a sender in a conversation.
+    last: BTreeMap<(Who, Option<GroupId>), MessageId>,
     /// The last state told, and in which start of the program.
-    states: BTreeMap<MessageId, (State, Option<Reason>, u32)>,
+    states: BTreeMap<MessageId, (State, Option<Reason>, Option<Tally>, u32)>,
     names: BTreeMap<String, Who>,
+    /// What somebody was called last.
+    called: BTreeMap<Who, String>,
+    /// New names that the user was told of.
+    renamed: BTreeSet<String>,
     /// Names whose new key the user has accepted.
     accepted: BTreeSet<String>,
     page: lines::Page,
+}
+
+/// What was wrong with the clock of one machine.
+#[derive(Debug, Clone, Copy, Default)]
+struct Clock {
+    /// How far off it is.
+    skew_ms: i64,
+    steps: u64,
+    /// All steps together, whatever way.
+    stepped_ms: u64,
 }
 
 /// The reference.
@@ -76,21 +100,25 @@ pub(crate) struct Model {
     ever_kept: BTreeSet<(Who, [u8; 8])>,
     disks: Vec<DiskMarks>,
     screens: Vec<Screen>,
-    /// Identities one of whose disks was put back.
-    put_back: BTreeSet<Who>,
+    /// Messages that a disk of an identity held until it was put back.
+    lost: BTreeSet<(Who, MessageId)>,
     /// Names an identity ever had at the directory.
     named: BTreeSet<(String, Who)>,
     failure: Option<String>,
     /// The directory lies: its word is no truth.
     malicious: bool,
     now_ms: u64,
-    /// When the directory's clock was set, it may have confirmed a wrong age.
-    clock_stepped: bool,
-    /// A peer's clock was set.
-    clocks_wrong: bool,
+    /// When one of an identity's disks was put back, or copied: what it does then it may have done otherwise before.
+    forks: Vec<(Who, u64)>,
+    /// When each epoch was first committed.
+    epochs: BTreeMap<EpochId, u64>,
+    /// The directory's clock was set: it may have confirmed that a machine's wrong clock is right.
+    directory_stepped: bool,
+    clocks: Vec<Clock>,
     /// How long everything was switched off.
     dark_ms: u64,
     lines: lines::Lines,
+    groups: groups::Groups,
     /// Ids by tag.
     tags: BTreeMap<[u8; 8], MessageId>,
 }
@@ -109,10 +137,13 @@ impl Model {
     pub(crate) fn machine(&mut self, who: Who, key: PublicKey, copied: Option<MachineNo>) {
         self.keys.insert(key, who);
         self.disks.push(copied.and_then(|from| self.disks.get(from).cloned()).unwrap_or_default());
+        self.clocks.push(copied.and_then(|from| self.clocks.get(from).copied()).unwrap_or_default());
+        // The other machine's clock is right.
+        self.clock_stepped(self.disks.len() - 1, 0);
         let mut screen = copied.and_then(|from| self.screens.get(from).cloned()).unwrap_or_default();
         // What was shown there was shown in no start of the copy.
         screen.shown.values_mut().for_each(|(_, run)| *run = 0);
-        screen.states.values_mut().for_each(|(_, _, run)| *run = 0);
+        screen.states.values_mut().for_each(|(_, _, _, run)| *run = 0);
         screen.page.begin_anew();
         self.screens.push(screen);
     }
@@ -127,11 +158,16 @@ impl Model {
     }
 
     pub(crate) fn directory_clock_stepped(&mut self) {
-        self.clock_stepped = true;
+        self.directory_stepped = true;
     }
 
-    pub(crate) fn clock_stepped(&mut self) {
-        self.clocks_wrong = true;
+    /// The clock of a machine is off by so much from now on.
+    pub(crate) fn clock_stepped(&mut self, machine: MachineNo, skew_ms: i64) {
+        let clock = &mut self.clocks[machine];
+        let step_ms = clock.skew_ms.abs_diff(skew_ms);
+        clock.steps += u64::from(step_ms > 0);
+        clock.stepped_ms += step_ms;
+        clock.skew_ms = skew_ms;
     }
 
     pub(crate) fn dark(&mut self, for_ms: u64) {
@@ -139,14 +175,17 @@ impl Model {
     }
 
     /// An item that was kept is not on the directory's disk any more, and nothing says why.
-    pub(crate) fn let_go(&mut self, submitter: &PublicKey, recipient: &PublicKey, tag: [u8; 8]) {
-        let (Some(from), Some(to)) = (self.who(submitter), self.who(recipient)) else { return };
+    pub(crate) fn let_go(&mut self, submitter: &PublicKey, place: &Place, tag: [u8; 8], kept_ms: u64) {
+        let (Some(from), Some(to)) = (self.who(submitter), self.who(&place.recipient)) else { return };
         let Some(id) = self.tags.get(&tag).copied() else { return };
         let held = self.ever_held.contains(&(to, id));
         let mut own = self.disks.iter().flat_map(|disk| disk.own.values());
-        let settled = own.any(|(own, state)| *own == id && state.is_settled());
-        // A directory whose clock leaps forgets at once what it expired, and when.
-        let excused = self.put_back.contains(&from) || self.clock_stepped;
+        let settled = own.any(|(own, state)| *own == id && state.is_settled()) || self.is_copy_settled(id, to);
+        // A store that was put back writes on in its old epoch until somebody tells it: there the place may be taken by
+        // another message, or lie below the floor, and what comes is dropped. It is sent again in the new epoch.
+        let begun_ms = self.epochs.get(&place.epoch).copied().unwrap_or(0);
+        let forked = |(who, at_ms): &(Who, u64)| *who == from && (begun_ms..=kept_ms).contains(at_ms);
+        let excused = self.forks.iter().any(forked);
         promise!(self, held || settled || excused, "{id} was kept for {to}, who never held it, and it is gone");
     }
 
@@ -173,14 +212,20 @@ impl Model {
 
     /// The disk of a machine is what it was when `marks` were taken; its screen begins anew.
     pub(crate) fn put_back(&mut self, machine: MachineNo, who: Who, marks: DiskMarks) {
-        self.disks[machine] = marks;
+        let before = std::mem::replace(&mut self.disks[machine], marks);
+        let gone = before.theirs.difference(&self.disks[machine].theirs);
+        self.lost.extend(gone.map(|(_, id)| (who, *id)));
         self.screens[machine] = Screen::default();
-        self.put_back.insert(who);
     }
 
-    /// A machine's disk goes its own way from a copy on: what the copy shows is another screen.
-    pub(crate) fn copied(&mut self, who: Who) {
-        self.put_back.insert(who);
+    /// One identity has two pasts from now on.
+    pub(crate) fn forked(&mut self, who: Who) {
+        self.forks.push((who, self.now_ms));
+    }
+
+    /// A disk commits that it writes in this epoch.
+    pub(crate) fn writes_in(&mut self, epoch: EpochId) {
+        self.epochs.entry(epoch).or_insert(self.now_ms);
     }
 
     pub(crate) fn named(&mut self, name: &str, who: Who) {
@@ -188,10 +233,22 @@ impl Model {
     }
 
     /// The sender's disk has committed a message.
-    pub(crate) fn queued(&mut self, machine: MachineNo, who: Who, n: u64, row: &OutboxRow, to: Who, text: String) {
+    pub(crate) fn queued(&mut self, machine: MachineNo, who: Who, n: u64, message: &NewMessage, text: String) {
+        let row = &message.row;
         let id = row.id;
-        let (body, urgent, recipients) = (row.body.clone(), row.urgent, BTreeSet::from([to]));
-        let written = Written { sender: who, body, text, urgent, recipients, queued_ms: self.now_ms };
+        let all = std::iter::once(row.recipient).chain(message.copies.iter().map(|copy| copy.recipient));
+        let recipients: BTreeSet<Who> = all.map(|key| self.who(&key).unwrap_or(usize::MAX)).collect();
+        let group = match row.conversation {
+            Conversation::Pair => None,
+            Conversation::Group { id, .. } => Some(id),
+        };
+        let (body, urgent) = (row.body.clone(), row.urgent);
+        let apart = recipients.len() == 1 + message.copies.len();
+        promise!(self, apart, "machine {machine} queues two copies of {id} for one person");
+        if let Some(group) = group {
+            self.queued_in_group(machine, n, group, &recipients);
+        }
+        let written = Written { sender: who, body, text, urgent, recipients, group, queued_ms: self.now_ms };
         self.tags.insert(id.tag(), id);
         let before = self.written.insert(id, written);
         promise!(self, before.is_none(), "the id {id} was given twice");
@@ -201,7 +258,10 @@ impl Model {
     }
 
     /// A row goes to another key.
-    pub(crate) fn readdressed(&mut self, machine: MachineNo, n: u64, to: Who) {
+    pub(crate) fn readdressed(&mut self, machine: MachineNo, n: u64, from: Option<Who>, to: Who) {
+        if let Some(state) = from.and_then(|from| self.disks[machine].copies.remove(&(n, from))) {
+            self.disks[machine].copies.insert((n, to), state);
+        }
         let Some((id, _)) = self.disks[machine].own.get(&n).copied() else { return };
         if let Some(written) = self.written.get_mut(&id) {
             written.recipients.insert(to);
@@ -209,14 +269,12 @@ impl Model {
     }
 
     /// The sender's disk has committed a state.
-    pub(crate) fn state_committed(&mut self, machine: MachineNo, who: Who, n: u64, state: State) {
-        let Some((id, before)) = self.disks[machine].own.get(&n).copied() else {
+    pub(crate) fn state_committed(&mut self, machine: MachineNo, who: Who, n: u64, of: Option<Who>, state: State) {
+        let Some((id, whole)) = self.disks[machine].own.get(&n).copied() else {
             return self.broken(format!("machine {machine} commits a state of its unknown message {n}"));
         };
-        self.disks[machine].own.insert(n, (id, state));
-        if state == State::Delivered {
-            self.disks[machine].begun.entry(id).or_insert(self.now_ms);
-        }
+        let copy = of.and_then(|of| Some((of, self.disks[machine].copies.get(&(n, of)).copied()?)));
+        let before = copy.map_or(whole, |(_, before)| before);
         let allowed = match before {
             State::Queued | State::Kept | State::Held => true,
             State::Expired | State::Cancelled => state == State::Delivered,
@@ -224,6 +282,14 @@ impl Model {
             State::Read | State::Refused => false,
         };
         promise!(self, allowed, "machine {machine}: message {n} goes from {before:?} to {state:?}");
+        let now = match copy {
+            Some((of, _)) => self.copy_is(machine, n, id, of, state),
+            None => state,
+        };
+        self.disks[machine].own.insert(n, (id, now));
+        if now == State::Delivered {
+            self.disks[machine].begun.entry(id).or_insert(self.now_ms);
+        }
         self.is_true(machine, who, id, state);
     }
 
@@ -241,13 +307,23 @@ impl Model {
             }
             State::Expired => {
                 let lived_ms = self.written.get(&id).map_or(0, |written| self.now_ms - written.queued_ms);
-                // A clock that was behind when a message was written cannot tell time switched off before from time after.
-                let dark_ms = if self.clocks_wrong { self.dark_ms } else { 0 };
-                let old = lived_ms + dark_ms + LIFETIME_SLACK_MS >= MESSAGE_LIFETIME_MS || self.clock_stepped;
+                let old = lived_ms + self.wrongly_aged_ms(machine) >= MESSAGE_LIFETIME_MS;
                 promise!(self, old, "machine {machine} gives {id} up after {lived_ms} ms of life");
             }
             State::Queued | State::Held | State::Refused | State::Cancelled => {}
         }
+    }
+
+    /// By how much a machine may count more than has passed.
+    fn wrongly_aged_ms(&self, machine: MachineNo) -> u64 {
+        let clock = self.clocks[machine];
+        if clock.steps == 0 {
+            return LIFETIME_SLACK_MS;
+        }
+        // A clock that was behind when a message was written cannot tell time switched off before from time after.
+        let small_ms = clock.steps * STEP_COUNTED_MS + self.dark_ms + LIFETIME_SLACK_MS;
+        // What a clock leapt counts once a directory's says the same, which takes two that are wrong.
+        small_ms + if self.directory_stepped { clock.stepped_ms } else { 0 }
     }
 
     /// The directory's disk has committed an item.
@@ -266,7 +342,9 @@ impl Model {
         };
         promise!(self, self.who(sender) == Some(written.sender), "{id} came under another key than its sender's");
         promise!(self, written.recipients.contains(&who), "{id} came to {who}, for whom it is not");
-        let same = written.body == *body || self.is_as_edited(&id, body);
+        // What somebody does to a line of a group that they are not known in is kept as nothing.
+        let refused = body.is_empty() && written.group.is_some() && !self.is_line(&id);
+        let same = written.body == *body || self.is_as_edited(&id, body) || refused;
         promise!(self, same, "{id} has another body than was written");
         let new = self.disks[machine].theirs.insert((written.sender, id));
         promise!(self, new, "machine {machine} stores {id} twice");
@@ -296,10 +374,10 @@ impl Model {
     pub(crate) fn started(&mut self, machine: MachineNo) {
         let (screen, marks) = (&mut self.screens[machine], &self.disks[machine]);
         screen.last.clear();
-        for id in marks.shown.iter().filter_map(|n| marks.numbers.get(n)) {
+        for id in marks.shown.difference(&marks.dismissed).filter_map(|n| marks.numbers.get(n)) {
             let line = !self.lines.changes_or_durations(id);
             if let Some(written) = self.written.get(id).filter(|written| line && !written.urgent) {
-                let last = screen.last.entry(written.sender).or_insert(*id);
+                let last = screen.last.entry((written.sender, written.group)).or_insert(*id);
                 *last = (*last).max(*id);
             }
         }
@@ -331,12 +409,15 @@ impl Model {
             promise!(self, n == view.n, "machine {machine} shows {id} as {n} and as {}", view.n);
         }
         if !view.urgent {
-            self.is_in_order(machine, from, view, before.is_some());
+            self.is_in_order(machine, (from, written.group), view, before.is_some());
+        }
+        if let Some(group) = written.group {
+            self.is_for_its_ears(machine, who, &group, view);
         }
         self.is_rightly_named(machine, from, &view.from);
     }
 
-    fn is_in_order(&mut self, machine: MachineNo, from: Who, view: &MessageView, again: bool) {
+    fn is_in_order(&mut self, machine: MachineNo, from: (Who, Option<GroupId>), view: &MessageView, again: bool) {
         let last = self.screens[machine].last.get(&from).copied();
         let behind = last.is_some_and(|last| view.id < last);
         promise!(
@@ -354,12 +435,25 @@ impl Model {
     fn is_rightly_named(&mut self, machine: MachineNo, from: Who, name: &str) {
         let had = self.named.contains(&(name.to_owned(), from));
         promise!(self, had, "machine {machine} shows a message of {from} under the name {name}");
-        let moved_on = |who: &Who| self.named.iter().any(|(other, of)| of == who && other != name);
         let screen = &self.screens[machine];
         let pinned = screen.names.get(name).filter(|who| **who != from);
-        let wrong = pinned.is_some_and(|who| !screen.accepted.contains(name) && !moved_on(who));
+        let wrong = pinned.is_some() && !screen.accepted.contains(name);
+        let before =
+            screen.called.get(&from).filter(|before| *before != name && !screen.accepted.contains(*before)).cloned();
+        let untold = before.is_some() && !screen.renamed.contains(name);
         promise!(self, !wrong, "machine {machine} shows {name} for another key than is pinned");
+        promise!(
+            self,
+            !untold,
+            "machine {machine} calls {from} {name}, and was not told that it was {before:?} before"
+        );
         self.screens[machine].names.insert(name.to_owned(), from);
+        self.screens[machine].called.insert(from, name.to_owned());
+    }
+
+    /// Somebody known has another name.
+    pub(crate) fn renamed(&mut self, machine: MachineNo, new: &str) {
+        self.screens[machine].renamed.insert(new.to_owned());
     }
 
     /// The user accepted the new key of a name.
@@ -369,7 +463,7 @@ impl Model {
 
     /// An own message's state was told.
     pub(crate) fn told(&mut self, machine: MachineNo, run: u32, who: Who, view: &StateView) {
-        let now = (view.state, view.reason, run);
+        let now = (view.state, view.reason, view.tally, run);
         let committed = self.disks[machine].own.get(&view.n).copied();
         let known = committed.is_some_and(|(id, _)| id == view.id);
         promise!(self, known, "machine {machine} tells of {} as {}, which its disk does not hold", view.id, view.n);
@@ -400,7 +494,7 @@ impl Model {
             let there = machines.iter().any(|(other, who)| {
                 written.recipients.contains(who) && self.disks[*other].theirs.contains(&(written.sender, id))
             });
-            let excused = written.recipients.iter().any(|to| self.put_back.contains(to));
+            let excused = written.recipients.iter().any(|to| self.lost.contains(&(*to, id)));
             promise!(self, there || excused, "{id} is delivered, and its recipient holds it no more");
         }
     }

@@ -24,7 +24,11 @@ mod receiving;
 mod sending;
 mod session;
 mod storing;
+mod verifying;
 mod view;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -355,8 +359,8 @@ impl Messenger {
         self.tell_tallies();
         self.tend_groups();
         self.count_down();
-        for (directory, name, key) in self.book.take_pins() {
-            self.store(StoreOp::PutPin { directory, name, key }, Then::Nothing);
+        for pin in self.book.take_pins() {
+            self.store(StoreOp::PutPin(Box::new(pin)), Then::Nothing);
         }
         for contact in self.book.take_changed() {
             self.store(StoreOp::PutContact(Box::new(contact)), Then::Nothing);

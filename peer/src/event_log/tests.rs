@@ -1,6 +1,7 @@
 //! What the observer notes of a messenger over a store in memory.
 
 use common::body::Body;
+use event_log::SOME_AT_ONCE;
 use peer_core::event::Now;
 use peer_core::messenger::Messenger;
 use peer_core::stored::{State, StoreOp};
@@ -104,6 +105,47 @@ fn no_text_of_anybody_is_noted() {
     let said = String::from_utf8(observer.take()).unwrap();
     assert_eq!(said.lines().count(), 2, "{said}");
     assert!(!said.contains(words), "{said}");
+}
+
+#[test]
+fn what_a_stranger_repeats_fills_no_log_and_what_changes_is_still_told() {
+    let mut observer = Observer::default();
+    let state = |top| PairState {
+        from: ME,
+        to: BOB,
+        epoch: Epoch { generation: 1, id: common::message::EpochId([1; 16]) },
+        version: top,
+        floor: 1,
+        applied: None,
+        held: Some(common::message::Held {
+            epoch: Epoch { generation: 1, id: common::message::EpochId([2; 16]) },
+            floor: 1,
+            top,
+            missing: Vec::new(),
+            digest: [0; 8],
+        }),
+        read: None,
+        blocked: false,
+        prekey: None,
+    };
+    let mut told = Vec::new();
+    for turn in 0..5_000 {
+        observer.turn(turn);
+        observer.output(&Output::Dropped { from: BOB, why: peer_core::event::Dropped::StateOfOthers });
+        observer.input(&Input::LinkUp {
+            link: peer_core::event::LinkId(1),
+            key: BOB,
+            address: "127.0.0.1:1".parse().unwrap(),
+            dialled: false,
+        });
+        let frame = Box::new(PeerFrame::State(state(3 + u64::from(turn >= 4_000))));
+        observer.output(&Output::LinkSend { link: peer_core::event::LinkId(1), frame });
+        told.extend(lines(&mut observer));
+    }
+    let count = |event: &str| told.iter().filter(|line| line["event"] == event).count() as u64;
+    assert_eq!((count("dropped"), count("key-seen")), (SOME_AT_ONCE, SOME_AT_ONCE));
+    let acknowledged: Vec<_> = told.iter().filter(|line| line["event"] == "acknowledged").collect();
+    assert_eq!(acknowledged.iter().map(|line| line["top"].as_u64().unwrap()).collect::<Vec<_>>(), [3, 4]);
 }
 
 #[test]

@@ -167,6 +167,8 @@ pub(super) enum Record {
     },
     Moved {
         n: u64,
+        /// Whose lane it leaves.
+        from: Option<String>,
         to: String,
         epoch: Option<String>,
         seq: u64,
@@ -176,6 +178,8 @@ pub(super) enum Record {
         id: String,
         state: State,
         reason: Option<String>,
+        /// How many copies of a message to a group are where.
+        tally: Option<Vec<u64>>,
     },
     Sent {
         id: String,

@@ -8,16 +8,16 @@ use super::{At, Court, Rule};
 
 type Word = (State, Option<String>);
 
-/// An own message.
+/// The last word told of a message, with the tally of its copies, in which run, and where.
+type Told = (Word, Option<Vec<u64>>, u32, At);
+
+/// An own message on its way to one person; one to a group has several, all under one number.
 struct Message {
     id: String,
-    to: String,
     state: State,
     at: At,
     /// Every state it was ever committed in.
     committed: HashSet<Word>,
-    /// The last word told, when, and where.
-    told: Option<(Word, u32, At)>,
 }
 
 /// All own messages of a store.
@@ -25,10 +25,12 @@ pub(super) struct Own {
     me: String,
     run: u32,
     crashed: bool,
-    messages: BTreeMap<u64, Message>,
+    /// By number and recipient.
+    messages: BTreeMap<(u64, String), Message>,
+    told: BTreeMap<u64, Told>,
     /// Recipient, epoch and seq: who has the place.
     places: HashMap<(String, String, u64), (String, At)>,
-    listed: BTreeSet<u64>,
+    listed: BTreeSet<(u64, String)>,
 }
 
 impl Own {
@@ -38,6 +40,7 @@ impl Own {
             run: 0,
             crashed: false,
             messages: BTreeMap::new(),
+            told: BTreeMap::new(),
             places: HashMap::new(),
             listed: BTreeSet::new(),
         }
@@ -54,8 +57,9 @@ impl Own {
 
     /// The store has listed what it holds open.
     pub(super) fn listed(&mut self, at: At, court: &mut Court<'_>) {
-        for (n, message) in &self.messages {
-            if !message.state.is_settled() && !self.listed.contains(n) {
+        for (place, message) in &self.messages {
+            if !message.state.is_settled() && !self.listed.contains(place) {
+                let n = place.0;
                 let what = format!("message {n} was committed, has no end, and is not in the store any more");
                 court.breach(Rule::Kept, what, &[message.at, at]);
             }
@@ -65,11 +69,11 @@ impl Own {
     pub(super) fn read(&mut self, record: &Record, at: At, facts: &mut Facts, court: &mut Court<'_>) {
         match record {
             Record::Outbox { n, id, to, epoch, seq, state, reason } => {
-                self.listed.insert(*n);
+                self.listed.insert((*n, to.clone()));
                 self.place(id, to, epoch.as_deref(), *seq, at, court);
-                if self.messages.contains_key(n) {
-                    self.moved(*n, to, facts);
-                    self.enter(*n, (*state, reason.clone()), true, at, facts, court);
+                self.found_elsewhere(*n, to, facts);
+                if self.messages.contains_key(&(*n, to.clone())) {
+                    self.enter(*n, to, (*state, reason.clone()), true, at, facts, court);
                 } else {
                     self.new_message(*n, id, to, (*state, reason.clone()), at, facts);
                 }
@@ -78,19 +82,22 @@ impl Own {
                 self.place(id, to, epoch.as_deref(), *seq, at, court);
                 self.new_message(*n, id, to, (State::Queued, None), at, facts);
             }
-            Record::Moved { n, to, epoch, seq } => {
-                if let Some(id) = self.messages.get(n).map(|message| message.id.clone()) {
+            Record::Moved { n, from, to, epoch, seq } => {
+                let from = from.as_ref().unwrap_or(to);
+                if let Some(id) = self.messages.get(&(*n, from.clone())).map(|message| message.id.clone()) {
                     self.place(&id, to, epoch.as_deref(), *seq, at, court);
                 }
-                self.moved(*n, to, facts);
+                self.moved(*n, from, to, facts);
             }
             // A state on the way to somebody it does not go to any more changes nothing.
-            Record::State { n, to, state, reason } if self.messages.get(n).is_some_and(|message| message.to == *to) => {
-                self.enter(*n, (*state, reason.clone()), false, at, facts, court);
+            Record::State { n, to, state, reason } => {
+                self.enter(*n, to, (*state, reason.clone()), false, at, facts, court);
             }
-            Record::Told { n, id, state, reason } => self.told(*n, id, &(*state, reason.clone()), at, court),
+            Record::Told { n, id, state, reason, tally } => {
+                self.told(*n, id, &(*state, reason.clone()), tally.clone(), at, court);
+            }
             Record::Answered { id: Some(id), n: Some(n), again: false }
-                if self.messages.get(n).is_none_or(|message| message.id != *id) =>
+                if !self.copies(*n).any(|message| message.id == *id) =>
             {
                 court.breach(Rule::Committed, format!("message {n} is answered as queued and was not"), &[at]);
             }
@@ -112,7 +119,11 @@ impl Own {
         facts.said(&self.me, id, word.0, at);
         let (id, to, state) = (id.to_owned(), to.to_owned(), word.0);
         let committed = HashSet::from([word]);
-        self.messages.insert(n, Message { id, to, state, at, committed, told: None });
+        self.messages.insert((n, to), Message { id, state, at, committed });
+    }
+
+    fn copies(&self, n: u64) -> impl Iterator<Item = &Message> {
+        self.messages.range((n, String::new())..(n + 1, String::new())).map(|(_, message)| message)
     }
 
     fn place(&mut self, id: &str, to: &str, epoch: Option<&str>, seq: u64, at: At, court: &mut Court<'_>) {
@@ -124,16 +135,28 @@ impl Own {
         }
     }
 
-    fn moved(&mut self, n: u64, to: &str, facts: &mut Facts) {
-        if let Some(message) = self.messages.get_mut(&n).filter(|message| message.to != to) {
-            to.clone_into(&mut message.to);
+    fn moved(&mut self, n: u64, from: &str, to: &str, facts: &mut Facts) {
+        if from != to
+            && let Some(message) = self.messages.remove(&(n, from.to_owned()))
+        {
             facts.written(&self.me, &message.id, to);
+            self.messages.insert((n, to.to_owned()), message);
+        }
+    }
+
+    /// A crash may have come between a move and its record: what goes to one person alone is where the store has it.
+    fn found_elsewhere(&mut self, n: u64, to: &str, facts: &mut Facts) {
+        let known: Vec<String> =
+            self.messages.range((n, String::new())..(n + 1, String::new())).map(|((_, to), _)| to.clone()).collect();
+        if let [only] = known.as_slice() {
+            self.moved(n, only, to, facts);
         }
     }
 
     /// `found`: the store says so at a start; several steps may have been taken that nobody was told.
-    fn enter(&mut self, n: u64, word: Word, found: bool, at: At, facts: &mut Facts, court: &mut Court<'_>) {
-        let Some(message) = self.messages.get_mut(&n) else { return };
+    #[expect(clippy::too_many_arguments, reason = "the fields of one record")]
+    fn enter(&mut self, n: u64, to: &str, word: Word, found: bool, at: At, facts: &mut Facts, court: &mut Court<'_>) {
+        let Some(message) = self.messages.get_mut(&(n, to.to_owned())) else { return };
         let (before, state) = (message.state, word.0);
         let allowed = match before {
             State::Queued | State::Kept | State::Held => true,
@@ -150,19 +173,21 @@ impl Own {
         message.committed.insert(word);
     }
 
-    fn told(&mut self, n: u64, id: &str, word: &Word, at: At, court: &mut Court<'_>) {
-        let known = self.messages.get_mut(&n).filter(|message| message.id == id);
-        let Some(message) = known.filter(|message| message.committed.contains(word)) else {
+    fn told(&mut self, n: u64, id: &str, word: &Word, tally: Option<Vec<u64>>, at: At, court: &mut Court<'_>) {
+        // That of a message to a group is the state of one copy, and the reason of another.
+        let said = |committed: &Word| *committed == *word || (tally.is_some() && committed.0 == word.0);
+        let known = self.copies(n).filter(|message| message.id == id).any(|message| message.committed.iter().any(said));
+        if !known {
             court.breach(Rule::Committed, format!("message {n} is told as {word:?}, which is not committed"), &[at]);
             return;
-        };
-        if let Some((last, run, before)) = &message.told
-            && last == word
+        }
+        if let Some((last, count, run, before)) = self.told.get(&n)
+            && (last, count) == (word, &tally)
             && (*run == self.run || !self.crashed)
         {
             court.breach(Rule::Told, format!("message {n} is told as {word:?} twice"), &[*before, at]);
         }
-        message.told = Some((word.clone(), self.run, at));
+        self.told.insert(n, (word.clone(), tally, self.run, at));
     }
 
     pub(super) fn finish(self, facts: &mut Facts) {

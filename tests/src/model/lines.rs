@@ -45,6 +45,7 @@ pub(super) struct Lines {
     of: BTreeMap<MessageId, BTreeSet<MessageId>>,
     /// Words on how long texts stay: whose, how long.
     durations: BTreeMap<MessageId, (Who, Option<u64>)>,
+    invitations: BTreeSet<MessageId>,
     /// Lines that some screen of somebody has put out.
     put_out: BTreeSet<(Who, MessageId)>,
     /// Who ever let others be told what was read.
@@ -70,7 +71,7 @@ impl Page {
 impl Lines {
     /// Whether it is no line.
     pub(super) fn changes_or_durations(&self, id: &MessageId) -> bool {
-        self.changes.contains_key(id) || self.durations.contains_key(id)
+        self.changes.contains_key(id) || self.durations.contains_key(id) || self.invitations.contains(id)
     }
 }
 
@@ -92,6 +93,10 @@ impl Model {
             Body::Delete(delete) => (Some(who), delete.target, Done::Delete),
             Body::Reaction(reaction) => {
                 (self.who(&reaction.author), reaction.target, Done::Reaction(reaction.emoji.clone()))
+            }
+            Body::Invitation(_) => {
+                self.lines.invitations.insert(row.id);
+                return;
             }
             Body::Expiry(expiry) => {
                 self.lines.durations.insert(row.id, (who, expiry.after_ms));
@@ -222,7 +227,7 @@ impl Model {
     /// A disk has committed that own messages are read.
     pub(crate) fn read_committed(&mut self, machine: MachineNo, who: Who, read: &[(u64, MessageId, u64)]) {
         for (n, id, _) in read {
-            self.state_committed(machine, who, *n, State::Read);
+            self.state_committed(machine, who, *n, None, State::Read);
             let recipients = self.written.get(id).map(|written| written.recipients.clone()).unwrap_or_default();
             let true_of = |to: &Who| self.lines.put_out.contains(&(*to, *id)) && self.lines.receipts.contains(to);
             promise!(self, recipients.iter().any(true_of), "machine {machine} calls {id} read, and nobody has read it");
@@ -238,7 +243,7 @@ impl Model {
             };
             let begun_ms = disk.begun.get(&id).copied();
             let vanishes_ms = self.lines.lines.get(&id).and_then(|line| line.vanishes_ms);
-            let clocks_right = !self.clocks_wrong && !self.clock_stepped;
+            let clocks_right = self.clocks[machine].steps == 0 && !self.directory_stepped;
             let over = match (begun_ms, vanishes_ms) {
                 (Some(begun_ms), Some(vanishes_ms)) => {
                     !clocks_right || self.now_ms + COMMIT_MS >= begun_ms + vanishes_ms
@@ -302,7 +307,8 @@ impl Model {
 
     fn is_marked_right(&mut self, machine: MachineNo, message: &StoredMessage, signs: &BTreeMap<Who, String>) {
         // Whoever has another key meanwhile belongs to the conversation no more.
-        let two = self.written.get(&message.id).is_some_and(|written| written.recipients.len() == 1);
+        let two = |written: &super::Written| written.recipients.len() == 1 && written.group.is_none();
+        let two = self.written.get(&message.id).is_some_and(two);
         if !two || message.gone.is_some() {
             return;
         }

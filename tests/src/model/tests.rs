@@ -1,7 +1,7 @@
 //! The reference notices what it is there to notice.
 
 use common::message::Conversation;
-use peer_core::stored::Via;
+use peer_core::stored::{OutboxRow, Via};
 
 use super::*;
 
@@ -27,6 +27,10 @@ fn row(n: u8) -> OutboxRow {
         via: None,
         elapsed_ms: 0,
     }
+}
+
+fn new(row: OutboxRow) -> NewMessage {
+    NewMessage { row, key: None, reply_to: None, copies: Vec::new(), amends: None, vanishes_ms: None, at_ms: 0 }
 }
 
 fn arrival(n: u8) -> Arrival {
@@ -87,7 +91,7 @@ fn model() -> Model {
     model.machine(1, BERT, None);
     model.named("anna", 0);
     for n in 1..=3 {
-        model.queued(0, 0, u64::from(n), &row(n), 1, n.to_string());
+        model.queued(0, 0, u64::from(n), &new(row(n)), n.to_string());
     }
     assert_eq!(model.failure(), None);
     model
@@ -103,15 +107,15 @@ fn is_broken_by(good: impl FnOnce(&mut Model), bad: impl FnOnce(&mut Model)) {
 
 #[test]
 fn a_false_delivered_and_a_false_kept_are_noticed() {
-    is_broken_by(|_| {}, |model| model.state_committed(0, 0, 1, State::Delivered));
-    is_broken_by(|_| {}, |model| model.state_committed(0, 0, 1, State::Kept));
+    is_broken_by(|_| {}, |model| model.state_committed(0, 0, 1, None, State::Delivered));
+    is_broken_by(|_| {}, |model| model.state_committed(0, 0, 1, None, State::Kept));
     let kept = |model: &mut Model| {
         model.kept(&ANNA, MessageId([1; 16]).tag());
-        model.state_committed(0, 0, 1, State::Kept);
+        model.state_committed(0, 0, 1, None, State::Kept);
         model.held(1, 1, &arrival(1), 1);
-        model.state_committed(0, 0, 1, State::Delivered);
+        model.state_committed(0, 0, 1, None, State::Delivered);
     };
-    is_broken_by(kept, |model| model.state_committed(0, 0, 1, State::Queued));
+    is_broken_by(kept, |model| model.state_committed(0, 0, 1, None, State::Queued));
 }
 
 #[test]
@@ -135,4 +139,97 @@ fn what_is_shown_twice_out_of_order_unheld_or_under_a_wrong_name_is_noticed() {
     is_broken_by(held, |model| model.shown(1, 1, 1, &MessageView { text: None, ..view(1) }));
     is_broken_by(|_| {}, |model| model.shown(1, 1, 1, &view(1)));
     is_broken_by(held, |model| model.is_all_shown(1));
+}
+
+#[test]
+fn a_new_name_nobody_was_told_of_and_a_name_shown_for_another_key_are_noticed() {
+    let carla = PublicKey([3; 32]);
+    let called = |from: &str, n| MessageView { from: from.to_owned(), ..view(n) };
+    let shown = |model: &mut Model| {
+        model.machine(2, carla, None);
+        model.queued(2, 2, 4, &new(row(4)), "4".to_owned());
+        (1..=3).for_each(|n| model.held(1, 1, &arrival(n), u64::from(n)));
+        model.held(1, 1, &Arrival { sender: carla, ..arrival(4) }, 4);
+        model.named("annie", 0);
+        model.named("anna", 2);
+        model.shown(1, 1, 1, &view(1));
+    };
+    let told = |model: &mut Model| {
+        shown(model);
+        model.renamed(1, "annie");
+        model.shown(1, 1, 1, &called("annie", 2));
+    };
+    is_broken_by(shown, |model| model.shown(1, 1, 1, &called("annie", 2)));
+    // That the first one is called annie by now makes nobody else anna.
+    is_broken_by(told, |model| model.shown(1, 1, 1, &view(4)));
+    let mut accepted = model();
+    told(&mut accepted);
+    accepted.accepted(1, "anna");
+    accepted.shown(1, 1, 1, &view(4));
+    assert_eq!(accepted.failure(), None);
+}
+
+const CLUB: [u8; 16] = [8; 16];
+
+/// Anna has founded a group, Bert has joined it, and she has said something there.
+fn club() -> Model {
+    use common::group::{Change, Membership, SignedStep, Step};
+    use common::identity::Identity;
+
+    let [anna, bert] = [Identity::from_seed(&[1; 32]), Identity::from_seed(&[2; 32])];
+    let mut model = Model::default();
+    model.machine(0, anna.public(), None);
+    model.machine(1, bert.public(), None);
+    model.named("anna", 0);
+    model.groups_are_strict();
+    model.wants_in(0, "club");
+    model.wants_in(1, "club");
+    let change = Change::Found { name: "club".parse().unwrap(), private: false };
+    let first = SignedStep::sign(&anna, &Step::founding(CLUB, anna.public(), 0, change));
+    let step = Membership::found(&first).unwrap().next(bert.public(), 0, Change::Join);
+    model.stepped(0, CLUB, &[first, SignedStep::sign(&bert, &step)]);
+    let conversation = Conversation::Group { id: CLUB, membership: 2 };
+    let row = OutboxRow { recipient: bert.public(), conversation, ..row(1) };
+    model.queued(0, 0, 1, &new(row), "1".to_owned());
+    model.held(1, 1, &Arrival { sender: anna.public(), ..arrival(1) }, 1);
+    assert_eq!(model.failure(), None);
+    model
+}
+
+fn said_in_club() -> MessageView {
+    MessageView { conversation: "@club".to_owned(), to: "@club".to_owned(), ..view(1) }
+}
+
+#[test]
+fn what_is_said_in_a_group_and_shown_to_the_wrong_one_or_in_the_wrong_place_is_noticed() {
+    let mut right = club();
+    right.shown(1, 1, 1, &said_in_club());
+    right.state_committed(0, 0, 1, Some(1), State::Delivered);
+    assert_eq!(right.failure(), None);
+    assert!(right.unsettled(0).is_empty());
+    let wrong: [fn(&mut Model); 4] = [
+        |model| model.shown(1, 1, 1, &view(1)),
+        |model| model.shown(1, 1, 1, &MessageView { request: true, ..said_in_club() }),
+        |model| model.shown(1, 2, 1, &said_in_club()),
+        |model| model.dismissed(1, 1, &[1]),
+    ];
+    for (which, wrong) in wrong.into_iter().enumerate() {
+        let mut model = club();
+        wrong(&mut model);
+        assert!(model.failure().is_some(), "{which}");
+    }
+}
+
+#[test]
+fn a_member_who_never_wanted_in_is_noticed() {
+    use common::group::{Change, SignedStep, Step};
+    use common::identity::Identity;
+
+    let anna = Identity::from_seed(&[1; 32]);
+    let mut model = Model::default();
+    model.machine(0, anna.public(), None);
+    let change = Change::Found { name: "club".parse().unwrap(), private: false };
+    let step = Step::founding(CLUB, anna.public(), 0, change);
+    model.stepped(0, CLUB, &[SignedStep::sign(&anna, &step)]);
+    assert!(model.failure().is_some());
 }

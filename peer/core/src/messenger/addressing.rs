@@ -35,6 +35,9 @@ impl Messenger {
         if self.my_name().as_ref() == Some(&name) {
             self.fail(id, ErrorCode::ToYourself, "a message to yourself goes nowhere");
         } else if let Some(contact) = self.book.named(&name).map(|contact| contact.key) {
+            if self.is_given_away(id, &name) {
+                return;
+            }
             self.send_to(id, contact, print, command);
         } else if !self.lacks_room(id) {
             self.find(id, name, command);

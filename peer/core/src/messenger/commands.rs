@@ -207,7 +207,7 @@ impl Messenger {
             Command::Status(n) => self.query(Query::Trace { n }, Asked::Trace { id }),
             Command::Cancel(n) => self.cancel(id, n),
             Command::Contacts => self.contacts(id),
-            Command::Verify { name, ok } => self.verify(id, &name, ok),
+            Command::Verify { name, fingerprint, verdict } => self.verify(id, &name, fingerprint, verdict),
             Command::Quit => self.leave(Some(id)),
             Command::Reply { .. }
             | Command::Edit { .. }

@@ -140,9 +140,9 @@ impl Messenger {
         elapsed_ms: u64,
         line: Option<&StoredMessage>,
     ) {
-        let Some(line) = line else { return };
+        let Some(line) = line.filter(|line| line.gone.is_none()) else { return };
         let text = Body::decode(line.kind, &line.body).text().unwrap_or_default().to_owned();
-        let (to, via, reason, state) = (self.talk_name(&line.talk()), None, None, State::Read);
+        let (to, via, reason, state) = (self.talk_name(&line.talk()), line.via, None, State::Read);
         self.tell(Event::State(StateView { id, n, to, text, state, via, reason, elapsed_ms, tally: None }));
     }
 }

@@ -19,7 +19,7 @@ const ASK_PACE_MS: u64 = 10_000;
 /// What a member wrote waits so long at most for a newer chain, milliseconds.
 const PATIENCE_MS: u64 = 5_000;
 /// What nobody known wrote waits so long, and for so many answers, before the directory's chain is taken for all there is.
-const DOUBT_MS: u64 = 10 * 60_000;
+const DOUBT_MS: u64 = 2 * 60_000;
 const DOUBT_ANSWERS: u32 = 3;
 /// Messages that wait for a chain in memory; more wait for the next start.
 const WAITING_MAX: usize = 1_000;

@@ -19,7 +19,7 @@ use crate::event::{
 };
 use crate::messenger::Messenger;
 use crate::stored::{
-    Arrived, DirectoryRecord, Meta, OwnPrekey, Pin, QueryResult, Snapshot, State, StoreOp, StoreResult, StoredMessage,
+    Arrived, DirectoryRecord, Meta, OwnPrekey, QueryResult, Snapshot, State, StoreOp, StoreResult, StoredMessage,
     Tally, Via,
 };
 
@@ -356,9 +356,9 @@ impl Town {
                 snapshot.contacts.retain(|known| known.key != contact.key);
                 snapshot.contacts.push(*contact);
             }
-            StoreOp::PutPin { directory, name, key } => {
-                snapshot.pins.retain(|pin| pin.name != name);
-                snapshot.pins.extend(key.map(|key| Pin { directory, name, key }));
+            StoreOp::PutPin(pin) => {
+                snapshot.pins.retain(|known| known.name != pin.name);
+                snapshot.pins.push(*pin);
             }
             StoreOp::PutMeta(meta) => snapshot.meta = Some(meta),
             StoreOp::PutDirectory(record) => snapshot.directory = Some(*record),
