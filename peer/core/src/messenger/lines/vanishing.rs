@@ -86,7 +86,10 @@ impl Messenger {
 
     /// Countdowns begin, and what is over goes.
     pub(in crate::messenger) fn count_down(&mut self) {
-        if std::mem::take(&mut self.lines.count_down) {
+        // A long absence that is not confirmed yet would be counted to texts that were read after it.
+        if !self.clock.waits_for_word(self.now) && std::mem::take(&mut self.lines.count_down) {
+            // A countdown is over at an age: that must not fall back behind where it began.
+            self.meta_changed = true;
             let age_ms = self.clock.age_ms();
             self.store(StoreOp::Countdown { age_ms }, Then::Nothing);
             self.store(StoreOp::Vanish { age_ms }, Then::Lines(Committed::Vanished));
