@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::storage::Store;
-use crate::storage::tests::{BOB, receive, theirs};
+use crate::storage::tests::{BOB, EVE, edit, in_family, line, own, queue, receive, saying, theirs};
 
 const ME: PublicKey = PublicKey([1; 32]);
 
@@ -86,6 +86,41 @@ fn what_is_asked_of_the_store_is_told_once_it_is_committed_in_the_epoch_it_is_fo
     assert_eq!(lines[0]["epoch"].as_str().map(str::len), Some(32));
     assert_eq!((&lines[1]["n"], &lines[1]["late"]), (&1.into(), &false.into()));
     assert_eq!((&lines[2]["state"], &lines[2]["via"]), (&"kept".into(), &"directory".into()));
+}
+
+#[test]
+fn every_copy_is_told_and_what_was_settled_dismissed_or_read_without_being_put_out() {
+    let mut store = Store::open_in_memory(ME).unwrap();
+    let mut observer = Observer::default();
+    let mut to_group = own(BOB, 1, 1);
+    to_group.row.conversation = in_family();
+    to_group.copies = vec![Copy { recipient: EVE, seq: 5, after: None }];
+    let read = StoreOp::Read { recipient: BOB, up_to: own(BOB, 9, 1).row.id, at_ms: 5 };
+    let delivered = StoreOp::State {
+        n: 2,
+        recipient: BOB,
+        state: State::Delivered,
+        via: Some(Via::Direct),
+        reason: None,
+        at_ms: 0,
+        elapsed_ms: 0,
+    };
+    let early = saying(theirs(BOB, 4), &edit(3, "other words"));
+    let mut ops = vec![queue(to_group), queue(own(BOB, 2, 2)), delivered, read];
+    ops.extend([receive(early), receive(line(BOB, 3, "words")), StoreOp::Dismiss(vec![4])]);
+    observer.output(&Output::Store { ticket: Ticket(1), ops: ops.clone() });
+    let (ticket, results) = store.apply(vec![(Ticket(1), ops)]).unwrap().remove(0);
+    observer.input(&Input::Stored { ticket, results });
+    let lines = lines(&mut observer);
+    let told = ["queued", "queued", "queued", "state", "state", "committed", "marked", "committed", "dismissed"];
+    assert_eq!(events(&lines), told);
+    let places: Vec<(&Value, &Value, &Value)> =
+        lines[..3].iter().map(|one| (&one["n"], &one["to"], &one["seq"])).collect();
+    let (one, two, five) = (1.into(), 2.into(), 5.into());
+    let (bob, eve) = (key(&BOB).into(), key(&EVE).into());
+    assert_eq!(places, [(&one, &bob, &one), (&one, &eve, &five), (&two, &bob, &two)]);
+    assert_eq!((&lines[4]["n"], &lines[4]["state"], &lines[4]["to"]), (&two, &"read".into(), &bob));
+    assert_eq!((&lines[6]["n"], &lines[8]["n"]), (&Value::from(vec![3]), &Value::from(vec![4])));
 }
 
 #[test]

@@ -156,7 +156,7 @@ CREATE TABLE pins (
     folded TEXT NOT NULL,
     name TEXT NOT NULL,
     key BLOB NOT NULL CHECK (length(key) = 32),
-    serial INTEGER NOT NULL,
+    serial INTEGER NOT NULL DEFAULT 0,
     claims BLOB,
     PRIMARY KEY (directory, folded)
 ) STRICT, WITHOUT ROWID;

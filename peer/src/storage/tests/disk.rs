@@ -279,26 +279,6 @@ fn a_name_is_pinned_for_each_directory_apart_with_the_keys_that_claim_it() {
     assert_eq!(load(&mut store).pins, [contested, pin(2, 8)]);
 }
 
-/// What format 1 had otherwise.
-const FORMAT_1: &str = "ALTER TABLE contacts ADD COLUMN rival BLOB; ALTER TABLE pins DROP COLUMN serial;
-    ALTER TABLE pins DROP COLUMN claims; PRAGMA user_version = 1";
-
-#[test]
-fn a_store_of_the_first_format_keeps_its_pins_and_what_waits_for_the_users_word() {
-    let (_folder, path) = place();
-    let (contact, _, _) = facts();
-    let mut store = Store::open(&path, ME).unwrap();
-    let own = |key| StoreOp::PutPin(Box::new(Pin { key, ..pin(1, 0) }));
-    apply(&mut store, vec![own(contact.key), StoreOp::PutContact(Box::new(contact.clone()))]);
-    store.conn.execute_batch(FORMAT_1).unwrap();
-    store.conn.execute("UPDATE contacts SET rival = ?1", [EVE.0]).unwrap();
-    store.close().unwrap();
-    let snapshot = load(&mut Store::open(&path, ME).unwrap());
-    let rival = Some(Claim { key: EVE, serial: contact.serial + 1 });
-    assert_eq!(snapshot.pins, [Pin { key: contact.key, serial: contact.serial, rival, ..pin(1, 0) }]);
-    assert_eq!(snapshot.contacts, [contact]);
-}
-
 #[test]
 fn a_log_that_was_left_is_opened_as_a_new_file_with_the_same_content() {
     use std::os::unix::fs::MetadataExt;
