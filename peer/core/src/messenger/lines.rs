@@ -70,6 +70,8 @@ pub(super) struct Lines {
     durations: BTreeMap<Talk, (MessageId, Option<u64>)>,
     /// When the next countdown is over, on the age clock, milliseconds.
     next_vanish_ms: Option<u64>,
+    /// The directory has said what time it is, in this run.
+    heard_the_time: bool,
     /// Countdowns are to begin, and what is over is to go, with the next transaction.
     count_down: bool,
 }
@@ -101,6 +103,10 @@ impl Lines {
     /// What the user wanted in the run before.
     pub(super) fn tells_read(&mut self, receipts: bool) {
         self.tells_read = receipts;
+    }
+
+    pub(super) fn hear_the_time(&mut self) {
+        self.heard_the_time = true;
     }
 
     /// A line of somebody else goes to the front.
