@@ -15,7 +15,7 @@ use common::limits::MESSAGE_LIFETIME_MS;
 use common::message::{Conversation, EpochId, MessageId};
 use common::wire::directory::Place;
 use peer_core::event::{MessageView, StateView};
-use peer_core::stored::{Arrival, NewMessage, Reason, State, Tally};
+use peer_core::stored::{Arrival, NewMessage, State};
 
 pub(crate) use marks::DiskMarks;
 use marks::Screen;
