@@ -3,6 +3,7 @@
 
 mod groups;
 mod lines;
+mod marks;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +15,10 @@ use common::limits::MESSAGE_LIFETIME_MS;
 use common::message::{Conversation, EpochId, MessageId};
 use common::wire::directory::Place;
 use peer_core::event::{MessageView, StateView};
-use peer_core::stored::{Arrival, NewMessage, Reason, State, Tally};
+use peer_core::stored::{Arrival, NewMessage, State};
+
+pub(crate) use marks::DiskMarks;
+use marks::Screen;
 
 /// A step of a machine's clock by so much counts as elapsed time without anybody's word.
 const STEP_COUNTED_MS: u64 = 3_600_000;
@@ -36,48 +40,6 @@ struct Written {
     recipients: BTreeSet<Who>,
     group: Option<GroupId>,
     queued_ms: u64,
-}
-
-/// What one disk holds. Saved and put back with it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct DiskMarks {
-    /// Own messages by number.
-    pub own: BTreeMap<u64, (MessageId, State)>,
-    /// Messages of others, by sender and id.
-    pub theirs: BTreeSet<(Who, MessageId)>,
-    /// Ids of others' messages by number.
-    numbers: BTreeMap<u64, MessageId>,
-    /// Numbers whose being shown is committed.
-    shown: BTreeSet<u64>,
-    /// Copies of own messages to groups, by number and member.
-    copies: BTreeMap<(u64, Who), State>,
-    /// Numbers of messages that count for nothing.
-    dismissed: BTreeSet<u64>,
-    /// Ids of own messages.
-    own_ids: BTreeSet<MessageId>,
-    /// When texts were put out, or delivered, milliseconds.
-    begun: BTreeMap<MessageId, u64>,
-    /// Texts that have vanished.
-    gone: BTreeSet<MessageId>,
-}
-
-/// What one screen has shown.
-#[derive(Debug, Clone, Default)]
-struct Screen {
-    /// Number and start of the program at which a message was shown last.
-    shown: BTreeMap<MessageId, (u64, u32)>,
-    /// Highest ordered id shown of a sender in a conversation.
-    last: BTreeMap<(Who, Option<GroupId>), MessageId>,
-    /// The last state told, and in which start of the program.
-    states: BTreeMap<MessageId, (State, Option<Reason>, Option<Tally>, u32)>,
-    names: BTreeMap<String, Who>,
-    /// What somebody was called last.
-    called: BTreeMap<Who, String>,
-    /// New names that the user was told of.
-    renamed: BTreeSet<String>,
-    /// Names whose new key the user has accepted.
-    accepted: BTreeSet<String>,
-    page: lines::Page,
 }
 
 /// What was wrong with the clock of one machine.

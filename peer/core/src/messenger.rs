@@ -73,17 +73,39 @@ const META_EVERY_MS: u64 = 600_000;
 #[derive(Debug)]
 enum Then {
     Nothing,
-    Queued { places: Vec<(PublicKey, u64)>, waiting: Waiting },
+    Queued {
+        places: Vec<(PublicKey, u64)>,
+        waiting: Waiting,
+    },
     State(StateChange),
-    Ended { row: Box<OutboxRow>, elapsed_ms: u64 },
-    Followed { sender: PublicKey, epoch: Epoch, floor: u64 },
-    Arrived { message: Box<StoredMessage>, held: Option<(Epoch, u64)>, item: Option<u64> },
-    Readdressed { recipient: PublicKey, seqs: Vec<u64> },
+    Ended {
+        row: Box<OutboxRow>,
+        elapsed_ms: u64,
+    },
+    Followed {
+        sender: PublicKey,
+        epoch: Epoch,
+        floor: u64,
+    },
+    Arrived {
+        message: Box<StoredMessage>,
+        held: Option<(Epoch, u64)>,
+        item: Option<u64>,
+    },
+    Readdressed {
+        recipient: PublicKey,
+        seqs: Vec<u64>,
+    },
     Steps(Box<Decided>),
     Token,
     Prekey(Box<OwnPrekey>),
     Epoch,
     Lines(lines::Committed),
+    /// What a command asked for is written: it is answered.
+    Done {
+        id: crate::event::CommandId,
+        answer: Box<crate::event::Answer>,
+    },
 }
 
 /// A state of one copy of an own message, decided.
@@ -382,6 +404,11 @@ impl Messenger {
         }
     }
 
+    /// Answers a command once everything that this turn changes is written: until then a crash would undo it.
+    fn done_when_written(&mut self, id: crate::event::CommandId, answer: crate::event::Answer) {
+        self.store(StoreOp::PutMeta(self.meta.clone()), Then::Done { id, answer: Box::new(answer) });
+    }
+
     fn store(&mut self, op: StoreOp, then: Then) {
         self.ops.push(op);
         self.thens.push(then);
@@ -406,6 +433,7 @@ impl Messenger {
                 Then::Token => self.on_token_committed(),
                 Then::Prekey(key) => self.on_prekey_committed(*key),
                 Then::Epoch => self.on_epoch_committed(),
+                Then::Done { id, answer } => self.reply(id, Ok(answer)),
                 Then::Lines(committed) => self.on_lines_committed(committed, result),
             }
         }

@@ -101,7 +101,7 @@ fn an_unknown_command_names_the_nearest_and_is_never_sent() {
     let error = command.unwrap_err();
     assert_eq!((word.as_str(), error.code), ("!sedn", ErrorCode::UnknownCommand));
     assert!(error.message.contains("!send"));
-    assert_eq!(code("!reply 3 yes"), ErrorCode::Unsupported);
+    assert_eq!(code("!accept 3"), ErrorCode::Unsupported);
     assert_eq!(code("!"), ErrorCode::UnknownCommand);
 }
 

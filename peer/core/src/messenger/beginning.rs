@@ -63,6 +63,7 @@ impl Messenger {
     }
 
     pub(super) fn begin(&mut self, shown: Vec<(PublicKey, Conversation, MessageId)>, mut unshown: Vec<StoredMessage>) {
+        self.lines.tells_read(self.meta.receipts);
         // They came in any order and may have been held back for each other: numbers tell nothing of their places.
         unshown.sort_by_key(|message| message.id);
         for (sender, conversation, id) in shown {

@@ -401,7 +401,8 @@ impl Messenger {
         if let Some(counter) = self.prekeys.wants(age_ms, self.now.wall_ms) {
             self.out.push_back(Output::MakePrekey { counter, created_ms: self.now.wall_ms });
         }
-        let mail_waits = !self.session.is_online() || self.errands.draining || !self.errands.opening.is_empty();
+        let busy = self.meta.standing == Standing::Busy;
+        let mail_waits = busy || !self.session.is_online() || self.errands.draining || !self.errands.opening.is_empty();
         let gone = self.prekeys.expire(age_ms, mail_waits);
         if !gone.is_empty() {
             self.store(StoreOp::DropPrekeys(gone), Then::Nothing);

@@ -111,6 +111,13 @@ impl Messenger {
         }
     }
 
+    /// The line of this writer and identity, while it waits for a group's chain.
+    pub(in super::super) fn waiting_for_chain(&mut self, line: &StoredMessage) -> Option<&mut StoredMessage> {
+        let Conversation::Group { id, .. } = line.conversation else { return None };
+        let waiting = self.chains.care.get_mut(&id)?.waiting.iter_mut().map(|waits| &mut waits.message);
+        waiting.into_iter().find(|waiting| (waiting.sender, waiting.id) == (line.sender, line.id))
+    }
+
     /// Makes a place for what is wanted of a group, unless there are too many.
     fn care(&mut self, id: GroupId) -> Option<GroupId> {
         let now_ms = self.now.mono_ms;
