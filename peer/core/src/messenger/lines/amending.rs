@@ -110,7 +110,10 @@ impl Messenger {
                 *waiting = line.clone();
                 true
             }
-            None => self.inbox.amend(line.sender, line.conversation, line.id, |waiting| *waiting = line.clone()),
+            None => {
+                self.replace_waiting(line)
+                    || self.inbox.amend(line.sender, line.conversation, line.id, |waiting| *waiting = line.clone())
+            }
         }
     }
 

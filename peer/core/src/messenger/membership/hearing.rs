@@ -94,6 +94,16 @@ impl Messenger {
         }
     }
 
+    /// A line that waits for a chain goes on as it is now. Whether it waits.
+    pub(in super::super) fn replace_waiting(&mut self, line: &StoredMessage) -> bool {
+        let Conversation::Group { id, .. } = line.conversation else { return false };
+        let waiting = self.chains.care.get_mut(&id).into_iter().flat_map(|care| &mut care.waiting);
+        let found = waiting
+            .map(|waits| &mut waits.message)
+            .find(|message| message.id == line.id && message.sender == line.sender);
+        found.map(|message| *message = line.clone()).is_some()
+    }
+
     fn turn_away(&mut self, message: &StoredMessage) {
         self.dropped(message.sender, Dropped::NotAMember);
         self.dismiss(message);
