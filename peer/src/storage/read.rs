@@ -86,9 +86,7 @@ pub fn answer(conn: &Connection, query: &Query) -> Result<QueryResult> {
             let message = n.map(|n| message(conn, n)).transpose()?.flatten();
             Ok(QueryResult::Message(message.map(Box::new)))
         }
-        Query::Search { words, within, count } => {
-            Ok(QueryResult::History(search::hits(conn, words, within.as_ref(), *count)?))
-        }
+        Query::Search { words, within, count } => Ok(QueryResult::History(hits(conn, words, within.as_ref(), *count)?)),
         Query::Trace { n } => {
             let Some(message) = message(conn, signed(*n))? else { return Ok(QueryResult::Trace(None)) };
             Ok(QueryResult::Trace(Some((Box::new(message), steps(conn, *n)?))))
@@ -120,9 +118,28 @@ pub fn message(conn: &Connection, n: i64) -> Result<Option<StoredMessage>> {
 }
 
 /// The line of number `n`, if it is listed in a history.
-pub fn listed(conn: &Connection, n: i64) -> Result<Option<Found>> {
+fn listed(conn: &Connection, n: i64) -> Result<Option<Found>> {
     let row = conn.prepare_cached(LISTED)?.query_row([n], found).optional()?;
     row.map(|found| complete(conn, found)).transpose()
+}
+
+/// The newest `count` lines in the index that hold all of these, oldest first. What waits for a group's chain is in none yet.
+fn hits(conn: &Connection, words: &[String], within: Option<&Talk>, count: u32) -> Result<Vec<StoredMessage>> {
+    let Some(expression) = search::expression(words, within) else { return Ok(Vec::new()) };
+    let sql = "SELECT rowid FROM search WHERE search MATCH ?1 ORDER BY rowid DESC";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query([expression])?;
+    let mut found = Vec::new();
+    while found.len() < count as usize
+        && let Some(row) = rows.next()?
+    {
+        let Some(hit) = listed(conn, row.get(0)?)? else { continue };
+        if within.is_none_or(|talk| hit.message.talk() == *talk) {
+            found.push(hit);
+        }
+    }
+    found.sort_by_key(|hit| (hit.anchor, hit.message.id));
+    Ok(found.into_iter().map(|hit| hit.message).collect())
 }
 
 /// Messages that were not put out, by number.
