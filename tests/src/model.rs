@@ -306,7 +306,8 @@ impl Model {
         promise!(self, written.recipients.contains(&who), "{id} came to {who}, for whom it is not");
         // What somebody does to a line of a group that they are not known in is kept as nothing.
         let refused = body.is_empty() && written.group.is_some() && !self.is_line(&id);
-        let same = written.body == *body || self.is_as_edited(&id, body) || refused;
+        let same =
+            written.body == *body || self.is_as_edited(&id, body) || self.is_of_neither(&id, who, body) || refused;
         promise!(self, same, "{id} has another body than was written");
         let new = self.disks[machine].theirs.insert((written.sender, id));
         promise!(self, new, "machine {machine} stores {id} twice");

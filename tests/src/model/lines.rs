@@ -150,6 +150,17 @@ impl Model {
             .collect()
     }
 
+    /// Whether somebody was right to keep nothing of a message: it is about a line of neither of the two, since what it was said
+    /// to has another key now.
+    pub(super) fn is_of_neither(&self, id: &MessageId, who: Who, body: &[u8]) -> bool {
+        let (change, written) = (self.lines.changes.get(id), self.written.get(id));
+        body.is_empty()
+            && change.zip(written).is_some_and(|(change, written)| {
+                let readdressed = written.group.is_none() && written.recipients.len() > 1;
+                readdressed && change.author != Some(who) && change.author != Some(written.sender)
+            })
+    }
+
     /// Whether a line is sent with the words of an edit that its writer made before it went out.
     pub(super) fn is_as_edited(&self, id: &MessageId, body: &[u8]) -> bool {
         let (Some(line), Some(written)) = (self.lines.lines.get(id), self.written.get(id)) else { return false };
