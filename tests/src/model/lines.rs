@@ -9,8 +9,9 @@ use peer_core::stored::{Gone, OutboxRow, State, StoredMessage};
 
 use super::{MachineNo, Model, Who};
 
-/// A countdown begins when it is decided, a little before that is committed, milliseconds.
-const COMMIT_MS: u64 = 3_000;
+/// A look at the countdowns that was decided before a delivery and is committed after it begins that one's too, with the age it was
+/// decided at: so much earlier at most, milliseconds.
+const DECIDED_MS: u64 = 3_000;
 
 /// A line as its writer's disk committed it.
 #[derive(Debug, Clone)]
@@ -57,6 +58,8 @@ pub(super) struct Lines {
 pub(super) struct Page {
     /// The words that stand there; none: taken back.
     texts: BTreeMap<MessageId, Option<String>>,
+    /// When each line was put out last, milliseconds.
+    put_out_ms: BTreeMap<MessageId, u64>,
     /// Changes that were told, by number, and in which start of the program.
     told: BTreeMap<u64, u32>,
 }
@@ -193,7 +196,9 @@ impl Model {
 
     pub(super) fn stands(&mut self, machine: MachineNo, who: Who, view: &MessageView) {
         self.lines.put_out.insert((who, view.id));
-        self.screens[machine].page.texts.insert(view.id, view.text.clone());
+        let page = &mut self.screens[machine].page;
+        page.texts.insert(view.id, view.text.clone());
+        page.put_out_ms.insert(view.id, self.now_ms);
     }
 
     /// A change of a line, or of how long texts stay, was put out.
@@ -252,12 +257,15 @@ impl Model {
             let Some(id) = disk.own.get(n).map(|(id, _)| *id).or_else(|| disk.numbers.get(n).copied()) else {
                 return self.broken(format!("machine {machine} lets its unknown line {n} vanish"));
             };
-            let begun_ms = disk.begun.get(&id).copied();
+            // It begins when the text is put out; that is committed later, much later on a disk that is slow.
+            let put_out_ms = self.screens[machine].page.put_out_ms.get(&id).copied();
+            let begun_ms =
+                disk.begun.get(&id).map(|at_ms| put_out_ms.map_or(*at_ms, |put_out_ms| put_out_ms.min(*at_ms)));
             let vanishes_ms = self.lines.lines.get(&id).and_then(|line| line.vanishes_ms);
             let clocks_right = self.clocks[machine].steps == 0 && !self.directory_stepped;
             let over = match (begun_ms, vanishes_ms) {
                 (Some(begun_ms), Some(vanishes_ms)) => {
-                    !clocks_right || self.now_ms + COMMIT_MS >= begun_ms + vanishes_ms
+                    !clocks_right || self.now_ms + DECIDED_MS >= begun_ms + vanishes_ms
                 }
                 _ => false,
             };
