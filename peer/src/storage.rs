@@ -4,6 +4,7 @@
 //! [`Store`] is the synchronous heart, the same in the program and in a simulation; [`StorageThread`] gives it a thread.
 
 mod amend;
+mod answer;
 mod arrival;
 mod codes;
 mod error;
@@ -200,7 +201,7 @@ impl Store {
         {
             return QueryResult::Failed(error.to_string());
         }
-        read::answer(&self.conn, &query)
+        answer::answer(&self.conn, &query)
             .unwrap_or_else(|error| QueryResult::Failed(StoreError::from(error).to_string()))
     }
 

@@ -9,21 +9,7 @@ use rusqlite::{OptionalExtension, Result, Row, params};
 
 use super::codes::{Col, id, key, maybe_id, unsettled, unsigned};
 use super::search;
-use super::write::Writer;
-
-/// Who changes something, by which message, in which conversation.
-pub struct By {
-    /// That message's number.
-    pub n: i64,
-    /// Who wrote it.
-    pub sender: PublicKey,
-    /// Its identity: of several the highest counts.
-    pub id: MessageId,
-    /// The group, empty in a pair.
-    pub group: Vec<u8>,
-    /// The other person of the pair.
-    pub other: PublicKey,
-}
+use super::write::{By, Writer};
 
 /// A line, as far as it matters to those who change it.
 struct Line {

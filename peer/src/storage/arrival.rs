@@ -8,11 +8,9 @@ use common::planted::{self, Bug};
 use peer_core::stored::{Arrival, Arrived, StoredMessage};
 use rusqlite::{OptionalExtension, Result, params};
 
-use super::amend::By;
-use super::codes::{Col, conversation, conversation_columns, epoch, id, key, number, signed, unsigned};
+use super::codes::{Col, conversation, conversation_columns, epoch, id, key, number, signed, span, unsigned};
 use super::read;
-use super::texts::span;
-use super::write::{Last, Writer};
+use super::write::{By, Last, Writer};
 
 /// The ordered message of the same sender and conversation that a late one goes before.
 pub const LATER: &str = "SELECT anchor FROM messages

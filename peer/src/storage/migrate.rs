@@ -6,13 +6,13 @@ use common::identity::PublicKey;
 use peer_core::stored::{Amended, Amendment};
 use rusqlite::{Connection, Result, params};
 
-use super::amend::By;
-use super::codes::{id, key};
-use super::open::SCHEMA_VERSION;
+use super::codes::{id, key, span};
 use super::search;
-use super::texts::span;
 use super::upgrade;
-use super::write::Writer;
+use super::write::{By, Writer};
+
+/// Format written by this program.
+pub const SCHEMA_VERSION: i64 = 2;
 
 /// Brings a store of an older version to the current one.
 pub fn to_current(conn: &Connection, me: &PublicKey) -> Result<(), super::StoreError> {

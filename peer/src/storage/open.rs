@@ -12,12 +12,11 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use rustix::fs::statfs;
 
 use super::error::StoreError;
-use super::{migrate, search};
+use super::migrate::{self, SCHEMA_VERSION};
+use super::search;
 
 /// Marks the file as a store of this program, for `file` and for ourselves: "Homg".
 const APPLICATION_ID: i64 = 0x486f_6d67;
-/// Format written by this program.
-pub const SCHEMA_VERSION: i64 = 2;
 /// Up to this size a store is checked as a whole at the start (about 0.2 s); damage in a larger one is found where it is
 /// read, so that years of messages do not make the start slow.
 const CHECKED_MAX_BYTES: u64 = 64 * 1024 * 1024;

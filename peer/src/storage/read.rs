@@ -1,14 +1,12 @@
-//! Answering queries: history pages, single messages, searches and traces. Every one through an index.
+//! Messages as they are read: the row, and what of a message stands elsewhere.
 
 use common::body::Body;
 use common::identity::PublicKey;
 use common::message::{Conversation, MessageId};
-use common::planted::{self, Bug};
-use peer_core::stored::{Query, QueryResult, Quote, Reason, State, StoredMessage, Talk, Tally, TraceStep, Via, Which};
+use peer_core::stored::{Quote, Reason, State, StoredMessage, Talk, Tally, Via};
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::codes::{conversation, id, key, maybe, maybe_id, number, signed, unsigned};
-use super::search;
 
 /// A message with its way, and where to find it. For own messages the row of the other person.
 macro_rules! messages {
@@ -59,60 +57,6 @@ pub struct Found {
     reply_to: Option<MessageId>,
 }
 
-/// Answers a query.
-pub fn answer(conn: &Connection, query: &Query) -> Result<QueryResult> {
-    match query {
-        Query::History { with, before, count } => {
-            let (anchor, id) = place(conn, *before)?;
-            let (sql, whose): (_, &[u8]) = match with {
-                Talk::Pair(key) => (HISTORY, &key.0),
-                Talk::Group(id) => (GROUP_HISTORY, id),
-            };
-            let mut statement = conn.prepare_cached(sql)?;
-            let page = statement.query_map(params![whose, anchor, id.0, count], found)?;
-            let page = page.map(|row| complete(conn, row?).map(|found| found.message));
-            let mut page = page.collect::<Result<Vec<_>>>()?;
-            page.reverse();
-            if planted::is(Bug::SenderClockOrder) {
-                page.sort_by_key(|message| message.sent_at_ms);
-            }
-            Ok(QueryResult::History(page))
-        }
-        Query::Message(which) => {
-            let n = match which {
-                Which::Number(n) => Some(signed(*n)),
-                Which::Id(id) => number_of(conn, id)?,
-            };
-            let message = n.map(|n| message(conn, n)).transpose()?.flatten();
-            Ok(QueryResult::Message(message.map(Box::new)))
-        }
-        Query::Search { words, within, count } => {
-            Ok(QueryResult::History(search::hits(conn, words, within.as_ref(), *count)?))
-        }
-        Query::Trace { n } => {
-            let Some(message) = message(conn, signed(*n))? else { return Ok(QueryResult::Trace(None)) };
-            Ok(QueryResult::Trace(Some((Box::new(message), steps(conn, *n)?))))
-        }
-    }
-}
-
-/// The place in the history that a page ends before; after everything when no message is named.
-fn place(conn: &Connection, before: Option<u64>) -> Result<(i64, MessageId)> {
-    let end = (i64::MAX, MessageId([0xff; 16]));
-    let Some(n) = before.and_then(|n| i64::try_from(n).ok()) else { return Ok(end) };
-    let sql = "SELECT anchor, id FROM messages WHERE n = ?1";
-    let found = conn.prepare_cached(sql)?.query_row([n], |row| Ok((row.get(0)?, id(row, 1)?))).optional()?;
-    // A number that no message has yet or any more.
-    Ok(found.unwrap_or((n, MessageId([0; 16]))))
-}
-
-/// The number of one's own message of this id, or else of anybody's.
-fn number_of(conn: &Connection, id: &MessageId) -> Result<Option<i64>> {
-    let mut statement = conn.prepare_cached(BY_ID)?;
-    let all = statement.query_map([id.0], |row| Ok((!row.get::<_, bool>(1)?, row.get::<_, i64>(0)?)))?;
-    Ok(all.collect::<Result<Vec<_>>>()?.into_iter().min().map(|(_, n)| n))
-}
-
 /// The message of number `n`.
 pub fn message(conn: &Connection, n: i64) -> Result<Option<StoredMessage>> {
     let row = conn.prepare_cached(ONE)?.query_row([n], found).optional()?;
@@ -132,7 +76,8 @@ pub fn unshown(conn: &Connection) -> Result<Vec<StoredMessage>> {
     rows.map(|row| complete(conn, row?).map(|found| found.message)).collect()
 }
 
-fn found(row: &Row<'_>) -> Result<Found> {
+/// The row alone.
+pub fn found(row: &Row<'_>) -> Result<Found> {
     let mine: bool = row.get(4)?;
     let state = match maybe(row, 17)? {
         Some(state) if mine => Some((state, maybe(row, 18)?)),
@@ -169,7 +114,7 @@ fn found(row: &Row<'_>) -> Result<Found> {
 }
 
 /// With what stands elsewhere.
-fn complete(conn: &Connection, mut found: Found) -> Result<Found> {
+pub fn complete(conn: &Connection, mut found: Found) -> Result<Found> {
     let message = &mut found.message;
     if let Some(reply_to) = found.reply_to.filter(|_| message.gone.is_none()) {
         message.quote = quote(conn, message, &reply_to)?.map(Box::new);
@@ -260,19 +205,4 @@ pub fn tally(conn: &Connection, n: i64) -> Result<(Tally, Option<Way>)> {
         }
     }
     Ok((tally, of_all.map(|(_, way)| way)))
-}
-
-fn steps(conn: &Connection, n: u64) -> Result<Vec<TraceStep>> {
-    let sql = "SELECT state, what, via, reason, at FROM steps WHERE n = ?1 ORDER BY step";
-    let mut statement = conn.prepare_cached(sql)?;
-    let steps = statement.query_map([signed(n)], |row| {
-        Ok(TraceStep {
-            state: maybe(row, 0)?,
-            what: row.get(1)?,
-            via: maybe(row, 2)?,
-            reason: maybe(row, 3)?,
-            at_ms: row.get(4)?,
-        })
-    })?;
-    steps.collect()
 }

@@ -2,10 +2,8 @@
 //! The words of a line that is gone are taken out in the transaction that takes them from the line.
 
 use common::body::Body;
-use peer_core::stored::{StoredMessage, Talk};
+use peer_core::stored::Talk;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
-
-use super::read;
 
 /// The index itself.
 pub const SCHEMA: &str = include_str!("search.sql");
@@ -111,7 +109,7 @@ pub fn remove_all(conn: &Connection, numbers: &[i64]) -> Result<()> {
 
 /// What the user typed as an expression of the index: every word and phrase in quotes, so that none of it is syntax. None: no
 /// word in it.
-fn expression(words: &[String], within: Option<&Talk>) -> Option<String> {
+pub fn expression(words: &[String], within: Option<&Talk>) -> Option<String> {
     let quoted = |word: &String| format!("\"{}\"", word.replace('\0', " ").replace('"', "\"\""));
     let words: Vec<String> = words.iter().filter(|word| word.chars().any(char::is_alphanumeric)).map(quoted).collect();
     if words.is_empty() {
@@ -123,23 +121,4 @@ fn expression(words: &[String], within: Option<&Talk>) -> Option<String> {
         Some(Talk::Pair(key)) => format!("{{talk}} : \"{}\" AND {text}", talk_word(&[], &key.0)),
         Some(Talk::Group(id)) => format!("{{talk}} : \"{}\" AND {text}", talk_word(id, &[])),
     })
-}
-
-/// The newest `count` lines in the index that hold all of these, oldest first. What waits for a group's chain is in none yet.
-pub fn hits(conn: &Connection, words: &[String], within: Option<&Talk>, count: u32) -> Result<Vec<StoredMessage>> {
-    let Some(expression) = expression(words, within) else { return Ok(Vec::new()) };
-    let sql = "SELECT rowid FROM search WHERE search MATCH ?1 ORDER BY rowid DESC";
-    let mut statement = conn.prepare_cached(sql)?;
-    let mut rows = statement.query([expression])?;
-    let mut found = Vec::new();
-    while found.len() < count as usize
-        && let Some(row) = rows.next()?
-    {
-        let Some(hit) = read::listed(conn, row.get(0)?)? else { continue };
-        if within.is_none_or(|talk| hit.message.talk() == *talk) {
-            found.push(hit);
-        }
-    }
-    found.sort_by_key(|hit| (hit.anchor, hit.message.id));
-    Ok(found.into_iter().map(|hit| hit.message).collect())
 }

@@ -4,12 +4,9 @@
 use peer_core::stored::{Gone, StoreResult, Talk};
 use rusqlite::{OptionalExtension, Result, params};
 
-use super::codes::{conversation, id, key, signed, unsettled, unsigned};
+use super::codes::{conversation, id, key, signed, span, unsettled, unsigned};
 use super::search;
 use super::write::{Last, Writer};
-
-/// Longest countdown and latest time that are counted with: what others claim may be any number.
-const FAR_MS: i64 = i64::MAX / 4;
 
 /// Countdowns that have not begun and may.
 pub const STARTING: &str = concat!(
@@ -23,11 +20,6 @@ pub const STARTING: &str = concat!(
 pub const OVER: &str = "SELECT n FROM messages WHERE gone_at IS NOT NULL AND gone_at <= ?1 ORDER BY gone_at, n";
 /// When the next one is.
 pub const NEXT: &str = "SELECT gone_at FROM messages WHERE gone_at IS NOT NULL ORDER BY gone_at LIMIT 1";
-
-/// A length of time as a column that can be counted with.
-pub fn span(ms: u64) -> i64 {
-    i64::try_from(ms).unwrap_or(FAR_MS).min(FAR_MS)
-}
 
 impl Writer<'_> {
     /// Own texts begin when no copy is on its way any more and at least one was delivered.

@@ -6,10 +6,8 @@ use common::message::{Conversation, MessageId};
 use peer_core::stored::{Copy, NewMessage, OutboxRow, Reason, State, StoreOp, StoreResult, Via};
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
-use super::amend::By;
-use super::codes::{Col, conversation_columns, signed, unsigned};
+use super::codes::{Col, conversation_columns, signed, span, unsigned};
 use super::read;
-use super::texts::span;
 
 /// Steps kept of one message; state changes are noted beyond it.
 const STEPS_MAX: i64 = 200;
@@ -30,6 +28,20 @@ pub struct Step {
     pub via: Option<Via>,
     pub reason: Option<Reason>,
     pub at_ms: i64,
+}
+
+/// Who changes something, by which message, in which conversation.
+pub struct By {
+    /// That message's number.
+    pub n: i64,
+    /// Who wrote it.
+    pub sender: PublicKey,
+    /// Its identity: of several the highest counts.
+    pub id: MessageId,
+    /// The group, empty in a pair.
+    pub group: Vec<u8>,
+    /// The other person of the pair.
+    pub other: PublicKey,
 }
 
 impl<'a> Writer<'a> {
