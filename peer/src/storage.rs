@@ -13,6 +13,7 @@ mod lanes;
 mod migrate;
 mod open;
 mod read;
+mod rows;
 mod search;
 mod snapshot;
 mod talks;

@@ -423,7 +423,9 @@ impl Messenger {
                 Then::Queued { places, waiting } => self.on_queued(places, waiting, result),
                 Then::State(change) => self.on_state_committed(&change, &result),
                 Then::Ended { row, elapsed_ms } => {
-                    self.tell_state(&row, State::Delivered, None, None, elapsed_ms);
+                    let (n, recipient, state) = (row.n, row.recipient, State::Delivered);
+                    let change = StateChange { n, recipient, state, via: None, reason: None, elapsed_ms };
+                    self.tell_change(&row, &change, &result);
                     self.may_count_down(row.kind);
                 }
                 Then::Followed { sender, epoch, floor } => self.on_followed(sender, epoch, floor),

@@ -8,8 +8,9 @@ use peer_core::stored::{Amended, Amendment, Gone};
 use rusqlite::{OptionalExtension, Result, Row, params};
 
 use super::codes::{Col, id, key, maybe_id, unsettled, unsigned};
+use super::rows::By;
 use super::search;
-use super::write::{By, Writer};
+use super::write::Writer;
 
 /// A line, as far as it matters to those who change it.
 struct Line {

@@ -8,9 +8,10 @@ use common::planted::{self, Bug};
 use peer_core::stored::{Arrival, Arrived, StoredMessage};
 use rusqlite::{OptionalExtension, Result, params};
 
-use super::codes::{Col, conversation, conversation_columns, epoch, id, key, number, signed, span, unsigned};
+use super::codes::{Col, conversation, conversation_columns, epoch, id, key, number, signed, unsigned};
 use super::read;
-use super::write::{By, Last, Writer};
+use super::rows::{By, span};
+use super::write::{Last, Writer};
 
 /// The ordered message of the same sender and conversation that a late one goes before.
 pub const LATER: &str = "SELECT anchor FROM messages

@@ -6,10 +6,15 @@ use common::identity::PublicKey;
 use peer_core::stored::{Amended, Amendment};
 use rusqlite::{Connection, Result, params};
 
-use super::codes::{id, key, span};
+use super::codes::{id, key};
+use super::rows::By;
+use super::rows::span;
 use super::search;
 use super::upgrade;
 use super::write::{By, Writer};
+
+/// Format written by this program.
+pub const SCHEMA_VERSION: i64 = 2;
 
 /// Format written by this program.
 pub const SCHEMA_VERSION: i64 = 2;

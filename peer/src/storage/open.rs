@@ -12,8 +12,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use rustix::fs::statfs;
 
 use super::error::StoreError;
-use super::migrate::{self, SCHEMA_VERSION};
-use super::search;
+use super::migrate::SCHEMA_VERSION;
+use super::{migrate, search};
 
 /// Marks the file as a store of this program, for `file` and for ourselves: "Homg".
 const APPLICATION_ID: i64 = 0x486f_6d67;

@@ -109,6 +109,7 @@ pub fn remove_all(conn: &Connection, numbers: &[i64]) -> Result<()> {
 
 /// What the user typed as an expression of the index: every word and phrase in quotes, so that none of it is syntax. None: no
 /// word in it.
+/// The words as the index is asked for them; none when there is nothing to look for.
 pub fn expression(words: &[String], within: Option<&Talk>) -> Option<String> {
     let quoted = |word: &String| format!("\"{}\"", word.replace('\0', " ").replace('"', "\"\""));
     let words: Vec<String> = words.iter().filter(|word| word.chars().any(char::is_alphanumeric)).map(quoted).collect();

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::codes::{Col, id, key, number, signed, span, unsigned};
 use super::facts::unreadable;
+use super::rows::span;
 use super::write::{Step, Writer};
 
 /// Own delivered messages to one person between two places. An own message's place is its number, and numbers grow as ids do.

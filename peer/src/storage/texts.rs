@@ -4,7 +4,8 @@
 use peer_core::stored::{Gone, StoreResult, Talk};
 use rusqlite::{OptionalExtension, Result, params};
 
-use super::codes::{conversation, id, key, signed, span, unsettled, unsigned};
+use super::codes::{conversation, id, key, signed, unsettled, unsigned};
+use super::rows::span;
 use super::search;
 use super::write::{Last, Writer};
 

@@ -6,8 +6,10 @@ use common::message::{Conversation, MessageId};
 use peer_core::stored::{Copy, NewMessage, OutboxRow, Reason, State, StoreOp, StoreResult, Via};
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
-use super::codes::{Col, conversation_columns, signed, span, unsigned};
+use super::codes::{Col, conversation_columns, signed, unsigned};
 use super::read;
+use super::rows::By;
+use super::rows::span;
 
 /// Steps kept of one message; state changes are noted beyond it.
 const STEPS_MAX: i64 = 200;

@@ -2,11 +2,12 @@
 
 use common::name::Name;
 use peer_core::command::{Command, To};
+use peer_core::event::GroupChange;
 
 use super::world::World;
 
 /// Names of groups; few, so that they are used again.
-const GROUPS: [&str; 3] = ["club", "team", "band"];
+const GROUPS: [&str; 2] = ["club", "team"];
 
 impl World {
     /// Something about a group.
@@ -14,7 +15,11 @@ impl World {
         let (Some(word), Some(somebody)) = (self.dice.pick(&GROUPS), self.somebody(number)) else { return };
         let Ok(group) = word.parse::<Name>() else { return };
         let who = self.machines[number].who;
-        let command = match self.dice.below(20) {
+        let idle = self.machines[number].user.groups.is_empty();
+        // Nobody talks before there is somebody to talk to.
+        let act = if idle { self.dice.between(7, 11) } else { self.dice.below(26) };
+        let group = self.machines[number].user.groups.first().cloned().filter(|_| act > 11).unwrap_or(group);
+        let command = match act {
             0 => Command::Leave(group),
             1 => Command::Kick { name: somebody, group },
             2 | 3 => Command::Invite { name: somebody, group, chat: None },
@@ -35,11 +40,30 @@ impl World {
                 Command::Join(group)
             }
             _ => {
-                let text = format!("{number}.{} to all of {word}", self.trace.events);
+                for place in 0..self.dice.below(3) {
+                    let text = format!("{number}.{} {place} to all of {group}", self.trace.events);
+                    let to = To::Group(group.clone());
+                    self.command(number, Command::Send { to, text, key: None, urgent: false, reply_to: None });
+                }
+                let text = format!("{number}.{} to all of {group}", self.trace.events);
                 let urgent = self.dice.one_in(15);
                 Command::Send { to: To::Group(group), text, key: None, urgent, reply_to: None }
             }
         };
         self.command(number, command);
+    }
+
+    /// What the user was answered about a group.
+    pub(crate) fn gathered(&mut self, number: usize, group: &Name, change: GroupChange) {
+        let groups = &mut self.machines[number].user.groups;
+        match change {
+            GroupChange::Created | GroupChange::Joined => {
+                groups.insert(group.clone());
+            }
+            GroupChange::Left => {
+                groups.remove(group);
+            }
+            GroupChange::Kicked | GroupChange::Invited | GroupChange::Removed => {}
+        }
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct User {
     own: Vec<u64>,
     /// Numbers of others' messages.
     seen: Vec<u64>,
+    /// Groups that it has come into.
+    pub(crate) groups: BTreeSet<Name>,
     /// Names whose key has changed, or is said to have.
     rivals: BTreeSet<Name>,
     rounds: u64,
@@ -36,6 +38,7 @@ impl User {
             waiting: VecDeque::new(),
             own: Vec::new(),
             seen: Vec::new(),
+            groups: BTreeSet::new(),
             rivals: BTreeSet::new(),
             rounds: 0,
         }
@@ -109,7 +112,7 @@ impl World {
         let user = &self.machines[number].user;
         let rival = user.rivals.first().cloned();
         let own = user.own.clone();
-        match self.dice.below(46) {
+        match self.dice.below(52) {
             0 => {
                 if let Some(n) = self.dice.pick(&own) {
                     self.command(number, Command::Cancel(n));
@@ -137,7 +140,10 @@ impl World {
             6 if rival.is_some() => self.decide(number, rival),
             7..=9 if !self.machines[number].user.online => self.get_online(number),
             10..=19 => self.act_on_lines(number),
-            36..=45 => self.act_in_groups(number),
+            36..=51 => {
+                self.act_in_groups(number);
+                self.write(number);
+            }
             _ => self.write(number),
         }
     }
@@ -261,6 +267,7 @@ impl World {
                 let rivals = people.iter().filter_map(|person| person.rival.as_ref()).map(|(name, _)| name.clone());
                 self.machines[number].user.rivals.extend(rivals);
             }
+            Ok(Answer::Group { group, change, .. }) => self.gathered(number, group, *change),
             Ok(Answer::Offline) => self.machines[number].user.online = false,
             Err(ErrorCode::NameTaken) => self.take_another_name(number),
             _ => {}

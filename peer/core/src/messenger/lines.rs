@@ -19,7 +19,7 @@ use common::message::{Conversation, MessageId};
 use super::Messenger;
 use crate::command::{Command, To, Which};
 use crate::event::{Answer, CommandId, MessageView, StateView};
-use crate::stored::{StoreResult, StoredMessage, Talk};
+use crate::stored::{Reason, State, StoreResult, StoredMessage, Talk, Tally};
 
 pub(super) use changing::Saying;
 use reading::Reading;
@@ -55,6 +55,8 @@ pub(super) enum Committed {
 pub(super) struct Lines {
     /// Messages to groups whose tally changed in this turn, by number.
     tallied: BTreeMap<u64, StateView>,
+    /// The last word told of messages to groups that are on their way, by number.
+    counted: BTreeMap<u64, (State, Option<Reason>, Tally)>,
     /// Lines at the front, by number.
     told: BTreeMap<u64, Told>,
     /// Others are told what was read: the user wants it, and that is committed.
@@ -96,8 +98,16 @@ impl Lines {
         self.tallied.insert(view.n, view);
     }
 
+    /// What is new to the user of these: one copy may enter a state that another one was told in.
     pub(super) fn take_tallied(&mut self) -> Vec<StateView> {
-        std::mem::take(&mut self.tallied).into_values().collect()
+        let mut views: Vec<StateView> = std::mem::take(&mut self.tallied).into_values().collect();
+        views.retain(|view| {
+            let word = (view.state, view.reason, view.tally.unwrap_or_default());
+            let open = word.2.waiting + word.2.kept > 0;
+            let before = if open { self.counted.insert(view.n, word) } else { self.counted.remove(&view.n) };
+            before != Some(word)
+        });
+        views
     }
 
     /// What the user wanted in the run before.

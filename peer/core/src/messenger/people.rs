@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use common::identity::PublicKey;
 use common::limits::{CANDIDATES_MAX, WATCH_MAX};
-use common::message::Epoch;
+use common::message::{Conversation, Epoch};
 use common::name::Name;
 use common::record::{Binding, PrekeyRecord};
 use common::seal::PrekeySecret;
@@ -358,8 +358,14 @@ impl Messenger {
 
     /// What waits for `pinned` and is committed goes to `new`, in order, under new seqs of that lane.
     pub(super) fn readdress(&mut self, pinned: PublicKey, new: PublicKey) {
-        let seqs: Vec<u64> =
-            self.outbox.lane(&pinned).filter(|m| m.committed && !m.ending).map(|m| m.row.seq).collect();
+        let waiting = self.outbox.lane(&pinned).filter(|message| message.committed && !message.ending);
+        let (seqs, copies): (Vec<_>, Vec<_>) =
+            waiting.map(|m| (m.row.seq, m.row.conversation)).partition(|(_, talk)| *talk == Conversation::Pair);
+        // It is the old key that belongs to a group. The new one has copies of its own once it does.
+        for (seq, _) in copies {
+            self.set_state(pinned, seq, State::Cancelled, None, Some(Reason::KeyChanged));
+        }
+        let seqs: Vec<u64> = seqs.into_iter().map(|(seq, _)| seq).collect();
         let mut moves = Vec::new();
         for old_seq in seqs {
             let Some(mut message) = self.outbox.remove(&pinned, old_seq) else { continue };

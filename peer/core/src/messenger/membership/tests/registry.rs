@@ -125,24 +125,7 @@ impl Registry {
             }
             ToDirectory::Accept(accept) => self.accepts.extend(accept.keys.into_iter().map(|key| (from, key))),
             ToDirectory::PublishPrekey(publish) => self.say(from, Done { request: publish.request }),
-            ToDirectory::Deposit(deposit) => {
-                self.items += 1;
-                let item = Item {
-                    item: self.items,
-                    submitter: from,
-                    epoch: deposit.place.epoch,
-                    seq: deposit.place.seq,
-                    prekey: deposit.prekey,
-                    waited: false,
-                    deposited_at_ms: now_ms,
-                    sealed: deposit.sealed,
-                };
-                self.mail.push((deposit.place.recipient, item.clone()));
-                self.say(from, Deposited { answers: vec![DepositAnswer { place: deposit.place, refusal: None }] });
-                if self.online.contains(&deposit.place.recipient) {
-                    self.say(deposit.place.recipient, item);
-                }
-            }
+            ToDirectory::Deposit(deposit) => self.take_deposit(from, deposit, now_ms),
             ToDirectory::Take(take) => {
                 let gone = |item: &Item| take.items.iter().any(|(n, how)| *n == item.item && *how == Taking::Stored);
                 self.mail.retain(|(to, item)| *to != from || !gone(item));
@@ -155,6 +138,25 @@ impl Registry {
                 }
             }
             other => self.take_of_groups(from, other),
+        }
+    }
+
+    fn take_deposit(&mut self, from: PublicKey, deposit: common::wire::directory::Deposit, now_ms: i64) {
+        self.items += 1;
+        let item = Item {
+            item: self.items,
+            submitter: from,
+            epoch: deposit.place.epoch,
+            seq: deposit.place.seq,
+            prekey: deposit.prekey,
+            waited: false,
+            deposited_at_ms: now_ms,
+            sealed: deposit.sealed,
+        };
+        self.mail.push((deposit.place.recipient, item.clone()));
+        self.say(from, Deposited { answers: vec![DepositAnswer { place: deposit.place, refusal: None }] });
+        if self.online.contains(&deposit.place.recipient) {
+            self.say(deposit.place.recipient, item);
         }
     }
 
