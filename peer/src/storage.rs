@@ -4,7 +4,6 @@
 //! [`Store`] is the synchronous heart, the same in the program and in a simulation; [`StorageThread`] gives it a thread.
 
 mod amend;
-mod answer;
 mod arrival;
 mod codes;
 mod error;
@@ -202,7 +201,7 @@ impl Store {
         {
             return QueryResult::Failed(error.to_string());
         }
-        answer::answer(&self.conn, &query)
+        read::answer(&self.conn, &query)
             .unwrap_or_else(|error| QueryResult::Failed(StoreError::from(error).to_string()))
     }
 

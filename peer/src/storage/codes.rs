@@ -33,14 +33,6 @@ pub fn signed(number: u64) -> i64 {
     number.cast_signed()
 }
 
-/// Longest countdown and latest time that are counted with: what others claim may be any number.
-const FAR_MS: i64 = i64::MAX / 4;
-
-/// A length of time as a column that can be counted with.
-pub fn span(ms: u64) -> i64 {
-    i64::try_from(ms).unwrap_or(FAR_MS).min(FAR_MS)
-}
-
 /// The other way.
 pub fn unsigned(number: i64) -> u64 {
     number.cast_unsigned()

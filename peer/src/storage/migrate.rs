@@ -11,10 +11,7 @@ use super::rows::By;
 use super::rows::span;
 use super::search;
 use super::upgrade;
-use super::write::{By, Writer};
-
-/// Format written by this program.
-pub const SCHEMA_VERSION: i64 = 2;
+use super::write::Writer;
 
 /// Format written by this program.
 pub const SCHEMA_VERSION: i64 = 2;

@@ -1,12 +1,14 @@
-//! Messages as they are read: the row, and what of a message stands elsewhere.
+//! Answering queries: history pages, single messages, searches and traces. Every one through an index.
 
 use common::body::Body;
 use common::identity::PublicKey;
 use common::message::{Conversation, MessageId};
-use peer_core::stored::{Quote, Reason, State, StoredMessage, Talk, Tally, Via};
+use common::planted::{self, Bug};
+use peer_core::stored::{Query, QueryResult, Quote, Reason, State, StoredMessage, Talk, Tally, TraceStep, Via, Which};
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::codes::{conversation, id, key, maybe, maybe_id, number, signed, unsigned};
+use super::search;
 
 /// A message with its way, and where to find it. For own messages the row of the other person.
 macro_rules! messages {
@@ -147,8 +149,7 @@ pub fn unshown(conn: &Connection) -> Result<Vec<StoredMessage>> {
     rows.map(|row| complete(conn, row?).map(|found| found.message)).collect()
 }
 
-/// The row alone.
-pub fn found(row: &Row<'_>) -> Result<Found> {
+fn found(row: &Row<'_>) -> Result<Found> {
     let mine: bool = row.get(4)?;
     let state = match maybe(row, 17)? {
         Some(state) if mine => Some((state, maybe(row, 18)?)),
@@ -185,7 +186,7 @@ pub fn found(row: &Row<'_>) -> Result<Found> {
 }
 
 /// With what stands elsewhere.
-pub fn complete(conn: &Connection, mut found: Found) -> Result<Found> {
+fn complete(conn: &Connection, mut found: Found) -> Result<Found> {
     let message = &mut found.message;
     if let Some(reply_to) = found.reply_to.filter(|_| message.gone.is_none()) {
         message.quote = quote(conn, message, &reply_to)?.map(Box::new);
@@ -276,4 +277,19 @@ pub fn tally(conn: &Connection, n: i64) -> Result<(Tally, Option<Way>)> {
         }
     }
     Ok((tally, of_all.map(|(_, way)| way)))
+}
+
+fn steps(conn: &Connection, n: u64) -> Result<Vec<TraceStep>> {
+    let sql = "SELECT state, what, via, reason, at FROM steps WHERE n = ?1 ORDER BY step";
+    let mut statement = conn.prepare_cached(sql)?;
+    let steps = statement.query_map([signed(n)], |row| {
+        Ok(TraceStep {
+            state: maybe(row, 0)?,
+            what: row.get(1)?,
+            via: maybe(row, 2)?,
+            reason: maybe(row, 3)?,
+            at_ms: row.get(4)?,
+        })
+    })?;
+    steps.collect()
 }

@@ -8,7 +8,7 @@ use peer_core::stored::{State, Talk};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
-use super::codes::{Col, id, key, number, signed, span, unsigned};
+use super::codes::{Col, id, key, number, signed, unsigned};
 use super::facts::unreadable;
 use super::rows::span;
 use super::write::{Step, Writer};

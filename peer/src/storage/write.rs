@@ -32,20 +32,6 @@ pub struct Step {
     pub at_ms: i64,
 }
 
-/// Who changes something, by which message, in which conversation.
-pub struct By {
-    /// That message's number.
-    pub n: i64,
-    /// Who wrote it.
-    pub sender: PublicKey,
-    /// Its identity: of several the highest counts.
-    pub id: MessageId,
-    /// The group, empty in a pair.
-    pub group: Vec<u8>,
-    /// The other person of the pair.
-    pub other: PublicKey,
-}
-
 impl<'a> Writer<'a> {
     /// A writer in the transaction open on `tx`.
     pub fn new(tx: &'a Connection, me: PublicKey) -> Result<Self> {
