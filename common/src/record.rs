@@ -107,3 +107,36 @@ impl PrekeyRecord {
         Ok(prekey)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::PREKEY_BYTES;
+
+    #[test]
+    fn a_binding_holds_for_the_directory_that_signed_it_about_itself() {
+        let (directory, other) = (Identity::from_seed(&[1; 32]), Identity::from_seed(&[2; 32]));
+        let key = Identity::from_seed(&[3; 32]).public();
+        let bound = Bound { directory: directory.public(), name: "bob".parse().unwrap(), key, serial: 4 };
+        let binding = Binding::sign(&directory, &bound);
+        assert_eq!(binding.verify(&directory.public()).unwrap(), bound);
+        assert!(matches!(binding.verify(&other.public()), Err(RecordError::Signature(_))));
+        let of_another = Binding::sign(&other, &bound);
+        assert!(matches!(of_another.verify(&other.public()), Err(RecordError::OtherKey)));
+    }
+
+    #[test]
+    fn a_prekey_holds_for_the_owner_that_signed_it_about_itself_and_in_its_one_size() {
+        let (owner, other) = (Identity::from_seed(&[1; 32]), Identity::from_seed(&[2; 32]));
+        let prekey = Prekey { owner: owner.public(), counter: 5, created_ms: 6, key: vec![7; PREKEY_BYTES] };
+        let record = PrekeyRecord::sign(&owner, &prekey);
+        assert_eq!(record.verify(&owner.public()).unwrap(), prekey);
+        assert!(matches!(record.verify(&other.public()), Err(RecordError::Signature(_))));
+        let of_another = PrekeyRecord::sign(&other, &prekey);
+        assert!(matches!(of_another.verify(&other.public()), Err(RecordError::OtherKey)));
+        for bytes in [0, PREKEY_BYTES - 1, PREKEY_BYTES + 1] {
+            let wrong = PrekeyRecord::sign(&owner, &Prekey { key: vec![7; bytes], ..prekey.clone() });
+            assert!(wrong.verify(&owner.public()).is_err(), "{bytes}");
+        }
+    }
+}

@@ -93,7 +93,7 @@ impl Observer {
             }
             Err(refusal) => {
                 fields["reason"] = format!("{refusal:?}").into();
-                self.put("refused", fields);
+                self.lines.put_some("refused", fields);
             }
         }
     }

@@ -5,7 +5,7 @@
 //! serves any number of users and mailboxes. An error leaves the store unusable: it is dropped, never retried; but for a
 //! disk without room, which leaves it as it was.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 pub enum StoreError {
     /// The disk or the database says no.
     #[error("the store failed: {0}")]
-    Sql(#[from] rusqlite::Error),
+    Sql(rusqlite::Error),
+    /// The disk has no room for the transaction, which was rolled back; it may be tried again. (`docs/decisions/0015`)
+    #[error("there is no room on the disk: {0}")]
+    Full(rusqlite::Error),
     /// The file cannot be made.
     #[error("{}: {error}", path.display())]
     Io {
@@ -95,15 +98,31 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether it says that the disk has no room, before anything was promised: a write that found none, or shared
-    /// memory that could not grow. The transaction is rolled back, and may be tried again. (`docs/decisions/0011`)
+    /// Whether it says that the disk has no room, before anything was promised.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        let Self::Sql(error) = self else { return false };
-        error.sqlite_error().is_some_and(|error| {
-            error.code == ErrorCode::DiskFull || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
-        })
+        matches!(self, Self::Full(_))
     }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        if is_full(&error) { Self::Full(error) } else { Self::Sql(error) }
+    }
+}
+
+/// A write that found no room or went over a quota, or shared memory that could not grow.
+///
+/// To be asked as soon as SQLite has answered: a quota is told from a broken disk by the error that the system call left
+/// behind in this thread.
+fn is_full(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_WRITE};
+    let over_quota = || io::Error::last_os_error().kind() == io::ErrorKind::QuotaExceeded;
+    error.sqlite_error().is_some_and(|error| match (error.code, error.extended_code) {
+        (ErrorCode::DiskFull, _) | (_, SQLITE_IOERR_SHMSIZE) => true,
+        (_, SQLITE_IOERR_WRITE) => over_quota(),
+        _ => false,
+    })
 }
 
 /// An open store.
@@ -122,6 +141,7 @@ impl Store {
         OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map_err(io)?;
         let mut store_id = [0; 16];
         getrandom::fill(&mut store_id).map_err(|error| StoreError::Entropy(error.to_string()))?;
+        renew_log(path).map_err(io)?;
         Self::prepare(Connection::open(path)?, true, store_id)
     }
 
@@ -308,6 +328,32 @@ impl Store {
         transaction.commit()?;
         Ok(Self { db, on_disk })
     }
+}
+
+/// Puts a copy of the log in its place, before anybody reads it. What a run before could not flush is read from the
+/// system's memory and never reaches the disk by itself; what is committed behind it would be lost with the power, and the
+/// database, once the log is brought in, be older in parts. The copy is on the disk as a whole. (`docs/decisions/0013`)
+fn renew_log(database: &Path) -> io::Result<()> {
+    let beside = |end: &str| {
+        let mut name = database.as_os_str().to_owned();
+        name.push(end);
+        PathBuf::from(name)
+    };
+    let (log, copy) = (beside("-wal"), beside("-wal-new"));
+    match std::fs::metadata(&log) {
+        Ok(found) if found.len() > 0 => {}
+        Ok(_) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    match std::fs::copy(&log, &copy).and_then(|_| File::open(&copy)?.sync_all()) {
+        // Nobody is kept out by a full disk.
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => return std::fs::remove_file(&copy),
+        copied => copied?,
+    }
+    std::fs::rename(&copy, &log)?;
+    let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
 }
 
 /// What one transaction gave.

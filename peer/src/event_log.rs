@@ -3,7 +3,8 @@
 //! wrote. The form of a record and the file are those of the
 //! crate [`event_log`].
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use common::identity::PublicKey;
 use common::message::{Conversation, Envelope, Epoch, MessageId, PairState};
@@ -12,7 +13,7 @@ use common::wire::peer::{Parcel, PeerFrame};
 use event_log::{Lines, hex};
 use peer_core::command::Command;
 use peer_core::event::{Answer, CommandId, Config, Event, Input, Output, SealedKind, Ticket};
-use peer_core::stored::{Arrival, Arrived, Move, NewMessage, Reason, Snapshot, StoreOp, StoreResult, Via};
+use peer_core::stored::{Arrival, Arrived, Copy, Move, NewMessage, Pin, Reason, Snapshot, StoreOp, StoreResult, Via};
 use serde_json::{Value, json};
 
 use crate::front::words;
@@ -26,6 +27,8 @@ pub struct Observer {
     epoch: Option<Epoch>,
     commits: VecDeque<(Ticket, Vec<Awaited>)>,
     lines: Lines,
+    /// What each key was told last that is held of its lane, in short.
+    said: HashMap<PublicKey, u64>,
 }
 
 impl Observer {
@@ -50,7 +53,7 @@ impl Observer {
 
     fn list(&mut self, snapshot: &Snapshot) {
         for pin in &snapshot.pins {
-            self.pin(&pin.directory, pin.name.as_str(), Some(&pin.key));
+            self.pin(pin);
         }
         for row in &snapshot.outbox {
             let mut fields = json!({
@@ -101,8 +104,10 @@ impl Observer {
             Input::Shown(numbers) => self.put("put-out", json!({"n": numbers})),
             Input::Stored { ticket, results } => self.committed(*ticket, results),
             Input::StoreFailed(why) => self.put("store-failed", json!({"why": why})),
-            Input::DirectoryUp { key: of } => self.put("key-seen", json!({"at": "directory", "key": key(of)})),
-            Input::LinkUp { key: of, .. } => self.put("key-seen", json!({"at": "link", "key": key(of)})),
+            Input::DirectoryUp { key: of } => {
+                self.lines.put_some("key-seen", json!({"at": "directory", "key": key(of)}));
+            }
+            Input::LinkUp { key: of, .. } => self.lines.put_some("key-seen", json!({"at": "link", "key": key(of)})),
             _ => {}
         }
     }
@@ -130,7 +135,7 @@ impl Observer {
                 }
             }
             Output::Dropped { from, why } => {
-                self.put("dropped", json!({"from": key(from), "why": format!("{why:?}")}));
+                self.lines.put_some("dropped", json!({"from": key(from), "why": format!("{why:?}")}));
             }
             Output::Exit(exit) => self.put("exit", json!({"how": format!("{exit:?}")})),
             _ => {}
@@ -160,7 +165,11 @@ impl Observer {
                 let fields = json!({"name": from.as_str(), "conversation": conversation, "missing": missing});
                 self.put("gap", fields);
             }
-            Event::KeyChanged { name, pinned, new } => self.put(
+            Event::Renamed { old, new, fingerprint } => self.put(
+                "renamed",
+                json!({"old": old.as_str(), "new": new.as_str(), "fingerprint": fingerprint.to_string()}),
+            ),
+            Event::KeyChanged { name, pinned, new, .. } => self.put(
                 "key-changed",
                 json!({"name": name.as_str(), "pinned": pinned.to_string(), "new": new.to_string()}),
             ),
@@ -189,6 +198,11 @@ impl Observer {
 
     fn acknowledged(&mut self, state: &PairState, via: Via) {
         let Some(held) = &state.held else { return };
+        // Whoever repeats a message is answered the same again and again.
+        let said = hash(&codec::encode(held));
+        if self.said.insert(state.to, said) == Some(said) {
+            return;
+        }
         let fields = json!({
             "to": key(&state.to), "epoch": hex(&held.epoch.id.0), "floor": held.floor, "top": held.top,
             "missing": held.missing, "via": words::via(via),
@@ -200,7 +214,7 @@ impl Observer {
         let mut awaited = Vec::new();
         for (place, op) in ops.iter().enumerate() {
             match op {
-                StoreOp::PutPin { directory, name, key } => self.pin(directory, name.as_str(), key.as_ref()),
+                StoreOp::PutPin(pin) => self.pin(pin),
                 StoreOp::PutMeta(meta) if self.epoch != Some(meta.epoch) => {
                     self.epoch = Some(meta.epoch);
                     awaited.push((place, "epoch", self.with_epoch(json!({}))));
@@ -213,33 +227,17 @@ impl Observer {
                 StoreOp::Readdress(moves) => {
                     awaited.extend(moves.iter().map(|each| (place, "moved", self.moved(each))));
                 }
-                // A message to a group has one record for each copy.
+                // One record for each copy: each has its place in a lane.
                 StoreOp::Queue(message) => {
-                    awaited.extend(copies(message).map(|fields| (place, "queued", self.with_epoch(fields))));
+                    let row = &message.row;
+                    let first = Copy { recipient: row.recipient, seq: row.seq, after: row.after };
+                    let copies = std::iter::once(&first).chain(&message.copies);
+                    awaited.extend(copies.map(|copy| (place, "queued", self.with_epoch(queued(message, copy)))));
                 }
-                other => awaited.extend(self.own_or_theirs(other).map(|(event, fields)| (place, event, fields))),
+                other => awaited.extend(own_or_theirs(other).map(|(event, fields)| (place, event, fields))),
             }
         }
         self.commits.push_back((ticket, awaited));
-    }
-
-    fn own_or_theirs(&self, op: &StoreOp) -> Option<(&'static str, Value)> {
-        Some(match op {
-            StoreOp::Receive(arrival) => ("committed", received(arrival)),
-            // What counts for nothing is put out no more than what was.
-            StoreOp::Shown(numbers) | StoreOp::Dismiss(numbers) => ("marked", json!({"n": numbers})),
-            StoreOp::State { n, recipient, state, via, reason, .. } => {
-                let (to, state) = (key(recipient), words::state(*state));
-                ("state", json!({"n": n, "to": to, "state": state, "via": way(*via), "reason": why(*reason)}))
-            }
-            StoreOp::Follow { sender, epoch, floor } => {
-                let fields = json!({
-                    "from": key(sender), "epoch": hex(&epoch.id.0), "generation": epoch.generation, "floor": floor,
-                });
-                ("follow", fields)
-            }
-            _ => return None,
-        })
     }
 
     fn committed(&mut self, ticket: Ticket, results: &[StoreResult]) {
@@ -249,10 +247,17 @@ impl Observer {
             }
             for (place, event, mut fields) in awaited {
                 let event = match results.get(place) {
+                    Some(StoreResult::Read(read)) => {
+                        for (n, ..) in read {
+                            let fields =
+                                json!({"n": n, "to": fields["to"], "state": "read", "via": null, "reason": null});
+                            self.put(event, fields);
+                        }
+                        continue;
+                    }
                     Some(
                         StoreResult::Done
                         | StoreResult::Tallied(_)
-                        | StoreResult::Read(_)
                         | StoreResult::Vanished { .. }
                         | StoreResult::Forgotten(_),
                     ) => event,
@@ -260,16 +265,22 @@ impl Observer {
                         fields["n"] = (*n).into();
                         event
                     }
-                    Some(StoreResult::Arrived(Arrived::New { n, late, .. })) => {
+                    Some(StoreResult::Arrived(Arrived::New { n, late, settled, .. })) => {
                         fields["n"] = (*n).into();
                         fields["late"] = (*late).into();
+                        if !settled.is_empty() {
+                            self.put("marked", json!({"n": settled}));
+                        }
                         event
                     }
                     Some(StoreResult::Arrived(Arrived::Double { n })) => {
                         fields["n"] = (*n).into();
                         "double"
                     }
-                    Some(StoreResult::Arrived(Arrived::Conflict)) => "conflict",
+                    Some(StoreResult::Arrived(Arrived::Conflict)) => {
+                        self.lines.put_some("conflict", fields);
+                        continue;
+                    }
                     Some(StoreResult::QueuedBefore(_)) | None => continue,
                 };
                 self.put(event, fields);
@@ -278,8 +289,9 @@ impl Observer {
         }
     }
 
-    fn pin(&mut self, directory: &PublicKey, name: &str, to: Option<&PublicKey>) {
-        self.put("pin", json!({"directory": key(directory), "name": name, "key": to.map(key)}));
+    fn pin(&mut self, pin: &Pin) {
+        let fields = json!({"directory": key(&pin.directory), "name": pin.name.as_str(), "key": key(&pin.key)});
+        self.put("pin", fields);
     }
 
     fn moved(&self, each: &Move) -> Value {
@@ -310,15 +322,31 @@ impl Observer {
     }
 }
 
-fn copies(message: &NewMessage) -> impl Iterator<Item = Value> {
+fn own_or_theirs(op: &StoreOp) -> Option<(&'static str, Value)> {
+    Some(match op {
+        StoreOp::Receive(arrival) => ("committed", received(arrival)),
+        StoreOp::Shown(numbers) => ("marked", json!({"n": numbers})),
+        StoreOp::Dismiss(numbers) => ("dismissed", json!({"n": numbers})),
+        StoreOp::Read { recipient, .. } => ("state", json!({"to": key(recipient)})),
+        StoreOp::State { n, recipient, state, via, reason, .. } => {
+            let (to, state) = (key(recipient), words::state(*state));
+            ("state", json!({"n": n, "to": to, "state": state, "via": way(*via), "reason": why(*reason)}))
+        }
+        StoreOp::Follow { sender, epoch, floor } => {
+            let fields = json!({
+                "from": key(sender), "epoch": hex(&epoch.id.0), "generation": epoch.generation, "floor": floor,
+            });
+            ("follow", fields)
+        }
+        _ => return None,
+    })
+}
+
+fn queued(message: &NewMessage, copy: &Copy) -> Value {
     let row = &message.row;
-    let first = (row.recipient, row.seq, row.after);
-    let others = message.copies.iter().map(|copy| (copy.recipient, copy.seq, copy.after));
-    std::iter::once(first).chain(others).map(|(to, seq, after)| {
-        json!({
-            "id": id(&row.id), "to": key(&to), "seq": seq, "ordered": row.ordered, "urgent": row.urgent,
-            "after": after.as_ref().map(id), "conversation": talk(&row.conversation),
-        })
+    json!({
+        "id": id(&row.id), "to": key(&copy.recipient), "seq": copy.seq, "ordered": row.ordered, "urgent": row.urgent,
+        "after": copy.after.as_ref().map(id), "conversation": talk(&row.conversation), "kind": row.kind,
     })
 }
 
@@ -327,7 +355,7 @@ fn received(arrival: &Arrival) -> Value {
         "id": id(&arrival.id), "from": key(&arrival.sender), "via": words::via(arrival.via),
         "epoch": arrival.held.map(|(epoch, _)| hex(&epoch.id.0)), "seq": arrival.held.map(|(_, seq)| seq),
         "ordered": arrival.ordered, "urgent": arrival.urgent, "after": arrival.after.as_ref().map(id),
-        "conversation": talk(&arrival.conversation), "request": arrival.request,
+        "conversation": talk(&arrival.conversation), "request": arrival.request, "kind": arrival.kind,
     })
 }
 
@@ -352,6 +380,10 @@ fn id(id: &MessageId) -> String {
 
 fn key(key: &PublicKey) -> String {
     hex(&key.0)
+}
+
+fn hash(bytes: &[u8]) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::new().hash_one(bytes)
 }
 
 /// Ascending numbers as inclusive ranges.

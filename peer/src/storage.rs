@@ -19,6 +19,7 @@ mod talks;
 pub(crate) mod tests;
 mod texts;
 mod thread;
+mod upgrade;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -309,7 +310,7 @@ fn pages_of(op: &StoreOp) -> usize {
         | StoreOp::Step { .. }
         | StoreOp::Forget { .. }
         | StoreOp::Follow { .. }
-        | StoreOp::PutPin { .. }
+        | StoreOp::PutPin(_)
         | StoreOp::PutContact(_)
         | StoreOp::PutMeta(_)
         | StoreOp::PutDirectory(_)

@@ -13,6 +13,7 @@ pub mod dial;
 pub mod directory;
 pub mod link;
 mod outgoing;
+mod probing;
 pub mod quic;
 pub mod socket;
 mod stream;

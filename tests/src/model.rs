@@ -3,6 +3,7 @@
 
 mod groups;
 mod lines;
+mod marks;
 #[cfg(test)]
 mod tests;
 
@@ -11,12 +12,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use common::group::GroupId;
 use common::identity::PublicKey;
 use common::limits::MESSAGE_LIFETIME_MS;
-use common::message::{Conversation, MessageId};
+use common::message::{Conversation, EpochId, MessageId};
+use common::wire::directory::Place;
 use peer_core::event::{MessageView, StateView};
-use peer_core::stored::{Arrival, NewMessage, Reason, State, Tally};
+use peer_core::stored::{Arrival, NewMessage, State};
 
-/// What clocks that are wrong may add to an age, each step by an hour at most.
-const LIFETIME_SLACK_MS: u64 = 2 * 86_400_000;
+pub(crate) use marks::DiskMarks;
+use marks::Screen;
+
+/// A step of a machine's clock by so much counts as elapsed time without anybody's word.
+const STEP_COUNTED_MS: u64 = 3_600_000;
+/// What roundings may add to an age.
+const LIFETIME_SLACK_MS: u64 = 60_000;
 
 /// An identity, by its number in the world.
 pub(crate) type Who = usize;
@@ -35,42 +42,14 @@ struct Written {
     queued_ms: u64,
 }
 
-/// What one disk holds. Saved and put back with it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct DiskMarks {
-    /// Own messages by number.
-    pub own: BTreeMap<u64, (MessageId, State)>,
-    /// Messages of others, by sender and id.
-    pub theirs: BTreeSet<(Who, MessageId)>,
-    /// Ids of others' messages by number.
-    numbers: BTreeMap<u64, MessageId>,
-    /// Numbers whose being shown is committed.
-    shown: BTreeSet<u64>,
-    /// Copies of own messages to groups, by number and member.
-    copies: BTreeMap<(u64, Who), State>,
-    /// Numbers of messages that count for nothing.
-    dismissed: BTreeSet<u64>,
-    /// Ids of own messages.
-    own_ids: BTreeSet<MessageId>,
-    /// When texts were put out, or delivered, milliseconds.
-    begun: BTreeMap<MessageId, u64>,
-    /// Texts that have vanished.
-    gone: BTreeSet<MessageId>,
-}
-
-/// What one screen has shown.
-#[derive(Debug, Clone, Default)]
-struct Screen {
-    /// Number and start of the program at which a message was shown last.
-    shown: BTreeMap<MessageId, (u64, u32)>,
-    /// Highest ordered id shown of a sender in a conversation.
-    last: BTreeMap<(Who, Option<GroupId>), MessageId>,
-    /// The last state told, and in which start of the program.
-    states: BTreeMap<MessageId, (State, Option<Reason>, Option<Tally>, u32)>,
-    names: BTreeMap<String, Who>,
-    /// Names whose new key the user has accepted.
-    accepted: BTreeSet<String>,
-    page: lines::Page,
+/// What was wrong with the clock of one machine.
+#[derive(Debug, Clone, Copy, Default)]
+struct Clock {
+    /// How far off it is.
+    skew_ms: i64,
+    steps: u64,
+    /// All steps together, whatever way.
+    stepped_ms: u64,
 }
 
 /// The reference.
@@ -83,18 +62,21 @@ pub(crate) struct Model {
     ever_kept: BTreeSet<(Who, [u8; 8])>,
     disks: Vec<DiskMarks>,
     screens: Vec<Screen>,
-    /// Identities one of whose disks was put back.
-    put_back: BTreeSet<Who>,
+    /// Messages that a disk of an identity held until it was put back.
+    lost: BTreeSet<(Who, MessageId)>,
     /// Names an identity ever had at the directory.
     named: BTreeSet<(String, Who)>,
     failure: Option<String>,
     /// The directory lies: its word is no truth.
     malicious: bool,
     now_ms: u64,
-    /// When the directory's clock was set, it may have confirmed a wrong age.
-    clock_stepped: bool,
-    /// A peer's clock was set.
-    clocks_wrong: bool,
+    /// When one of an identity's disks was put back, or copied: what it does then it may have done otherwise before.
+    forks: Vec<(Who, u64)>,
+    /// When each epoch was first committed.
+    epochs: BTreeMap<EpochId, u64>,
+    /// The directory's clock was set: it may have confirmed that a machine's wrong clock is right.
+    directory_stepped: bool,
+    clocks: Vec<Clock>,
     /// How long everything was switched off.
     dark_ms: u64,
     lines: lines::Lines,
@@ -117,6 +99,9 @@ impl Model {
     pub(crate) fn machine(&mut self, who: Who, key: PublicKey, copied: Option<MachineNo>) {
         self.keys.insert(key, who);
         self.disks.push(copied.and_then(|from| self.disks.get(from).cloned()).unwrap_or_default());
+        self.clocks.push(copied.and_then(|from| self.clocks.get(from).copied()).unwrap_or_default());
+        // The other machine's clock is right.
+        self.clock_stepped(self.disks.len() - 1, 0);
         let mut screen = copied.and_then(|from| self.screens.get(from).cloned()).unwrap_or_default();
         // What was shown there was shown in no start of the copy.
         screen.shown.values_mut().for_each(|(_, run)| *run = 0);
@@ -135,11 +120,16 @@ impl Model {
     }
 
     pub(crate) fn directory_clock_stepped(&mut self) {
-        self.clock_stepped = true;
+        self.directory_stepped = true;
     }
 
-    pub(crate) fn clock_stepped(&mut self) {
-        self.clocks_wrong = true;
+    /// The clock of a machine is off by so much from now on.
+    pub(crate) fn clock_stepped(&mut self, machine: MachineNo, skew_ms: i64) {
+        let clock = &mut self.clocks[machine];
+        let step_ms = clock.skew_ms.abs_diff(skew_ms);
+        clock.steps += u64::from(step_ms > 0);
+        clock.stepped_ms += step_ms;
+        clock.skew_ms = skew_ms;
     }
 
     pub(crate) fn dark(&mut self, for_ms: u64) {
@@ -147,14 +137,17 @@ impl Model {
     }
 
     /// An item that was kept is not on the directory's disk any more, and nothing says why.
-    pub(crate) fn let_go(&mut self, submitter: &PublicKey, recipient: &PublicKey, tag: [u8; 8]) {
-        let (Some(from), Some(to)) = (self.who(submitter), self.who(recipient)) else { return };
+    pub(crate) fn let_go(&mut self, submitter: &PublicKey, place: &Place, tag: [u8; 8], kept_ms: u64) {
+        let (Some(from), Some(to)) = (self.who(submitter), self.who(&place.recipient)) else { return };
         let Some(id) = self.tags.get(&tag).copied() else { return };
         let held = self.ever_held.contains(&(to, id));
         let mut own = self.disks.iter().flat_map(|disk| disk.own.values());
         let settled = own.any(|(own, state)| *own == id && state.is_settled()) || self.is_copy_settled(id, to);
-        // A directory whose clock leaps forgets at once what it expired, and when.
-        let excused = self.put_back.contains(&from) || self.clock_stepped;
+        // A store that was put back writes on in its old epoch until somebody tells it: there the place may be taken by
+        // another message, or lie below the floor, and what comes is dropped. It is sent again in the new epoch.
+        let begun_ms = self.epochs.get(&place.epoch).copied().unwrap_or(0);
+        let forked = |(who, at_ms): &(Who, u64)| *who == from && (begun_ms..=kept_ms).contains(at_ms);
+        let excused = self.forks.iter().any(forked);
         promise!(self, held || settled || excused, "{id} was kept for {to}, who never held it, and it is gone");
     }
 
@@ -181,14 +174,20 @@ impl Model {
 
     /// The disk of a machine is what it was when `marks` were taken; its screen begins anew.
     pub(crate) fn put_back(&mut self, machine: MachineNo, who: Who, marks: DiskMarks) {
-        self.disks[machine] = marks;
+        let before = std::mem::replace(&mut self.disks[machine], marks);
+        let gone = before.theirs.difference(&self.disks[machine].theirs);
+        self.lost.extend(gone.map(|(_, id)| (who, *id)));
         self.screens[machine] = Screen::default();
-        self.put_back.insert(who);
     }
 
-    /// A machine's disk goes its own way from a copy on: what the copy shows is another screen.
-    pub(crate) fn copied(&mut self, who: Who) {
-        self.put_back.insert(who);
+    /// One identity has two pasts from now on.
+    pub(crate) fn forked(&mut self, who: Who) {
+        self.forks.push((who, self.now_ms));
+    }
+
+    /// A disk commits that it writes in this epoch.
+    pub(crate) fn writes_in(&mut self, epoch: EpochId) {
+        self.epochs.entry(epoch).or_insert(self.now_ms);
     }
 
     pub(crate) fn named(&mut self, name: &str, who: Who) {
@@ -270,13 +269,23 @@ impl Model {
             }
             State::Expired => {
                 let lived_ms = self.written.get(&id).map_or(0, |written| self.now_ms - written.queued_ms);
-                // A clock that was behind when a message was written cannot tell time switched off before from time after.
-                let dark_ms = if self.clocks_wrong { self.dark_ms } else { 0 };
-                let old = lived_ms + dark_ms + LIFETIME_SLACK_MS >= MESSAGE_LIFETIME_MS || self.clock_stepped;
+                let old = lived_ms + self.wrongly_aged_ms(machine) >= MESSAGE_LIFETIME_MS;
                 promise!(self, old, "machine {machine} gives {id} up after {lived_ms} ms of life");
             }
             State::Queued | State::Held | State::Refused | State::Cancelled => {}
         }
+    }
+
+    /// By how much a machine may count more than has passed.
+    fn wrongly_aged_ms(&self, machine: MachineNo) -> u64 {
+        let clock = self.clocks[machine];
+        if clock.steps == 0 {
+            return LIFETIME_SLACK_MS;
+        }
+        // A clock that was behind when a message was written cannot tell time switched off before from time after.
+        let small_ms = clock.steps * STEP_COUNTED_MS + self.dark_ms + LIFETIME_SLACK_MS;
+        // What a clock leapt counts once a directory's says the same, which takes two that are wrong.
+        small_ms + if self.directory_stepped { clock.stepped_ms } else { 0 }
     }
 
     /// The directory's disk has committed an item.
@@ -297,7 +306,7 @@ impl Model {
         promise!(self, written.recipients.contains(&who), "{id} came to {who}, for whom it is not");
         // What somebody does to a line of a group that they are not known in is kept as nothing.
         let refused = body.is_empty() && written.group.is_some() && !self.is_line(&id);
-        let same = written.body == *body || refused || self.is_as_edited(&id, body);
+        let same = written.body == *body || self.is_as_edited(&id, body) || refused;
         promise!(self, same, "{id} has another body than was written");
         let new = self.disks[machine].theirs.insert((written.sender, id));
         promise!(self, new, "machine {machine} stores {id} twice");
@@ -388,12 +397,25 @@ impl Model {
     fn is_rightly_named(&mut self, machine: MachineNo, from: Who, name: &str) {
         let had = self.named.contains(&(name.to_owned(), from));
         promise!(self, had, "machine {machine} shows a message of {from} under the name {name}");
-        let moved_on = |who: &Who| self.named.iter().any(|(other, of)| of == who && other != name);
         let screen = &self.screens[machine];
         let pinned = screen.names.get(name).filter(|who| **who != from);
-        let wrong = pinned.is_some_and(|who| !screen.accepted.contains(name) && !moved_on(who));
+        let wrong = pinned.is_some() && !screen.accepted.contains(name);
+        let before =
+            screen.called.get(&from).filter(|before| *before != name && !screen.accepted.contains(*before)).cloned();
+        let untold = before.is_some() && !screen.renamed.contains(name);
         promise!(self, !wrong, "machine {machine} shows {name} for another key than is pinned");
+        promise!(
+            self,
+            !untold,
+            "machine {machine} calls {from} {name}, and was not told that it was {before:?} before"
+        );
         self.screens[machine].names.insert(name.to_owned(), from);
+        self.screens[machine].called.insert(from, name.to_owned());
+    }
+
+    /// Somebody known has another name.
+    pub(crate) fn renamed(&mut self, machine: MachineNo, new: &str) {
+        self.screens[machine].renamed.insert(new.to_owned());
     }
 
     /// The user accepted the new key of a name.
@@ -434,7 +456,7 @@ impl Model {
             let there = machines.iter().any(|(other, who)| {
                 written.recipients.contains(who) && self.disks[*other].theirs.contains(&(written.sender, id))
             });
-            let excused = written.recipients.iter().any(|to| self.put_back.contains(to));
+            let excused = written.recipients.iter().any(|to| self.lost.contains(&(*to, id)));
             promise!(self, there || excused, "{id} is delivered, and its recipient holds it no more");
         }
     }

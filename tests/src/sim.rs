@@ -2,14 +2,17 @@
 //! A storm of faults, then peace, then the question whether every promise was kept. No socket, no real time.
 
 mod audit;
+mod desk;
 mod dice;
 mod directory;
+mod directory_desk;
 mod faults;
 mod gathering;
 mod liar;
 mod links;
 mod machine;
 mod many;
+mod medium;
 mod plan;
 mod sealing;
 mod sessions;
@@ -22,7 +25,7 @@ use peer_core::command::Command;
 use peer_core::stored::{Query, QueryResult, State, Talk};
 
 pub(crate) use dice::Dice;
-use directory::DirectoryNode;
+use directory::{DirectoryNode, Which};
 pub use many::{Sum, failure, many};
 use plan::Plan;
 pub use plan::{Profile, profile_of};
@@ -56,6 +59,10 @@ pub struct Outcome {
     pub ended_ms: u64,
     /// Messages that were queued.
     pub messages: usize,
+    /// New names of people known that users were told of.
+    pub renamed: u64,
+    /// Keys that users have refused.
+    pub refused: u64,
     /// Messages of groups that were put out.
     pub in_groups: u64,
 }
@@ -63,13 +70,19 @@ pub struct Outcome {
 /// Runs the world of a seed. `verbose`: the whole trace, with what was said.
 #[must_use]
 pub fn run(seed: u64, verbose: bool) -> Outcome {
+    run_as(profile_of(seed), seed, verbose)
+}
+
+/// The same with another kind of storm than the seed's own.
+#[must_use]
+pub fn run_as(profile: Profile, seed: u64, verbose: bool) -> Outcome {
     let mut dice = Dice::new(seed);
-    let plan = Plan::new(seed, &mut dice);
+    let plan = Plan::new(profile, seed, &mut dice);
     let identity = Identity::from_seed(&dice.bytes());
-    let directory = DirectoryNode::new(identity, dice.bytes());
+    let directory = DirectoryNode::new(Which::First, identity, dice.bytes());
     let weights = plan.weights;
     let forgets = weights.put_back_directory + weights.rename + weights.copy + weights.put_back > 0;
-    let mut world = World::new(plan, dice, directory, verbose);
+    let mut world = World::new(plan, dice, Dice::new(!seed), directory, verbose);
     if !world.plan.malicious && !forgets {
         world.model.groups_are_strict();
     }
@@ -81,6 +94,8 @@ pub fn run(seed: u64, verbose: bool) -> Outcome {
         events: world.trace.events,
         ended_ms: world.now,
         messages: world.model.count(),
+        renamed: world.liar.renamed,
+        refused: world.liar.refused,
         in_groups: world.model.said_in_groups(),
         tail: world.trace.into_lines(),
     }
@@ -99,8 +114,37 @@ impl World {
             self.at(act_ms, What::User(number));
         }
         let delay_ms = self.dice.between(0, 3_000);
-        self.at(delay_ms, What::DirectoryStart);
+        self.at(delay_ms, What::DirectoryStart(Which::First));
+        if self.plan.weights.move_directory > 0 {
+            self.add_directory();
+        }
         self.storm_ends = self.plan.storm_ms;
+    }
+
+    /// A second directory; some begin there.
+    fn add_directory(&mut self) {
+        let identity = Identity::from_seed(&self.dice.bytes());
+        self.aside = Some(Box::new(DirectoryNode::new(Which::Second, identity, self.dice.bytes())));
+        for number in 0..self.machines.len() {
+            if self.dice.one_in(3) {
+                self.machines[number].directory = Which::Second;
+            }
+        }
+        self.at(0, What::DirectoryStart(Which::Second));
+    }
+
+    /// Everybody is to be at one of the directories; the other one lives on.
+    fn meet(&mut self) {
+        if self.aside.is_none() {
+            return;
+        }
+        let which = if self.dice.one_in(2) { Which::First } else { Which::Second };
+        for number in 0..self.machines.len() {
+            if self.machines[number].directory != which {
+                self.kill_machine(number, false);
+                self.machines[number].directory = which;
+            }
+        }
     }
 
     fn live(&mut self) {
@@ -135,6 +179,7 @@ impl World {
         self.cut_off.clear();
         self.blocked.clear();
         self.undo(faults::Undo::DiskFull);
+        self.heal_disks();
         if self.plan.malicious {
             // An honest one takes over, with the same key and store.
             self.kill_directory(false);
@@ -143,7 +188,10 @@ impl World {
             self.machines[copy].retired = true;
             self.command(copy, Command::Quit);
         }
-        self.start_directory();
+        for which in self.all_directories() {
+            self.face(*which).start_directory();
+        }
+        self.meet();
         for number in 0..self.machines.len() {
             self.start_machine(number);
         }
@@ -244,10 +292,12 @@ impl World {
 
     /// What is kept of a group stands in the order in which each member wrote it.
     fn judge_groups(&mut self, number: usize) {
-        let Ok(snapshot) = self.machines[number].disk.load(machine::DIRECTORY) else { return };
+        let store = self.machines[number].disk.open().expect("a healthy disk");
+        let Ok(snapshot) = store.load(Which::First.address()) else { return };
         for (id, _) in snapshot.groups {
             let query = Query::History { with: Talk::Group(id), before: None, count: 10_000 };
-            let QueryResult::History(messages) = self.machines[number].disk.query(query) else {
+            let store = self.machines[number].disk.open().expect("a healthy disk");
+            let QueryResult::History(messages) = store.query(query) else {
                 return self.model.broken(format!("machine {number} cannot read the history of a group"));
             };
             let mut last = std::collections::BTreeMap::new();
@@ -264,11 +314,11 @@ impl World {
     fn judge_history(&mut self, number: usize, other: usize) {
         let with = self.identities[other].public();
         let query = Query::History { with: Talk::Pair(with), before: None, count: 10_000 };
-        let QueryResult::History(messages) = self.machines[number].disk.query(query) else {
+        let store = self.machines[number].disk.open().expect("a healthy disk");
+        let QueryResult::History(messages) = store.query(query) else {
             return self.model.broken(format!("machine {number} cannot read its history"));
         };
-        let disk = self.machines[number].disk.load(machine::DIRECTORY);
-        let durations = disk.map(|snapshot| snapshot.durations).unwrap_or_default();
+        let durations = store.load(Which::First.address()).map(|snapshot| snapshot.durations).unwrap_or_default();
         let stays = durations.iter().find(|(talk, ..)| *talk == Talk::Pair(with)).and_then(|(_, _, stays)| *stays);
         if !self.machines[number].retired {
             let who = self.machines[number].who;

@@ -1,5 +1,6 @@
 //! `docs/commands.md` is played with the real programs: what it says is what they print, but for times, durations and
 //! keys. Lines that come of themselves may stand between those that are documented.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::time::Duration;

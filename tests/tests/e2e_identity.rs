@@ -169,6 +169,64 @@ fn a_name_that_belongs_to_another_key_holds_what_waits_until_the_user_accepts() 
 }
 
 #[test]
+fn a_key_that_the_user_refuses_gets_nothing_and_is_not_asked_about_again_until_it_is_named() {
+    let world = World::new();
+    let alice = world.peer("alice");
+    let mut bob = world.peer("bob");
+    let first = alice.send("bob", "first");
+    alice.wait_state(&first.id, "delivered");
+    bob.quit();
+    let released = world.directory.admin(&["user", "release", "bob"]);
+    assert_eq!(released.code, Some(0), "{released:?}");
+    let other = world.setup("other").start();
+    other.ok("!register bob");
+    let others = text(&other.ok("!whoami"), "fingerprint");
+
+    let waits = alice.send("bob", "for the bob I know");
+    assert_eq!(alice.wait_state(&waits.id, "held")["reason"], "key-changed");
+    let wrong = format!("!verify bob#{} no", "A".repeat(32));
+    assert_eq!(alice.refused(&wrong), "key-changed", "a word about another key decides nothing");
+    let mark = alice.mark();
+    let answer = alice.ok(&format!("!verify bob#{others} no"));
+    assert_eq!((&answer["refused"][0], answer["rival"].is_null()), (&others.clone().into(), true), "{answer}");
+    assert_eq!(alice.refused("!verify bob no"), "bad-argument", "there is nothing left to refuse");
+    // The directory has nobody of the pinned key: it says so, and does not ask.
+    alice.expect_line(mark, PATIENCE, "state", "held for another reason", |state| {
+        state["id"] == waits.id.as_str() && state["reason"] == "no-such-user"
+    });
+    assert!(
+        alice.log().lines(mark, |line| line.json["code"] == "key-changed" && line.json["command"].is_null()).is_empty()
+    );
+
+    // The one she knows comes back under another name.
+    bob.restart();
+    bob.expect("error", "his name is gone", |error| error["code"] == "not-registered" && error["command"].is_null());
+    bob.ok("!register robert");
+    alice.expect("renamed", "a known key", |told| told["old"] == "bob" && told["new"] == "robert");
+    alice.wait_state(&waits.id, "delivered");
+    bob.wait_message("alice", "for the bob I know");
+    let same = alice.send("bob", "by the old name");
+    alice.wait_state(&same.id, "delivered");
+    assert!(other.messages_from("alice").is_empty(), "nothing goes to a refused key");
+    let contacts = alice.ok("!contacts");
+    let known = contacts["contacts"].as_array().unwrap().iter().find(|contact| contact["name"] == "robert");
+    assert_eq!(known.unwrap()["former"], serde_json::json!(["bob"]));
+
+    // She finds out that the other one is bob after all.
+    alice.ok(&format!("!verify bob#{others} ok"));
+    let new = alice.send("bob", "for the new bob");
+    alice.wait_state(&new.id, "delivered");
+    other.wait_message("alice", "for the new bob");
+    let robert = alice.send("robert", "and for robert");
+    alice.wait_state(&robert.id, "delivered");
+    assert_eq!(
+        texts_from(&bob.history("alice"), "alice"),
+        ["first", "for the bob I know", "by the old name", "and for robert"]
+    );
+    world.assert_healed();
+}
+
+#[test]
 fn a_deregistered_name_is_free_for_others() {
     let world = World::new();
     let (bob, carol) = (world.peer("bob"), world.peer("carol"));

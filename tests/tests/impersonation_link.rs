@@ -127,7 +127,7 @@ fn no_name_is_believed_but_by_the_directorys_word_for_the_key_that_tls_proved() 
             "an older word changes no key"
         );
         let call = Call::open(&endpoint, &bob, &mallory).await;
-        let newer = hello(me, to, Some(binding(&directory, here, "ALICE", me, 1_000)));
+        let newer = hello(me, to, Some(binding(&directory, here, "ALICE", me, 1 << 60)));
         assert_eq!(call.closed_after(newer).await, Some(CloseReason::Unnamed), "binding-newer-for-a-pinned-name");
         bob.expect("error", "told and not believed", |error| {
             error["code"] == "key-changed" && error["new"] == me.fingerprint().to_string()
@@ -135,6 +135,60 @@ fn no_name_is_believed_but_by_the_directorys_word_for_the_key_that_tls_proved() 
     });
     let held = bob.send("alice", "for the pinned key alone");
     assert_eq!(bob.wait_state(&held.id, "held")["reason"], "key-changed");
+    assert_shown(&bob, &[("alice", "first")]);
+}
+
+#[test]
+fn a_friends_other_name_is_told_and_the_old_name_is_given_to_nobody_unasked() {
+    let world = World::new();
+    let bob = world.peer("bob");
+    let mut alice = world.peer("alice");
+    let first = alice.send("bob", "first");
+    alice.wait_state(&first.id, "delivered");
+    bob.wait_message("alice", "first");
+    let (directory, to) = (stolen_directory_key(&world), stolen_key(&bob.setup.data_dir).public());
+    let (friend, here) = (stolen_key(&alice.setup.data_dir), directory.public());
+    let (mallory, alices) = (stranger(1), friend.public());
+    let me = mallory.public();
+    alice.quit();
+    let word = |name: &str, key, serial| Some(binding(&directory, here, name, key, serial));
+    run(async {
+        let endpoint = quic_endpoint(world.ip.into()).unwrap();
+        // The dishonest directory gives its friend another name, and then the old name to its own key.
+        let call = Call::open(&endpoint, &bob, &friend).await;
+        let (call, _) = call.greeted(hello(alices, to, word("alicia", alices, 1_000))).await;
+        bob.expect("renamed", "by the directory's word", |told| {
+            told["old"] == "alice" && told["new"] == "alicia" && told["fingerprint"] == alices.fingerprint().to_string()
+        });
+        drop(call);
+        let closed = Call::open(&endpoint, &bob, &mallory).await.closed_after(hello(me, to, word("alice", me, 1_001)));
+        assert_eq!(closed.await, Some(CloseReason::Unnamed), "former-name-for-another-key");
+        let told = bob.expect("error", "another key for the old name", |error| error["code"] == "key-changed");
+        assert_eq!((&told["name"], &told["called"]), (&"alice".into(), &"alicia".into()));
+        assert_eq!(told["new"], me.fingerprint().to_string());
+    });
+    assert_eq!(bob.refused("!send alice who would get this?"), "key-changed");
+    let held = bob.send("alicia", "for the one I know");
+    assert_eq!(bob.wait_state(&held.id, "held")["reason"], "key-changed");
+    let mark = bob.mark();
+    let answer = bob.ok("!verify alice no");
+    let prints = [alices, me].map(|key| serde_json::Value::from(key.fingerprint().to_string()));
+    assert_eq!((&answer["theirs"], &answer["refused"][0]), (&prints[0], &prints[1]));
+    assert!(answer["rival"].is_null(), "{answer}");
+    bob.expect_line(mark, PATIENCE, "state", "goes on", |state| {
+        state["id"] == held.id.as_str() && state["state"] != "held"
+    });
+    run(async {
+        let endpoint = quic_endpoint(world.ip.into()).unwrap();
+        let closed = Call::open(&endpoint, &bob, &mallory).await.closed_after(hello(me, to, word("alice", me, 2_000)));
+        assert_eq!(closed.await, Some(CloseReason::Unnamed), "refused-key-again");
+    });
+    let asked = bob.log().lines(mark, |line| line.json["code"] == "key-changed");
+    assert!(asked.is_empty(), "a refused key is not asked about again: {asked:?}");
+    let by_the_old_name = bob.send("alice", "the same one");
+    alice.restart_online();
+    bob.wait_states(&[held, by_the_old_name], "delivered", PATIENCE);
+    alice.wait_message("bob", "the same one");
     assert_shown(&bob, &[("alice", "first")]);
 }
 

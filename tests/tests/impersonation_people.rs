@@ -1,10 +1,14 @@
 //! Impersonation of people and of programs on one machine: names that look alike, a fingerprint that is not the one
 //! demanded, files that others may write. The command or the start is refused with its own code.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use rustix::process::{Gid, Uid};
+use rustix::thread::{set_thread_gid, set_thread_uid};
 use system_tests::programs::World;
 use system_tests::programs::peer::text;
 
@@ -71,6 +75,39 @@ fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("a mode");
 }
 
+/// What another user of the machine gets who connects to a socket; none where this program may not become another user.
+fn as_another_user(socket: &Path) -> Option<std::io::Result<()>> {
+    const NOBODY: u32 = 65_534;
+    std::thread::scope(|scope| {
+        // It is this thread alone that becomes somebody else, and it ends here.
+        let other = scope.spawn(|| {
+            set_thread_gid(Gid::from_raw(NOBODY)).and_then(|()| set_thread_uid(Uid::from_raw(NOBODY))).ok()?;
+            Some(UnixStream::connect(socket).map(drop))
+        });
+        other.join().expect("no panic")
+    })
+}
+
+/// Both the folder and the socket keep others out, each by itself.
+fn nobody_else_gets_to_the_control_socket(world: &World, dir: &Path) {
+    let socket = dir.join("control.sock");
+    // So that it is not the folder of the test that keeps them out.
+    set_mode(world.root(), 0o711);
+    let denied = |answer: std::io::Result<()>| answer.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
+    let Some(answer) = as_another_user(&socket) else {
+        eprintln!("SKIPPED: this program may not become another user; the modes are as they should be");
+        return;
+    };
+    assert!(denied(answer), "control-socket: through the folder");
+    set_mode(dir, 0o711);
+    assert!(as_another_user(&socket).is_some_and(denied), "control-socket: the socket itself");
+    set_mode(&socket, 0o666);
+    let let_in = as_another_user(&socket);
+    assert!(matches!(let_in, Some(Ok(()))), "the control: nothing but the modes keeps others out: {let_in:?}");
+    set_mode(&socket, 0o600);
+    set_mode(dir, 0o700);
+}
+
 #[test]
 fn files_that_others_may_change_are_no_identity_and_the_control_socket_is_its_owners() {
     let world = World::new();
@@ -80,6 +117,7 @@ fn files_that_others_may_change_are_no_identity_and_the_control_socket_is_its_ow
     assert!(socket.file_type().is_socket());
     assert_eq!(socket.permissions().mode() & 0o777, 0o600, "control-socket");
     assert_eq!(std::fs::metadata(&dir).unwrap().permissions().mode() & 0o077, 0, "control-socket's folder");
+    nobody_else_gets_to_the_control_socket(&world, &dir);
     alice.quit();
     let key = dir.join("identity.key");
     let refused = |word: &str, says: &str| {

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use common::planted::Bug;
 use system_tests::proof::planted::find;
 
-/// Seeds tried for each bug; those of fitting storms count, one in fifteen or more.
+/// Seeds tried for each bug; those of fitting storms count, one in eighteen or more.
 const SEEDS: u64 = 1_500;
 
 #[test]

@@ -23,6 +23,8 @@ const ME: PublicKey = PublicKey([1; 32]);
 const BOB: PublicKey = PublicKey([2; 32]);
 const FILE: &str = "store.db";
 const JOBS: u64 = 12;
+/// The ways in which a write finds no room.
+const NO_ROOM: [Fault; 2] = [Fault::Full, Fault::Quota];
 
 fn peer_store(disk: &Disk) -> Store {
     Store::open_on(NAME, &disk.path(FILE), ME).unwrap()
@@ -89,13 +91,13 @@ fn after_a_failed_flush_or_write_a_peer_says_and_writes_nothing_more_and_nothing
 
 #[test]
 fn a_write_without_room_is_done_again_by_a_peer_and_said_once() {
-    for nth in 1..=40 {
+    for (fault, nth) in NO_ROOM.into_iter().flat_map(|fault| (1..=40).map(move |nth| (fault, nth))) {
         let disk = Disk::new();
         let store = peer_store(&disk);
         let (sender, mut replies) = mpsc::channel(16);
-        disk.fail_at(Fault::Full, nth);
+        disk.fail_at(fault, nth);
         let thread = StorageThread::start(store, sender).unwrap();
-        assert_eq!(one_by_one(&disk, thread, &mut replies), (JOBS, None), "{nth}");
+        assert_eq!(one_by_one(&disk, thread, &mut replies), (JOBS, None), "{fault:?} {nth}");
         let left = disk.crash(&mut ChaCha8Rng::seed_from_u64(nth));
         assert_eq!(held(&mut peer_store(&Disk::from_image(left))) as u64, JOBS);
     }
@@ -103,12 +105,16 @@ fn a_write_without_room_is_done_again_by_a_peer_and_said_once() {
 
 #[test]
 fn a_peer_without_room_waits_answers_what_is_asked_and_goes_on() {
+    NO_ROOM.into_iter().for_each(waits_and_answers);
+}
+
+fn waits_and_answers(fault: Fault) {
     let disk = Disk::new();
     let (sender, mut replies) = mpsc::channel(16);
     let thread = StorageThread::start(peer_store(&disk), sender).unwrap();
     thread.try_submit(write(1)).unwrap();
     assert!(matches!(replies.blocking_recv(), Some(Reply::Stored { .. })));
-    disk.fail_while(Some(Fault::Full));
+    disk.fail_while(Some(fault));
     thread.try_submit(write(2)).unwrap();
     assert!(matches!(replies.blocking_recv(), Some(Reply::Full(true))));
     thread.try_submit(write(3)).unwrap();
@@ -227,12 +233,36 @@ fn a_directory_without_room_refuses_mail_does_the_rest_and_goes_on_by_itself() {
 }
 
 #[test]
+fn a_directory_over_its_quota_refuses_mail_or_stores_it_and_loses_nothing_of_what_it_kept() {
+    for nth in 1..=40 {
+        let disk = Disk::new();
+        let mut writer = Writer::start(directory_store(&disk)).unwrap();
+        disk.fail_at(Fault::Quota, nth);
+        let mut kept = 0;
+        for number in 1..=JOBS {
+            writer.batches.blocking_send(mail(number..=number, 1_100)).unwrap();
+            let applied = writer.answers.blocking_recv().unwrap().unwrap();
+            kept +=
+                applied.results.iter().filter(|(_, result)| matches!(result, StoreResult::Deposited { .. })).count();
+        }
+        writer.close().unwrap();
+        assert_eq!(kept as u64, JOBS, "one write over the quota is done again: {nth}");
+        let left = disk.crash(&mut ChaCha8Rng::seed_from_u64(nth));
+        assert_eq!(items(&Disk::from_image(left)), JOBS as i64, "{nth}");
+    }
+}
+
+#[test]
 fn a_directory_that_cannot_even_take_waits_and_goes_on() {
+    NO_ROOM.into_iter().for_each(waits_with_a_taking);
+}
+
+fn waits_with_a_taking(fault: Fault) {
     let disk = Disk::new();
     let mut writer = Writer::start(directory_store(&disk)).unwrap();
     writer.batches.blocking_send(mail(1..=4, 1_100)).unwrap();
     writer.answers.blocking_recv().unwrap().unwrap();
-    disk.fail_while(Some(Fault::Full));
+    disk.fail_while(Some(fault));
     let items = vec![(1, Taking::Stored)];
     let take = directory_core::StoreOp::Take { recipient: stranger(1).public(), items, now_ms: 3_000 };
     writer.batches.blocking_send(vec![(Ticket(1), take)]).unwrap();

@@ -52,7 +52,7 @@ const TASK_OWNERS: [&str; 6] = [
     "directory-server/src/connection.rs",
     "directory-server/src/driver.rs",
     "directory-server/src/server.rs",
-    "directory-server/tests/serving.rs",
+    "directory-server/tests/serving/client.rs",
     "peer/src/transport/directory.rs",
     "peer/src/transport/quic.rs",
 ];

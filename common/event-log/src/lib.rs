@@ -7,4 +7,4 @@ mod file;
 mod lines;
 
 pub use file::{EventFile, EventLogError};
-pub use lines::{Lines, hex};
+pub use lines::{Lines, SOME_AT_ONCE, SOME_EVERY_MS, hex};

@@ -1,5 +1,7 @@
 //! Bytes to value and back, bounded. The only file that names the serialisation library.
 
+use bincode::enc::write::Writer;
+use bincode::error::EncodeError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -24,7 +26,29 @@ pub enum DecodeError {
 #[must_use]
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     // The types of this crate cannot fail to encode into memory; an empty result is refused by every decoder.
-    bincode::serde::encode_to_vec(value, bincode::config::standard()).unwrap_or_default()
+    let mut bytes = Vec::with_capacity(FIRST_BYTES);
+    match bincode::serde::encode_into_writer(value, Grown(&mut bytes), bincode::config::standard()) {
+        Ok(()) => bytes,
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Room that a value begins with: most frames are shorter.
+const FIRST_BYTES: usize = 128;
+
+/// Where encoded bytes go. The library hands over keys and ids, of which long answers consist, byte by byte: so single bytes
+/// are what has to be cheap.
+struct Grown<'a>(&'a mut Vec<u8>);
+
+impl Writer for Grown<'_> {
+    #[inline(always)]
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        match bytes {
+            [byte] => self.0.push(*byte),
+            more => self.0.extend_from_slice(more),
+        }
+        Ok(())
+    }
 }
 
 /// Decodes a whole value: all the bytes, within the frame limit.

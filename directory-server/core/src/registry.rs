@@ -79,7 +79,7 @@ impl Registry {
             let wait_ms = bucket.next_ms(limits.registrations, now.mono_ms) - now.mono_ms;
             return Err(Refusal::RateLimited(u32::try_from(wait_ms).unwrap_or(u32::MAX)));
         }
-        let (binding, serial) = self.bind(&register.name, key);
+        let (binding, serial) = self.bind(&register.name, key, now.wall_ms);
         Ok(StoreOp::Register { key, name: register.name, binding, serial, prekey, now_ms: now.wall_ms })
     }
 
@@ -96,8 +96,9 @@ impl Registry {
         }
     }
 
-    fn bind(&mut self, name: &Name, key: PublicKey) -> (Binding, u64) {
-        self.serial += 1;
+    /// Serials follow the clock, so that a store that was put back does not give again what others have seen.
+    fn bind(&mut self, name: &Name, key: PublicKey, wall_ms: i64) -> (Binding, u64) {
+        self.serial = (self.serial + 1).max(u64::try_from(wall_ms).unwrap_or(0));
         let bound = Bound { directory: self.identity.public(), name: name.clone(), key, serial: self.serial };
         (Binding::sign(&self.identity, &bound), self.serial)
     }

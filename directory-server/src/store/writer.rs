@@ -99,7 +99,13 @@ fn serve(mut store: Store, mut inbox: mpsc::Receiver<Batch>, outbox: &mpsc::Send
         }
         commits += 1;
         ops += batch.len();
-        let answer = commit(&mut store, &batch, &inbox);
+        let answer = commit_or_refuse(&mut store, &batch, || {
+            let waits = !inbox.is_closed();
+            if waits {
+                std::thread::sleep(ROOM_EVERY);
+            }
+            waits
+        });
         let failed = answer.is_err();
         if outbox.blocking_send(answer).is_err() || failed {
             // A failed store is dropped without another write; the answer has told it.
@@ -117,8 +123,12 @@ fn serve(mut store: Store, mut inbox: mpsc::Receiver<Batch>, outbox: &mpsc::Send
 }
 
 /// Commits a batch. Where the disk has no room for it even after the log was brought in, what needs room is refused, and
-/// slots are dropped if that does not help; what is left is tried until it succeeds or nobody waits for it any more.
-fn commit(store: &mut Store, batch: &Batch, inbox: &mpsc::Receiver<Batch>) -> Answer {
+/// slots are dropped if that does not help; what is left is tried until it succeeds or `wait` says that nobody waits for it
+/// any more.
+///
+/// # Errors
+/// As [`Store::apply`]; for want of room only when nobody waits.
+pub fn commit_or_refuse(store: &mut Store, batch: &Batch, mut wait: impl FnMut() -> bool) -> Answer {
     let answer = store.apply(batch.clone());
     if !is_full(&answer) {
         return answer;
@@ -137,10 +147,9 @@ fn commit(store: &mut Store, batch: &Batch, inbox: &mpsc::Receiver<Batch>) -> An
             return answer.map(|applied| with_refused(batch, refused, applied));
         }
         if refused == Need::Little {
-            if inbox.is_closed() {
+            if !wait() {
                 return answer;
             }
-            std::thread::sleep(ROOM_EVERY);
             store.make_room()?;
         }
         refused = Need::Little;

@@ -66,6 +66,12 @@ impl AgeClock {
         self.age_ms - before_ms
     }
 
+    /// Whether time may be counted at once when the directory confirms it: the system's clock is far ahead.
+    #[must_use]
+    pub fn waits_for_word(&self, now: Now) -> bool {
+        self.anchored && now.wall_ms.saturating_sub(self.trusted_ms) > CLOCK_TRUST_MS
+    }
+
     /// The age as of the last observation, milliseconds.
     #[must_use]
     pub fn age_ms(&self) -> u64 {
@@ -144,8 +150,10 @@ mod tests {
         let week = 7 * 86_400_000;
         let mut clock = AgeClock::new(Some((0, 0)), at(0, week));
         assert_eq!(clock.age_ms(), 0);
+        assert!(clock.waits_for_word(at(0, week)));
         assert_eq!(clock.confirm(week + 5, at(0, week)), week.unsigned_abs());
         assert_eq!(clock.age_ms(), week.unsigned_abs());
+        assert!(!clock.waits_for_word(at(0, week)));
     }
 
     #[test]

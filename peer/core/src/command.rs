@@ -192,15 +192,26 @@ pub enum Command {
     Members(Name),
     /// `!broadcast TEXT`.
     Broadcast(String),
-    /// `!verify NAME [ok]`.
+    /// `!verify NAME [ok|no]`.
     Verify {
         /// Whose key.
         name: Name,
-        /// The user says that it is right.
-        ok: bool,
+        /// The key that the word is about (`bob#FINGERPRINT`).
+        fingerprint: Option<Fingerprint>,
+        /// The user's word; none: both keys are shown.
+        verdict: Option<Verdict>,
     },
     /// `!quit`.
     Quit,
+}
+
+/// The user's word about a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is right: the new one where the directory has named one, else the pinned one.
+    Right,
+    /// The new one is wrong: the pinned one stays.
+    Wrong,
 }
 
 /// A stable, kebab-case code that scripts may rely on.

@@ -249,14 +249,14 @@ impl Received {
     pub fn follow(&mut self, epoch: Epoch, floor: u64) {
         if epoch != self.epoch {
             *self = Self::new(epoch, floor);
-        } else if floor > self.floor {
-            self.floor = floor;
-            let kept = self.held.split_off(&floor);
+        } else {
+            self.floor = self.floor.max(floor);
+            let kept = self.held.split_off(&self.floor);
             for row in std::mem::replace(&mut self.held, kept).values() {
                 xor(&mut self.digest, row.digest);
                 self.seqs.remove(&row.id);
             }
-            self.water_mark = self.water_mark.max(floor - 1);
+            self.water_mark = self.water_mark.max(self.floor.saturating_sub(1));
             self.raise_water_mark();
         }
     }

@@ -84,6 +84,10 @@ pub const CANNOT_OPEN_MAX: u32 = 3;
 pub const CLOCK_TRUST_MS: i64 = 3_600_000;
 /// Pair state versions reserved with one commit.
 pub const VERSION_RESERVE: u64 = 1_000_000;
+/// Names that stay pinned to one key of one directory. A key that was given more is called by the last of them.
+pub const NAMES_OF_ONE_MAX: usize = 16;
+/// Keys that the user has refused, remembered for each name.
+pub const REFUSED_MAX: usize = 16;
 /// Most messages of one `!history`.
 pub const HISTORY_MAX: u32 = 10_000;
 /// Messages of one `!history` without a count.

@@ -1,13 +1,15 @@
 //! The composer: the only file family that knows all parts. It takes inputs, lets the parts decide, turns what they
 //! say into outputs, and gathers everything to be written in one turn into one transaction.
 //!
-//! Submodules hold the flows: `commands` and `asking` (what the user wants), `posting` (into the store), `lines` (replies, edits and
-//! what else is done to lines), `membership` (groups), `company` (contacts, presence, broadcasts), `session` (the directory), `people` (presence, look-ups,
+//! Submodules hold the flows: `beginning` (of a run), `commands`, `addressing` and `asking` (what the user wants), `posting`
+//! (into the store), `lines` (replies, edits and what else is done to lines), `membership` (groups), `company` (contacts, presence, broadcasts), `session` (the directory), `people` (presence, look-ups,
 //! keys), `links` (direct connections), `sending` and `depositing` (the way of own messages), `receiving` (the way of others'),
 //! `pairing` (acknowledgement and epochs), `storing` (when the disk is full), `leaving` (quit, logout, takeover), `view` (what
 //! fronts see).
 
+mod addressing;
 mod asking;
+mod beginning;
 mod commands;
 mod company;
 mod depositing;
@@ -22,14 +24,16 @@ mod receiving;
 mod sending;
 mod session;
 mod storing;
+mod verifying;
 mod view;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use common::body::Body;
 use common::identity::PublicKey;
-use common::message::{Conversation, Epoch, EpochId, MessageId};
-use common::wire::directory::Standing;
+use common::message::{Conversation, Epoch, MessageId};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -42,7 +46,7 @@ use crate::inbox::Inbox;
 use crate::lane::{Received, Sent};
 use crate::limits::VERSION_RESERVE;
 use crate::link::Links;
-use crate::outbox::{Outbox, Outgoing};
+use crate::outbox::Outbox;
 use crate::prekeys::Prekeys;
 use crate::registration::Session;
 use crate::room::Room;
@@ -51,6 +55,7 @@ use crate::stored::{
 };
 use crate::timers::{Timer, Timers};
 
+use beginning::new_meta;
 use commands::{Asked, Pending};
 use company::Company;
 use leaving::Leaving;
@@ -68,17 +73,39 @@ const META_EVERY_MS: u64 = 600_000;
 #[derive(Debug)]
 enum Then {
     Nothing,
-    Queued { places: Vec<(PublicKey, u64)>, waiting: Waiting },
+    Queued {
+        places: Vec<(PublicKey, u64)>,
+        waiting: Waiting,
+    },
     State(StateChange),
-    Ended { row: Box<OutboxRow>, elapsed_ms: u64 },
-    Followed { sender: PublicKey, epoch: Epoch, floor: u64 },
-    Arrived { message: Box<StoredMessage>, held: Option<(Epoch, u64)>, item: Option<u64> },
-    Readdressed { recipient: PublicKey, seqs: Vec<u64> },
+    Ended {
+        row: Box<OutboxRow>,
+        elapsed_ms: u64,
+    },
+    Followed {
+        sender: PublicKey,
+        epoch: Epoch,
+        floor: u64,
+    },
+    Arrived {
+        message: Box<StoredMessage>,
+        held: Option<(Epoch, u64)>,
+        item: Option<u64>,
+    },
+    Readdressed {
+        recipient: PublicKey,
+        seqs: Vec<u64>,
+    },
     Steps(Box<Decided>),
     Token,
     Prekey(Box<OwnPrekey>),
     Epoch,
     Lines(lines::Committed),
+    /// What a command asked for is written: it is answered.
+    Done {
+        id: crate::event::CommandId,
+        answer: Box<crate::event::Answer>,
+    },
 }
 
 /// A state of one copy of an own message, decided.
@@ -267,89 +294,6 @@ impl Messenger {
         messenger
     }
 
-    fn restore_lanes(&mut self, lanes: Vec<(PublicKey, Epoch, u64)>, held: Vec<(PublicKey, u64, MessageId)>) {
-        for (sender, epoch, floor) in lanes {
-            self.received.insert(sender, Received::new(epoch, floor));
-            self.following.insert(sender, (epoch, floor));
-        }
-        for (sender, seq, id) in held {
-            if let Some(lane) = self.received.get_mut(&sender) {
-                lane.hold(seq, id);
-            }
-        }
-    }
-
-    /// After a crash the last state of each message may not have been told: it is told again.
-    fn repeat_states(&mut self, rows: &[OutboxRow]) {
-        let crashed = !std::mem::replace(&mut self.meta.left_cleanly, false);
-        for row in rows.iter().filter(|_| crashed) {
-            self.repeat_state(row);
-        }
-    }
-
-    fn restore_outbox(&mut self, rows: Vec<OutboxRow>) {
-        for row in rows {
-            let lane = self.sent.entry(row.recipient).or_default();
-            lane.restore(row.seq, row.id, row.state.is_settled());
-            if row.state.is_settled() {
-                if matches!(row.state, State::Expired | State::Cancelled) {
-                    self.ended.insert((row.recipient, row.seq), row);
-                }
-                continue;
-            }
-            let mut message = Outgoing::new(row, true);
-            if message.row.state == State::Kept {
-                message.deposit = crate::outbox::Deposit::Kept;
-                message.plan_check(self.now.mono_ms);
-                if self.clock.age_ms().saturating_sub(message.row.queued_age_ms) >= common::limits::HOUR_MS {
-                    // Its time came while the program was not running: soon, not all at once with the login.
-                    message.check_at_ms = Some(self.now.mono_ms + 60_000);
-                }
-            }
-            self.outbox.put(message);
-        }
-    }
-
-    fn begin(&mut self, shown: Vec<(PublicKey, Conversation, MessageId)>, mut unshown: Vec<StoredMessage>) {
-        // They came in any order and may have been held back for each other: numbers tell nothing of their places.
-        unshown.sort_by_key(|message| message.id);
-        for (sender, conversation, id) in shown {
-            self.inbox.restore(sender, conversation, id);
-            self.restore_reading(sender, conversation, id);
-        }
-        let (lines, changes): (Vec<_>, Vec<_>) = unshown.into_iter().partition(|message| Body::is_line(message.kind));
-        for line in &lines {
-            self.not_read_yet(line);
-        }
-        if self.config.shows {
-            let here = lines.iter().map(|line| (line.sender, line.id)).collect();
-            for message in lines {
-                let whole = self.is_whole(&message.sender, &message.id);
-                self.bring_in(message, whole);
-            }
-            self.begin_changes(changes, &here);
-        }
-        self.timers.set(Timer::Meta, self.now.mono_ms + META_EVERY_MS);
-        self.timers.set(Timer::Prekeys, self.now.mono_ms);
-        if self.meta.suspended {
-            self.tell_suspended();
-        }
-        self.connect();
-        for key in self.outbox.recipients() {
-            self.tend(key);
-        }
-    }
-
-    fn tell_ready(&mut self) {
-        self.out.push_back(Output::Event(Event::Ready {
-            name: self.my_name(),
-            fingerprint: self.config.me.fingerprint(),
-            bind: self.config.bind,
-            directory: self.config.directory.clone(),
-            version: self.config.version.clone(),
-        }));
-    }
-
     /// Takes one input. Outputs are ready afterwards.
     pub fn handle(&mut self, input: Input, now: Now) {
         if self.exited || self.failed {
@@ -437,8 +381,8 @@ impl Messenger {
         self.tell_tallies();
         self.tend_groups();
         self.count_down();
-        for (directory, name, key) in self.book.take_pins() {
-            self.store(StoreOp::PutPin { directory, name, key }, Then::Nothing);
+        for pin in self.book.take_pins() {
+            self.store(StoreOp::PutPin(Box::new(pin)), Then::Nothing);
         }
         for contact in self.book.take_changed() {
             self.store(StoreOp::PutContact(Box::new(contact)), Then::Nothing);
@@ -458,6 +402,11 @@ impl Messenger {
             self.commits.push_back((ticket, std::mem::take(&mut self.thens)));
             self.out.push_back(Output::Store { ticket, ops: std::mem::take(&mut self.ops) });
         }
+    }
+
+    /// Answers a command once everything that this turn changes is written: until then a crash would undo it.
+    fn done_when_written(&mut self, id: crate::event::CommandId, answer: crate::event::Answer) {
+        self.store(StoreOp::PutMeta(self.meta.clone()), Then::Done { id, answer: Box::new(answer) });
     }
 
     fn store(&mut self, op: StoreOp, then: Then) {
@@ -486,6 +435,7 @@ impl Messenger {
                 Then::Token => self.on_token_committed(),
                 Then::Prekey(key) => self.on_prekey_committed(*key),
                 Then::Epoch => self.on_epoch_committed(),
+                Then::Done { id, answer } => self.reply(id, Ok(answer)),
                 Then::Lines(committed) => self.on_lines_committed(committed, result),
             }
         }
@@ -526,24 +476,5 @@ impl Messenger {
     /// Whether anything may be sent: not suspended, not logged out, not leaving for good, epoch settled.
     fn may_talk(&self) -> bool {
         self.meta.wants_online && !self.meta.suspended && !self.epochs.changing && self.epochs.wanted.is_none()
-    }
-}
-
-fn new_meta(rng: &mut ChaCha20Rng, now: Now) -> Meta {
-    let mut id = [0; 16];
-    rng.fill_bytes(&mut id);
-    Meta {
-        epoch: Epoch { generation: 1, id: EpochId(id) },
-        highest_generation: 1,
-        version_reserve: 0,
-        age_ms: 0,
-        wall_ms: now.wall_ms,
-        wants_online: true,
-        suspended: false,
-        left_cleanly: true,
-        binding: None,
-        receipts: false,
-        standing: Standing::Online,
-        note: None,
     }
 }

@@ -3,16 +3,17 @@
 
 mod facts;
 mod line;
+mod people;
 mod snapshot;
 
 use common::group::{GroupId, SignedStep};
 use common::identity::PublicKey;
 use common::message::{Conversation, Epoch, MessageId};
-use common::name::Name;
 
 pub use crate::command::Which;
-pub use facts::{Contact, DirectoryRecord, Meta, OwnPrekey, Pin};
+pub use facts::{DirectoryRecord, Meta, OwnPrekey};
 pub use line::{Amended, Amendment, Copy, Gone, Quote, StoredMessage, Talk, Tally};
+pub use people::{Claim, Contact, Pin};
 pub use snapshot::Snapshot;
 
 /// How a message travelled.
@@ -298,15 +299,8 @@ pub enum StoreOp {
         /// Its floor.
         floor: u64,
     },
-    /// Pins a name to a key, or (no key) lets it go.
-    PutPin {
-        /// The directory whose name it is.
-        directory: PublicKey,
-        /// The name.
-        name: Name,
-        /// The key, or none.
-        key: Option<PublicKey>,
-    },
+    /// Writes what a name is pinned to.
+    PutPin(Box<Pin>),
     /// Writes a contact.
     PutContact(Box<Contact>),
     /// Writes the facts about this store.

@@ -1,6 +1,7 @@
 //! What the observer notes of a messenger over a store in memory.
 
 use common::body::Body;
+use event_log::SOME_AT_ONCE;
 use peer_core::event::Now;
 use peer_core::messenger::Messenger;
 use peer_core::stored::{State, StoreOp};
@@ -8,7 +9,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::storage::Store;
-use crate::storage::tests::{BOB, receive, theirs};
+use crate::storage::tests::{BOB, EVE, edit, in_family, line, own, queue, receive, saying, theirs};
 
 const ME: PublicKey = PublicKey([1; 32]);
 
@@ -88,6 +89,41 @@ fn what_is_asked_of_the_store_is_told_once_it_is_committed_in_the_epoch_it_is_fo
 }
 
 #[test]
+fn every_copy_is_told_and_what_was_settled_dismissed_or_read_without_being_put_out() {
+    let mut store = Store::open_in_memory(ME).unwrap();
+    let mut observer = Observer::default();
+    let mut to_group = own(BOB, 1, 1);
+    to_group.row.conversation = in_family();
+    to_group.copies = vec![Copy { recipient: EVE, seq: 5, after: None }];
+    let read = StoreOp::Read { recipient: BOB, up_to: own(BOB, 9, 1).row.id, at_ms: 5 };
+    let delivered = StoreOp::State {
+        n: 2,
+        recipient: BOB,
+        state: State::Delivered,
+        via: Some(Via::Direct),
+        reason: None,
+        at_ms: 0,
+        elapsed_ms: 0,
+    };
+    let early = saying(theirs(BOB, 4), &edit(3, "other words"));
+    let mut ops = vec![queue(to_group), queue(own(BOB, 2, 2)), delivered, read];
+    ops.extend([receive(early), receive(line(BOB, 3, "words")), StoreOp::Dismiss(vec![4])]);
+    observer.output(&Output::Store { ticket: Ticket(1), ops: ops.clone() });
+    let (ticket, results) = store.apply(vec![(Ticket(1), ops)]).unwrap().remove(0);
+    observer.input(&Input::Stored { ticket, results });
+    let lines = lines(&mut observer);
+    let told = ["queued", "queued", "queued", "state", "state", "committed", "marked", "committed", "dismissed"];
+    assert_eq!(events(&lines), told);
+    let places: Vec<(&Value, &Value, &Value)> =
+        lines[..3].iter().map(|one| (&one["n"], &one["to"], &one["seq"])).collect();
+    let (one, two, five) = (1.into(), 2.into(), 5.into());
+    let (bob, eve) = (key(&BOB).into(), key(&EVE).into());
+    assert_eq!(places, [(&one, &bob, &one), (&one, &eve, &five), (&two, &bob, &two)]);
+    assert_eq!((&lines[4]["n"], &lines[4]["state"], &lines[4]["to"]), (&two, &"read".into(), &bob));
+    assert_eq!((&lines[6]["n"], &lines[8]["n"]), (&Value::from(vec![3]), &Value::from(vec![4])));
+}
+
+#[test]
 fn no_text_of_anybody_is_noted() {
     let mut observer = Observer::default();
     let words = "the quick brown fox";
@@ -104,6 +140,47 @@ fn no_text_of_anybody_is_noted() {
     let said = String::from_utf8(observer.take()).unwrap();
     assert_eq!(said.lines().count(), 2, "{said}");
     assert!(!said.contains(words), "{said}");
+}
+
+#[test]
+fn what_a_stranger_repeats_fills_no_log_and_what_changes_is_still_told() {
+    let mut observer = Observer::default();
+    let state = |top| PairState {
+        from: ME,
+        to: BOB,
+        epoch: Epoch { generation: 1, id: common::message::EpochId([1; 16]) },
+        version: top,
+        floor: 1,
+        applied: None,
+        held: Some(common::message::Held {
+            epoch: Epoch { generation: 1, id: common::message::EpochId([2; 16]) },
+            floor: 1,
+            top,
+            missing: Vec::new(),
+            digest: [0; 8],
+        }),
+        read: None,
+        blocked: false,
+        prekey: None,
+    };
+    let mut told = Vec::new();
+    for turn in 0..5_000 {
+        observer.turn(turn);
+        observer.output(&Output::Dropped { from: BOB, why: peer_core::event::Dropped::StateOfOthers });
+        observer.input(&Input::LinkUp {
+            link: peer_core::event::LinkId(1),
+            key: BOB,
+            address: "127.0.0.1:1".parse().unwrap(),
+            dialled: false,
+        });
+        let frame = Box::new(PeerFrame::State(state(3 + u64::from(turn >= 4_000))));
+        observer.output(&Output::LinkSend { link: peer_core::event::LinkId(1), frame });
+        told.extend(lines(&mut observer));
+    }
+    let count = |event: &str| told.iter().filter(|line| line["event"] == event).count() as u64;
+    assert_eq!((count("dropped"), count("key-seen")), (SOME_AT_ONCE, SOME_AT_ONCE));
+    let acknowledged: Vec<_> = told.iter().filter(|line| line["event"] == "acknowledged").collect();
+    assert_eq!(acknowledged.iter().map(|line| line["top"].as_u64().unwrap()).collect::<Vec<_>>(), [3, 4]);
 }
 
 #[test]

@@ -76,6 +76,7 @@ impl Desk {
             Event::Presence(people) => people.iter().for_each(|person| add(person.name.as_str())),
             Event::KeyChanged { name, .. } => add(name.as_str()),
             Event::Group { group, .. } => add(&format!("@{group}")),
+            Event::Renamed { new, .. } => add(new.as_str()),
             Event::Answer { answer: Ok(answer), .. } => match answer.as_ref() {
                 Answer::People(people) => people.iter().for_each(|person| add(person.name.as_str())),
                 Answer::Groups(groups) => groups.iter().for_each(|group| add(&format!("@{}", group.name))),

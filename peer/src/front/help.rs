@@ -20,7 +20,7 @@ pub fn of(verb: Verb) -> (&'static str, &'static str) {
         Verb::Status => ("where message N is, and every step it took", "!status 15"),
         Verb::Cancel => ("withdraw message N if it is not delivered yet", "!cancel 15"),
         Verb::Contacts => ("people you know; '?' marks a key you have not verified", "!contacts"),
-        Verb::Verify => ("both fingerprints, to compare; 'ok' marks the key verified", "!verify bob ok"),
+        Verb::Verify => ("both fingerprints; 'ok': compared and right, 'no': the new one is wrong", "!verify bob ok"),
         Verb::Reply => ("answer message N; who reads it sees what it answers", "!reply 12 yes, at eight"),
         Verb::Edit => ("give your message N other words", "!edit 12 see you at nine"),
         Verb::Delete => ("take your message N back", "!delete 12"),

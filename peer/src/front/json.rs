@@ -52,13 +52,16 @@ fn one(event: &Event) -> Option<Value> {
         Event::Gap { from, conversation, missing } => json!({
             "event": "gap", "from": from.as_str(), "conversation": conversation, "missing": missing,
         }),
-        Event::KeyChanged { name, pinned, new } => json!({
+        Event::Renamed { old, new, fingerprint } => json!({
+            "event": "renamed", "old": old.as_str(), "new": new.as_str(), "fingerprint": fingerprint.to_string(),
+        }),
+        Event::KeyChanged { name, called, pinned, new } => json!({
             "event": "error", "code": "key-changed", "command": null, "name": name.as_str(),
             "message": format!(
                 "the name {name} belongs to another key now: it was {pinned}, it is {new}; what is queued is held \
-                 until '!verify {name} ok' accepts the new key"
+                 until '!verify {name}#{new} ok' accepts the new key or '!verify {name}#{new} no' refuses it"
             ),
-            "pinned": pinned.to_string(), "new": new.to_string(),
+            "called": called.as_ref().map(ToString::to_string), "pinned": pinned.to_string(), "new": new.to_string(),
         }),
         Event::Error(failed) => error(failed, None),
         Event::Presence(_) | Event::Answer { .. } => return None,
@@ -202,9 +205,11 @@ fn fields(answer: &Answer) -> Value {
             "group": format!("@{group}"), "members": members.iter().map(talk::member).collect::<Vec<_>>(),
         }),
         Answer::Broadcast { count } => json!({"count": count}),
-        Answer::Verify { name, mine, theirs, rival, verified } => json!({
+        Answer::Verify { name, called, mine, theirs, rival, refused, verified } => json!({
             "name": name.as_str(), "mine": mine.to_string(), "theirs": theirs.to_string(),
             "rival": rival.map(|rival| rival.to_string()), "verified": verified,
+            "called": called.as_ref().map(ToString::to_string),
+            "refused": refused.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "mine_words": words::spoken(mine), "theirs_words": words::spoken(theirs),
         }),
     }
@@ -243,7 +248,9 @@ fn contact(view: &ContactView) -> Value {
     json!({
         "name": view.name.as_str(), "fingerprint": view.fingerprint.to_string(), "verified": view.verified,
         "accepted": view.accepted, "state": view.standing.map(words::standing),
-        "rival": view.rival.map(|rival| rival.to_string()), "waiting": view.waiting,
+        "rival": view.rival.as_ref().map(|(_, rival)| rival.to_string()), "waiting": view.waiting,
+        "rival_name": view.rival.as_ref().map(|(name, _)| name.to_string()),
+        "former": view.former.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "blocked": view.blocked, "note": view.note,
     })
 }
@@ -292,9 +299,13 @@ mod tests {
     #[test]
     fn a_changed_key_is_an_error_with_both_fingerprints() {
         let key = |byte| common::identity::PublicKey([byte; 32]).fingerprint();
-        let changed = Event::KeyChanged { name: "bob".parse().unwrap(), pinned: key(1), new: key(2) };
+        let changed = Event::KeyChanged { name: "bob".parse().unwrap(), called: None, pinned: key(1), new: key(2) };
         let value = one(&changed).unwrap();
         assert_eq!((&value["event"], &value["code"]), (&json!("error"), &json!("key-changed")));
+        let (old, new) = ("bob".parse().unwrap(), "robert".parse().unwrap());
+        let renamed = one(&Event::Renamed { old, new, fingerprint: key(1) }).unwrap();
+        let wanted = json!({"event": "renamed", "old": "bob", "new": "robert", "fingerprint": key(1).to_string()});
+        assert_eq!(renamed, wanted);
         assert_eq!(
             (value["pinned"].clone(), value["new"].clone()),
             (key(1).to_string().into(), key(2).to_string().into())

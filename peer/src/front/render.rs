@@ -9,6 +9,7 @@ mod tests;
 
 use std::collections::HashSet;
 
+use common::name::Name;
 use jiff::tz::TimeZone;
 use peer_core::event::{Event, MessageView, QuoteView, StateView};
 use peer_core::stored::{Reason, State, Tally, Via};
@@ -68,12 +69,20 @@ impl Render {
                 let place = if conversation.starts_with('@') { format!(" in {conversation}") } else { String::new() };
                 vec![system(&format!("{from}{place}: {missing} missing"))]
             }
-            Event::KeyChanged { name, pinned, new } => vec![
-                error(&format!("the name {name} belongs to another key now. Messages to {name} are held")),
-                error(&format!("  it was {}", words::grouped(pinned))),
-                error(&format!("  it is  {}", words::grouped(new))),
-                error(&format!("  if that is right, '!verify {name} ok' accepts the new key")),
+            Event::Renamed { old, new, fingerprint } => vec![
+                system(&format!("{old} is now called {new} (same key {})", words::grouped(fingerprint))),
+                system(&format!("the name {old} stays theirs here; if somebody else takes it, you are asked")),
             ],
+            Event::KeyChanged { name, called, pinned, new } => {
+                let who = called.as_ref().unwrap_or(name);
+                vec![
+                    error(&format!("the name {name} belongs to another key now. Messages to {who} are held")),
+                    error(&format!("  it was {}{}", words::grouped(pinned), now_called(called.as_ref()))),
+                    error(&format!("  it is  {}", words::grouped(new))),
+                    error(&format!("  if that is right, '!verify {name} ok' accepts the new key")),
+                    error(&format!("  if it is wrong, '!verify {name} no' keeps the old one and refuses this one")),
+                ]
+            }
             Event::Error(failed) => vec![error(&failed.message)],
             Event::Answer { .. } => Vec::new(),
         }
@@ -141,6 +150,11 @@ impl Render {
         let tail = format!("  ({words})");
         block(Look::Mine, view.n, &time, &format!("you -> {}: ", view.to), &view.text, &tail)
     }
+}
+
+/// That a pinned key has another name by now.
+fn now_called(name: Option<&Name>) -> String {
+    name.map_or_else(String::new, |name| format!(", now called {name}"))
 }
 
 fn system(text: &str) -> Line {

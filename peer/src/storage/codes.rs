@@ -228,6 +228,16 @@ mod tests {
     }
 
     #[test]
+    fn codes_that_stand_in_queries_are_what_these_mean_by_them() {
+        assert_eq!([State::Delivered, State::Read].map(state_code), [11, 12]);
+        assert_eq!(gone_code(Gone::Forgotten), 3);
+        use common::body::Body;
+        let unlisted: Vec<u16> = (0..100).filter(|kind| !Body::is_line(*kind)).collect();
+        assert_eq!(unlisted, [2, 3, 4, 7, 8]);
+        assert_eq!([Body::EDIT, Body::DELETE, Body::REACTION], [2, 3, 4]);
+    }
+
+    #[test]
     fn numbers_without_sign_come_back_as_they_were() {
         for number in [0, 1, u64::MAX, 1 << 63, (1 << 63) - 1] {
             assert_eq!(unsigned(signed(number)), number);

@@ -92,10 +92,17 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-/// The two errors that say "no room" before anything was promised: a write that found none, and shared memory that could
-/// not grow. Both leave the transaction rolled back and the store as it was. (`docs/decisions/0011`)
+/// The errors that say "no room" before anything was promised: a write that found none or went over a quota, and shared
+/// memory that could not grow. They leave the transaction rolled back and the store as it was. (`docs/decisions/0015`)
+///
+/// To be asked as soon as SQLite has answered: a quota is told from a broken disk by the error that the system call left
+/// behind in this thread.
 fn is_full(error: &rusqlite::Error) -> bool {
-    error.sqlite_error().is_some_and(|error| {
-        error.code == ErrorCode::DiskFull || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+    use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_WRITE};
+    let over_quota = || std::io::Error::last_os_error().kind() == std::io::ErrorKind::QuotaExceeded;
+    error.sqlite_error().is_some_and(|error| match (error.code, error.extended_code) {
+        (ErrorCode::DiskFull, _) | (_, SQLITE_IOERR_SHMSIZE) => true,
+        (_, SQLITE_IOERR_WRITE) => over_quota(),
+        _ => false,
     })
 }

@@ -6,7 +6,7 @@ use common::identity::PublicKey;
 use common::name::Name;
 use common::seal::PrekeySecret;
 use common::wire::codec;
-use peer_core::stored::{Contact, DirectoryRecord, Meta, OwnPrekey, Pin};
+use peer_core::stored::{Claim, Contact, DirectoryRecord, Meta, OwnPrekey, Pin};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Error, OptionalExtension, Result, Row, params};
 use serde::de::DeserializeOwned;
@@ -17,14 +17,13 @@ use super::write::Writer;
 impl Writer<'_> {
     pub(super) fn put_contact(&self, contact: &Contact) -> Result<()> {
         let addresses: Vec<String> = contact.addresses.iter().map(ToString::to_string).collect();
-        let sql = "INSERT OR REPLACE INTO contacts (key, name, serial, rival, verified, accepted, addresses, prekey,
+        let sql = "INSERT OR REPLACE INTO contacts (key, name, serial, verified, accepted, addresses, prekey,
                        applied_generation, applied_epoch, applied_version, talked, blocked)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
         self.tx.prepare_cached(sql)?.execute(params![
             contact.key.0,
             contact.name.as_ref().map(Name::as_str),
             signed(contact.serial),
-            contact.rival.map(|rival| rival.0),
             contact.verified,
             contact.accepted,
             addresses.join(" "),
@@ -60,14 +59,18 @@ impl Writer<'_> {
         Ok(())
     }
 
-    pub(super) fn put_pin(&self, directory: &PublicKey, name: &Name, key: Option<&PublicKey>) -> Result<()> {
-        let Some(key) = key else {
-            let sql = "DELETE FROM pins WHERE directory = ?1 AND folded = ?2";
-            self.tx.prepare_cached(sql)?.execute(params![directory.0, name.folded()])?;
-            return Ok(());
-        };
-        let sql = "INSERT OR REPLACE INTO pins (directory, folded, name, key) VALUES (?1, ?2, ?3, ?4)";
-        self.tx.prepare_cached(sql)?.execute(params![directory.0, name.folded(), name.as_str(), key.0])?;
+    pub(super) fn put_pin(&self, pin: &Pin) -> Result<()> {
+        let sql = "INSERT OR REPLACE INTO pins (directory, folded, name, key, serial, claims)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let (name, claims) = (pin.name.as_str(), claims(pin.rival, &pin.refused));
+        self.tx.prepare_cached(sql)?.execute(params![
+            pin.directory.0,
+            pin.name.folded(),
+            name,
+            pin.key.0,
+            signed(pin.serial),
+            claims
+        ])?;
         Ok(())
     }
 
@@ -107,35 +110,33 @@ impl Writer<'_> {
 
 /// All contacts, by key.
 pub fn contacts(conn: &Connection) -> Result<Vec<Contact>> {
-    let sql =
-        "SELECT key, name, serial, rival, verified, accepted, addresses, prekey, applied_generation, applied_epoch,
+    let sql = "SELECT key, name, serial, verified, accepted, addresses, prekey, applied_generation, applied_epoch,
                    applied_version, talked, blocked
                FROM contacts ORDER BY key";
     conn.prepare(sql)?.query_map([], contact)?.collect()
 }
 
 fn contact(row: &Row<'_>) -> Result<Contact> {
-    let applied = match row.get::<_, Option<i64>>(10)? {
-        Some(version) => Some((epoch(row, 8)?, unsigned(version))),
+    let applied = match row.get::<_, Option<i64>>(9)? {
+        Some(version) => Some((epoch(row, 7)?, unsigned(version))),
         None => None,
     };
     let name = row.get::<_, Option<String>>(1)?;
-    let addresses: String = row.get(6)?;
+    let addresses: String = row.get(5)?;
     Ok(Contact {
         key: key(row, 0)?,
         name: name.map(|name| name.parse().map_err(|error| unreadable(1, Type::Text, error))).transpose()?,
         serial: number(row, 2)?,
-        rival: row.get::<_, Option<[u8; 32]>>(3)?.map(PublicKey),
-        verified: row.get(4)?,
-        accepted: row.get(5)?,
+        verified: row.get(3)?,
+        accepted: row.get(4)?,
         addresses: addresses
             .split_whitespace()
-            .map(|address| address.parse::<SocketAddr>().map_err(|error| unreadable(6, Type::Text, error)))
+            .map(|address| address.parse::<SocketAddr>().map_err(|error| unreadable(5, Type::Text, error)))
             .collect::<Result<_>>()?,
-        prekey: maybe_record(row, 7)?,
+        prekey: maybe_record(row, 6)?,
         applied,
-        talked: row.get(11)?,
-        blocked: row.get(12)?,
+        talked: row.get(10)?,
+        blocked: row.get(11)?,
     })
 }
 
@@ -164,13 +165,34 @@ pub fn meta(conn: &Connection) -> Result<Option<Meta>> {
     .optional()
 }
 
+/// The claims of other keys to a pinned name, as they are kept: key and serial of the one that waits for the user's word,
+/// and of those that were refused.
+type Claims = (Option<(PublicKey, u64)>, Vec<(PublicKey, u64)>);
+
+/// As bytes; none where there is none.
+pub fn claims(rival: Option<Claim>, refused: &[Claim]) -> Option<Vec<u8>> {
+    let pair = |claim: &Claim| (claim.key, claim.serial);
+    let claims: Claims = (rival.as_ref().map(pair), refused.iter().map(pair).collect());
+    (claims != Claims::default()).then(|| codec::encode(&claims))
+}
+
 /// All pins.
 pub fn pins(conn: &Connection) -> Result<Vec<Pin>> {
-    let mut statement = conn.prepare("SELECT directory, name, key FROM pins ORDER BY directory, folded")?;
+    let sql = "SELECT directory, name, key, serial, claims FROM pins ORDER BY directory, folded";
+    let mut statement = conn.prepare(sql)?;
     let rows = statement.query_map([], |row| {
         let text: String = row.get(1)?;
         let name = text.parse().map_err(|error| unreadable(1, Type::Text, error))?;
-        Ok(Pin { directory: key(row, 0)?, name, key: key(row, 2)? })
+        let (rival, refused): Claims = maybe_record(row, 4)?.unwrap_or_default();
+        let claim = |(key, serial)| Claim { key, serial };
+        Ok(Pin {
+            directory: key(row, 0)?,
+            name,
+            key: key(row, 2)?,
+            serial: number(row, 3)?,
+            rival: rival.map(claim),
+            refused: refused.into_iter().map(claim).collect(),
+        })
     })?;
     rows.collect()
 }

@@ -11,6 +11,7 @@ use super::codes::{id, key};
 use super::open::SCHEMA_VERSION;
 use super::search;
 use super::texts::span;
+use super::upgrade;
 use super::write::Writer;
 
 /// Brings a store of an older version to the current one.
@@ -20,6 +21,7 @@ pub fn to_current(conn: &Connection, me: &PublicKey) -> Result<(), super::StoreE
         return Ok(());
     }
     let transaction = conn.unchecked_transaction()?;
+    upgrade::pins(&transaction)?;
     transaction.execute_batch(include_str!("migrate-2.sql"))?;
     transaction.execute_batch(include_str!("talk.sql"))?;
     transaction.execute_batch(search::SCHEMA)?;

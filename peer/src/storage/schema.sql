@@ -138,7 +138,6 @@ CREATE TABLE contacts (
     key BLOB PRIMARY KEY CHECK (length(key) = 32),
     name TEXT,
     serial INTEGER NOT NULL,
-    rival BLOB,
     verified INTEGER NOT NULL,
     accepted INTEGER NOT NULL,
     addresses TEXT NOT NULL,
@@ -150,12 +149,15 @@ CREATE TABLE contacts (
     blocked INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
--- Names pinned to keys, for each directory apart. Folded: lower case.
+-- Names pinned to keys, for each directory apart. Folded: lower case. Claims: other keys that the directory has given the
+-- name to since, encoded.
 CREATE TABLE pins (
     directory BLOB NOT NULL CHECK (length(directory) = 32),
     folded TEXT NOT NULL,
     name TEXT NOT NULL,
     key BLOB NOT NULL CHECK (length(key) = 32),
+    serial INTEGER NOT NULL DEFAULT 0,
+    claims BLOB,
     PRIMARY KEY (directory, folded)
 ) STRICT, WITHOUT ROWID;
 

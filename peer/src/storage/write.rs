@@ -61,7 +61,7 @@ impl<'a> Writer<'a> {
             StoreOp::Follow { sender, epoch, floor } => self.follow(sender, epoch, *floor)?,
             StoreOp::PutContact(contact) => self.put_contact(contact)?,
             StoreOp::PutMeta(meta) => self.put_meta(meta)?,
-            StoreOp::PutPin { directory, name, key } => self.put_pin(directory, name, key.as_ref())?,
+            StoreOp::PutPin(pin) => self.put_pin(pin)?,
             StoreOp::PutDirectory(record) => self.put_directory(record)?,
             StoreOp::PutPrekey(prekey) => self.put_prekey(prekey)?,
             StoreOp::DropPrekeys(counters) => self.drop_prekeys(counters)?,

@@ -35,6 +35,8 @@ const REORDERING_ROUND_TRIPS: f32 = 1.25;
 /// Or when so many packets sent after it were acknowledged. Far above QUIC's usual three: ten short messages sent at once
 /// are ten packets, and a path that reorders them has lost none.
 const REORDERING_PACKETS: u32 = 32;
+/// Held of datagrams, which are one byte long and are read by nobody: they only ask for an acknowledgement.
+const DATAGRAM_BYTES: usize = 128;
 const QUIC_VERSION: u32 = 1;
 /// A newcomer answers a retry at once or never.
 const RETRY_TOKEN_LIFETIME: Duration = Duration::from_secs(5);
@@ -72,7 +74,8 @@ fn transport() -> Arc<TransportConfig> {
         .stream_receive_window(VarInt::from_u32(WINDOW_BYTES))
         .receive_window(VarInt::from_u32(WINDOW_BYTES))
         .send_window(u64::from(WINDOW_BYTES))
-        .datagram_receive_buffer_size(None)
+        .datagram_receive_buffer_size(Some(DATAGRAM_BYTES))
+        .datagram_send_buffer_size(DATAGRAM_BYTES)
         .congestion_controller_factory(Arc::new(Floored::default()))
         .initial_rtt(INITIAL_RTT)
         .time_threshold(REORDERING_ROUND_TRIPS)

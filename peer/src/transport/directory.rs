@@ -133,7 +133,7 @@ impl Attempt {
         let read = read_frames(reader, input, batch, &self.inputs);
         let write = async {
             // Flushed or broken: the reader meets the end, after what arrived before it.
-            let _ = write_frames(&mut writer, outgoing).await;
+            let _ = write_frames(&mut writer, outgoing, || {}).await;
             std::future::pending().await
         };
         match exchange(read, write, outgoing).await {

@@ -13,6 +13,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::batch::{Batch, BatchSender};
 use super::outgoing::{Ending, Outgoing};
+use super::probing::Probing;
 use super::socket;
 use super::stream::{End, exchange, read_frames, write_frames};
 
@@ -69,8 +70,9 @@ pub(super) async fn run(link: LinkId, open: Open, outgoing: &Arc<Outgoing>, inpu
         return LinkEnd::Lost;
     }
     let read = read_frames(receive, |frame| Some(input(link, frame)), Batch::Links, inputs);
+    let probing = Probing::new(&connection);
     let write = async {
-        if write_frames(&mut send, outgoing).await.is_ok() {
+        if write_frames(&mut send, outgoing, || probing.written()).await.is_ok() {
             // Closing before everything is acknowledged would take back what was written.
             let _ = send.stopped().await;
         } else {
@@ -78,7 +80,10 @@ pub(super) async fn run(link: LinkId, open: Open, outgoing: &Arc<Outgoing>, inpu
             std::future::pending().await
         }
     };
-    let end = exchange(read, write, outgoing).await;
+    let end = tokio::select! {
+        end = exchange(read, write, outgoing) => end,
+        never = probing.run() => match never {},
+    };
     let (code, end) = match end {
         End::Closed => (CloseCode::Done, LinkEnd::Closed),
         End::Garbage(error) => {

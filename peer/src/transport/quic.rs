@@ -140,17 +140,21 @@ impl Shared {
 
     /// Those of `addresses` that this socket reaches and that may be dialled now, in its own form, each once.
     fn dialable(&self, addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
-        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
         let mut dialable = Vec::new();
         for address in addresses.into_iter().take(common::limits::CANDIDATES_MAX) {
             let Some(reachable) = socket::reachable_from(self.local, address) else { continue };
             let fresh = !dialable.contains(&reachable) && socket::may_be_dialled(reachable);
-            if fresh && budget.spend(socket::canonical(reachable), now) {
+            if fresh && self.spend(reachable) {
                 dialable.push(reachable);
             }
         }
         dialable
+    }
+
+    /// Whether the budget of `address`, which it is charged to, allows a try at it now.
+    fn spend(&self, address: SocketAddr) -> bool {
+        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        budget.spend(socket::canonical(address), Instant::now())
     }
 
     /// The number and queue of an accepted connection of `key`. Same key, too many: the oldest goes, since a peer that
@@ -184,7 +188,7 @@ async fn dial(shared: Arc<Shared>, link: LinkId, key: PublicKey, addresses: Vec<
             tracing::warn!(%error, "no dial");
             LinkEnd::NotReached
         })?;
-        let connection = dial.race(&shared.endpoint, addresses).await?;
+        let connection = dial.race(&shared.endpoint, addresses, |address| shared.spend(address)).await?;
         let (send, receive) = connection.open_bi().await.map_err(|_| LinkEnd::NotReached)?;
         Ok(Open { connection, send, receive, key, dialled: true })
     };

@@ -86,12 +86,18 @@ fn decode_all<F: Frame>(
 }
 
 /// Writes what is put into `outgoing`, everything that waits in one go, until an end is asked for; then ends the stream.
+/// `before` is called before each write.
 ///
 /// # Errors
 /// Those of the stream.
-pub(super) async fn write_frames<W: AsyncWrite + Unpin>(writer: &mut W, outgoing: &Outgoing) -> io::Result<()> {
+pub(super) async fn write_frames<W: AsyncWrite + Unpin>(
+    writer: &mut W,
+    outgoing: &Outgoing,
+    before: impl Fn(),
+) -> io::Result<()> {
     let mut bytes = Vec::new();
     while outgoing.take(&mut bytes).await.is_some() {
+        before();
         writer.write_all(&bytes).await?;
         writer.flush().await?;
     }

@@ -127,7 +127,7 @@ fn empty(store: &mut Store, content: Content) -> Result<f64> {
         let mut after = None;
         loop {
             let from = PageFrom::Drain { after, newest: u64::MAX >> 1 };
-            let page = StoreOp::Page { recipient, from, limit_items: 256, limit_bytes: 192 * 1024 , urgent_only: false};
+            let page = StoreOp::Page { recipient, from, limit_items: 256, limit_bytes: 192 * 1024, urgent_only: false };
             let Some(StoreResult::Page { items, more }) = apply(store, vec![page])?.pop() else { bail!("no page") };
             after = items.last().map(|last| last.position);
             all += items.len() as u64;

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use system_tests::bench::{ROUNDS, idle, limits, mail, parts, peers, restart, system, table, transport};
+use system_tests::bench::{ROUNDS, history, idle, limits, mail, parts, peers, restart, system, table, transport};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -44,9 +44,10 @@ fn run(name: &str, rounds: usize) -> Result<()> {
         "sessions" => runtime.block_on(idle::sessions(rounds))?,
         "idle" => runtime.block_on(idle::programs(rounds))?,
         "parts" => parts::run(rounds)?,
+        "history" => history::run(rounds)?,
         other => bail!(
             "there is no benchmark {other:?}; there are transport-latency, transport-throughput, peers-latency, \
-             peers-throughput, mail, restart, sessions, idle and parts"
+             peers-throughput, mail, restart, sessions, idle, parts and history"
         ),
     }
     Ok(())

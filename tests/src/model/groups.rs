@@ -136,7 +136,7 @@ impl Model {
             let Some(id) = disk.numbers.get(n).copied() else { continue };
             let Some(written) = self.written.get(&id).cloned() else { continue };
             let Some(group) = written.group.filter(|_| self.is_line(&id) && self.groups.strict) else { continue };
-            let out = |of: Who| self.groups.out.contains(&(group, of)) || self.put_back.contains(&of);
+            let out = |of: Who| self.groups.out.contains(&(group, of)) || self.forks.iter().any(|(who, _)| *who == of);
             let excused = out(who) || out(written.sender);
             promise!(self, excused, "machine {machine} turns {id} away, and both are in the group all the time");
         }

@@ -141,6 +141,34 @@ fn what_is_shown_twice_out_of_order_unheld_or_under_a_wrong_name_is_noticed() {
     is_broken_by(held, |model| model.is_all_shown(1));
 }
 
+#[test]
+fn a_new_name_nobody_was_told_of_and_a_name_shown_for_another_key_are_noticed() {
+    let carla = PublicKey([3; 32]);
+    let called = |from: &str, n| MessageView { from: from.to_owned(), ..view(n) };
+    let shown = |model: &mut Model| {
+        model.machine(2, carla, None);
+        model.queued(2, 2, 4, &new(row(4)), "4".to_owned());
+        (1..=3).for_each(|n| model.held(1, 1, &arrival(n), u64::from(n)));
+        model.held(1, 1, &Arrival { sender: carla, ..arrival(4) }, 4);
+        model.named("annie", 0);
+        model.named("anna", 2);
+        model.shown(1, 1, 1, &view(1));
+    };
+    let told = |model: &mut Model| {
+        shown(model);
+        model.renamed(1, "annie");
+        model.shown(1, 1, 1, &called("annie", 2));
+    };
+    is_broken_by(shown, |model| model.shown(1, 1, 1, &called("annie", 2)));
+    // That the first one is called annie by now makes nobody else anna.
+    is_broken_by(told, |model| model.shown(1, 1, 1, &view(4)));
+    let mut accepted = model();
+    told(&mut accepted);
+    accepted.accepted(1, "anna");
+    accepted.shown(1, 1, 1, &view(4));
+    assert_eq!(accepted.failure(), None);
+}
+
 const CLUB: [u8; 16] = [8; 16];
 
 /// Anna has founded a group, Bert has joined it, and she has said something there.

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -128,6 +129,13 @@ impl Directory {
         self.process.as_mut().is_some_and(Process::runs)
     }
 
+    /// Waits until it ends by itself: its exit code; none when it does not within `patience`, or a signal ended it.
+    pub fn ended(&mut self, patience: Duration) -> Option<i32> {
+        let status = self.process.as_mut().and_then(|process| process.wait(patience))?;
+        self.process = None;
+        status.code()
+    }
+
     /// Its log on standard error.
     #[must_use]
     pub fn stderr(&self) -> String {
@@ -154,7 +162,7 @@ impl Directory {
     pub fn terminate(&mut self) {
         let mut process = self.process.take().expect("a running directory server");
         process.signal(Signal::TERM);
-        let status = process.wait(std::time::Duration::from_secs(10));
+        let status = process.wait(Duration::from_secs(10));
         let code = status.expect("SIGTERM ends it within 10 s").code();
         assert_eq!(code, Some(0), "SIGTERM ends it with code 0\n{}", self.log.tail(20));
     }

@@ -26,8 +26,7 @@ pub struct Catch {
     pub promise: String,
 }
 
-/// Bugs that show only when a disk fails or loses power: the simulation's disks do neither by themselves, so that the
-/// stores are run on one that does.
+/// Bugs that show only when a disk fails or loses power. They are caught on the stores alone, too.
 pub const OF_DISKS: [Bug; 3] = [Bug::WaterMarkApart, Bug::SynchronousOff, Bug::CommitErrorIgnored];
 
 /// The storms in which a bug shows, with the worlds without datagrams for all that concerns the directory.
@@ -42,7 +41,8 @@ pub fn fitting(bug: Bug) -> &'static [Profile] {
         }
         Bug::SenderClockOrder => &[Profile::Clocks, Profile::Years],
         Bug::WallClockLifetime => &[Profile::Years],
-        Bug::WaterMarkApart | Bug::SynchronousOff | Bug::CommitErrorIgnored => &[Profile::Disks],
+        Bug::WaterMarkApart | Bug::SynchronousOff => &[Profile::Crashes, Profile::Full],
+        Bug::CommitErrorIgnored => &[Profile::Disks],
     }
 }
 
@@ -111,12 +111,17 @@ fn failing_flushes(seed: u64) -> Result<()> {
     Ok(())
 }
 
-/// Catches a bug where it shows.
+/// Catches a bug in the simulation, and one of [`OF_DISKS`] on the stores alone besides.
 ///
 /// # Errors
 /// As [`hunt`] and [`hunt_on_disk`].
 pub fn find(bug: Bug, seeds: std::ops::Range<u64>) -> Result<Catch> {
-    if OF_DISKS.contains(&bug) { hunt_on_disk(bug, seeds.start) } else { hunt(bug, seeds) }
+    let seed = seeds.start;
+    let caught = hunt(bug, seeds)?;
+    if OF_DISKS.contains(&bug) {
+        hunt_on_disk(bug, seed)?;
+    }
+    Ok(caught)
 }
 
 /// Runs it.

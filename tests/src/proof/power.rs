@@ -21,7 +21,7 @@ use super::Order;
 /// Messages of the script.
 const MESSAGES: u64 = 200;
 /// The file's name on its disk.
-const FILE: &str = "store.db";
+pub(crate) const FILE: &str = "store.db";
 const THREADS: usize = 2;
 
 /// Called when the store is open, and after each answered transaction.
@@ -153,13 +153,13 @@ fn survive(subject: &Subject, run: &Run, done: usize, left: Image) -> Result<()>
 }
 
 /// A reader beside the store, in the same file system.
-fn look(disk: &Disk) -> Result<Connection> {
+pub(crate) fn look(disk: &Disk) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     Ok(Connection::open_with_flags_and_vfs(disk.path(FILE), flags, NAME)?)
 }
 
 /// One number for every row of every table.
-fn content(conn: &Connection) -> Result<u64> {
+pub(crate) fn content(conn: &Connection) -> Result<u64> {
     let mut hasher = DefaultHasher::new();
     let mut tables = conn.prepare_cached("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")?;
     let tables: Vec<String> = tables.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;

@@ -10,20 +10,22 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use super::{Form, Order, say};
+use super::{Form, Order, Proof, say};
 use crate::bench::system::cpu_ms;
 use crate::programs::{PATIENCE, Peer};
 
-/// All of them, one after another.
+/// All of them, one after another; only the one that `HOMING_RESOURCE` names (`descriptors`, `flood`, `slow`, `storm`) when it
+/// is set.
 ///
 /// # Errors
 /// When somebody else had to suffer, or what was taken did not come back.
 pub fn run(order: &Order) -> Result<()> {
     crate::hostile::raise_open_files();
-    descriptors::run()?;
-    flood::run(order)?;
-    slow::run(order)?;
-    storm::run(order)
+    let all: [(&str, Proof); 4] =
+        [("descriptors", descriptors::run), ("flood", flood::run), ("slow", slow::run), ("storm", storm::run)];
+    let only = std::env::var("HOMING_RESOURCE").unwrap_or_default();
+    ensure!(only.is_empty() || all.iter().any(|(name, _)| *name == only), "there is no resource {only:?}");
+    all.iter().filter(|(name, _)| only.is_empty() || *name == only).try_for_each(|(_, run)| run(order))
 }
 
 /// Two peers talk both ways.

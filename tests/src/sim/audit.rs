@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use common::identity::PublicKey;
+use common::limits::ITEM_LIFETIME_MS;
 use common::wire::directory::{Fate, Place};
 use directory_core::{StoreOp, StoreResult, Ticket};
 
@@ -12,8 +13,12 @@ use super::world::World;
 /// Commits of the directory between two audits.
 const EVERY: u64 = 6;
 
-/// What is kept: by submitter and place, the tag of the message.
-pub(crate) type Mail = BTreeMap<(PublicKey, Place), [u8; 8]>;
+/// Submitter and place of an item.
+type At = (PublicKey, Place);
+/// The tag of its message, and when it was kept.
+type Kept = ([u8; 8], u64);
+/// What is kept.
+pub(crate) type Mail = BTreeMap<At, Kept>;
 
 impl World {
     /// The directory has committed; now and then its word is checked.
@@ -28,23 +33,37 @@ impl World {
         if self.plan.malicious {
             return;
         }
-        let mail: Vec<((PublicKey, Place), [u8; 8])> =
-            self.directory.mail.iter().map(|(at, tag)| (*at, *tag)).collect();
+        let mail: Vec<(At, Kept)> = self.directory.mail.iter().map(|(at, kept)| (*at, *kept)).collect();
         for of_one in mail.chunk_by(|one, other| one.0.0 == other.0.0) {
             let submitter = of_one[0].0.0;
             let places: Vec<Place> = of_one.iter().map(|((_, place), _)| *place).collect();
             let asked = vec![(Ticket(0), StoreOp::Have { submitter, places })];
             let Ok(applied) = self.directory.disk().apply(asked) else { return };
             let Some((_, StoreResult::Fates(fates))) = applied.results.into_iter().next() else { return };
-            for ((at, tag), fate) in of_one.iter().zip(fates) {
+            for ((at, (tag, kept_ms)), fate) in of_one.iter().zip(fates) {
                 if fate == Fate::Held {
                     continue;
                 }
                 self.directory.mail.remove(at);
-                if matches!(fate, Fate::Taken | Fate::Unknown) {
-                    self.model.let_go(&at.0, &at.1.recipient, *tag);
+                // A directory whose clock leaps forgets at once what it expired, and when.
+                let forgotten = fate == Fate::Unknown && self.aged_at_the_directory_ms(*kept_ms) >= ITEM_LIFETIME_MS;
+                if matches!(fate, Fate::Taken | Fate::Unknown) && !forgotten {
+                    self.model.let_go(&at.0, &at.1, *tag, *kept_ms);
                 }
             }
         }
+    }
+
+    /// How old by the directory's clock an item became that is there since `kept_ms`: at most, at any moment since.
+    fn aged_at_the_directory_ms(&self, kept_ms: u64) -> u64 {
+        let skews = &self.directory.skews;
+        let ends = skews.iter().skip(1).map(|(from_ms, _)| *from_ms).chain([self.now]);
+        let wall = |at_ms: u64, skew_ms: i64| skew_ms + at_ms.cast_signed();
+        let periods = skews.iter().zip(ends);
+        let kept_wall_ms = skews.iter().rev().find(|(from_ms, _)| *from_ms <= kept_ms).map_or(0, |(_, skew)| *skew);
+        let latest_ms =
+            periods.filter(|(_, end_ms)| *end_ms > kept_ms).map(|((_, skew_ms), end_ms)| wall(end_ms, *skew_ms));
+        let aged_ms = latest_ms.max().unwrap_or(0) - wall(kept_ms, kept_wall_ms);
+        aged_ms.max(0).cast_unsigned()
     }
 }

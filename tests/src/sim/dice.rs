@@ -12,6 +12,11 @@ impl Dice {
         Self(ChaCha8Rng::seed_from_u64(seed))
     }
 
+    /// For whoever takes a source of chance.
+    pub(crate) fn rng(&mut self) -> &mut ChaCha8Rng {
+        &mut self.0
+    }
+
     /// Less than `n`; 0 if `n` is 0.
     pub(crate) fn below(&mut self, n: u64) -> u64 {
         self.0.next_u64() % n.max(1)

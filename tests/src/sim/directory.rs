@@ -3,60 +3,102 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use common::identity::Identity;
-use directory_core::{Directory, Input, Limits, Now, Output, SessionId, StoreOp, StoreResult, Ticket};
-use directory_server::store::{Applied, Store};
+use crash_vfs::Image;
+use directory_core::{Directory, Input, Limits, Now, Output, SessionId, StoreOp, Ticket};
+use directory_server::store::writer::Batch;
 
 use super::audit::Mail;
+use super::medium::{DirectoryStore, Medium};
 use super::world::{BEGIN_MS, What, World};
 
-/// The directory.
+/// One of at most two directories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    First,
+    Second,
+}
+
+/// Runs of the second directory are counted from here on, so that a run tells whose it is.
+const SECOND_RUNS: u32 = 1 << 31;
+
+impl Which {
+    /// The directory of a run.
+    pub(crate) fn of(run: u32) -> Self {
+        if run < SECOND_RUNS { Self::First } else { Self::Second }
+    }
+
+    pub(crate) fn other(self) -> Self {
+        if self == Self::First { Self::Second } else { Self::First }
+    }
+
+    /// What users give on the command line.
+    pub(crate) fn address(self) -> &'static str {
+        if self == Self::First { "directory:4600" } else { "second:4600" }
+    }
+}
+
+/// A directory.
 pub(crate) struct DirectoryNode {
+    pub(crate) which: Which,
     pub(crate) identity: Identity,
-    pub(crate) disk: Option<Store>,
+    /// The number of its first store.
+    pub(crate) store_id: [u8; 16],
+    pub(crate) disk: Medium<DirectoryStore>,
     pub(crate) core: Option<Directory>,
     /// Counts the starts and ends of the program.
     pub(crate) run: u32,
     started_ms: u64,
     pub(crate) skew_ms: i64,
+    /// How wrong its clock was, and from when on.
+    pub(crate) skews: Vec<(u64, i64)>,
     /// Numbers of sessions given.
     pub(crate) sessions: u64,
     pub(crate) conns: BTreeMap<SessionId, usize>,
-    jobs: VecDeque<(Ticket, StoreOp)>,
-    busy: bool,
-    answers_at: u64,
+    pub(super) jobs: VecDeque<(Ticket, StoreOp)>,
+    pub(super) busy: bool,
+    /// A transaction that found no room.
+    pub(super) waiting: Option<Batch>,
+    pub(super) answers_at: u64,
     wake_at: Option<u64>,
     turning: bool,
-    pub(crate) saved: Vec<(Vec<u8>, Mail)>,
+    pub(crate) saved: Vec<(Image, Mail)>,
     /// What is kept, as its commits said.
     pub(crate) mail: Mail,
     pub(crate) audits: u64,
-    /// The next write does not succeed.
-    pub(crate) write_fails: bool,
     /// The program has been told that its store failed.
-    failing: bool,
+    pub(super) failing: bool,
+    /// Who measures sees that the disk is full.
+    pub(crate) full_is_seen: bool,
+    /// The program was last told that its disk is full.
+    pub(super) told_full: bool,
 }
 
 impl DirectoryNode {
-    pub(crate) fn new(identity: Identity, store_id: [u8; 16]) -> Self {
+    pub(crate) fn new(which: Which, identity: Identity, store_id: [u8; 16]) -> Self {
         Self {
+            which,
             identity,
-            disk: Some(Store::open_in_memory(store_id).expect("a store is made")),
+            store_id,
+            disk: Medium::new(store_id),
             core: None,
-            run: 0,
+            run: if which == Which::First { 0 } else { SECOND_RUNS },
             started_ms: 0,
             skew_ms: 0,
+            skews: vec![(0, 0)],
             sessions: 0,
             conns: BTreeMap::new(),
             jobs: VecDeque::new(),
             busy: false,
+            waiting: None,
             answers_at: 0,
             wake_at: None,
             turning: false,
             saved: Vec::new(),
             mail: Mail::new(),
             audits: 0,
-            write_fails: false,
             failing: false,
+            full_is_seen: false,
+            told_full: false,
         }
     }
 
@@ -64,14 +106,17 @@ impl DirectoryNode {
         Now { mono_ms: now - self.started_ms, wall_ms: BEGIN_MS + self.skew_ms + i64::try_from(now).unwrap_or(0) }
     }
 
-    pub(crate) fn disk(&mut self) -> &mut Store {
-        self.disk.as_mut().expect("the directory has a disk")
+    pub(crate) fn disk(&mut self) -> &mut DirectoryStore {
+        self.disk.open().expect("the directory's store is open")
     }
 }
 
 impl World {
     pub(crate) fn start_directory(&mut self) {
         if self.directory.core.is_some() || self.now < self.dark_until {
+            return;
+        }
+        if !self.directory_opens() {
             return;
         }
         let seed = self.dice.bytes();
@@ -83,11 +128,13 @@ impl World {
         node.turning = false;
         node.busy = false;
         node.failing = false;
+        node.told_full = false;
         let head = node.disk().head().expect("a store has a head");
         let core = Directory::new(Limits::default(), node.identity.clone(), seed, head, node.clock(now));
         node.core = Some(core);
         self.trace.note(now, format_args!("directory starts, {} commits", head.commits));
         self.directory_turn_soon();
+        self.measure_directory_soon();
     }
 
     pub(crate) fn kill_directory(&mut self, power_lost: bool) {
@@ -96,7 +143,7 @@ impl World {
         }
         self.trace.note(self.now, format_args!("directory dies"));
         self.directory.run += 1;
-        self.directory.jobs.clear();
+        self.directory_dies_writing(power_lost);
         self.drop_all_conns(power_lost);
     }
 
@@ -139,7 +186,7 @@ impl World {
                 let power_lost = self.dice.one_in(3);
                 self.kill_directory(power_lost);
                 let delay_ms = self.dice.between(200, 30_000);
-                self.after(delay_ms, What::DirectoryStart);
+                self.after(delay_ms, What::DirectoryStart(self.directory.which));
                 return;
             }
             self.directory_output(output);
@@ -172,13 +219,12 @@ impl World {
             Output::Pause { session } => self.pause(session, true),
             Output::Resume { session } => self.pause(session, false),
             Output::Store { ticket, op } => {
-                self.directory.jobs.push_back((ticket, op));
-                self.start_directory_disk();
+                self.submit_to_directory(ticket, op);
             }
             Output::Fatal if self.directory.failing => {
                 self.kill_directory(false);
                 let delay_ms = self.dice.between(200, 30_000);
-                self.after(delay_ms, What::DirectoryStart);
+                self.after(delay_ms, What::DirectoryStart(self.directory.which));
             }
             Output::Fatal => self.model.broken("the directory calls its store failed".to_owned()),
         }
@@ -187,78 +233,6 @@ impl World {
     fn pause(&mut self, session: SessionId, paused: bool) {
         if let Some(place) = self.directory.conns.get(&session).copied() {
             self.conns[place].paused = paused;
-        }
-    }
-
-    fn start_directory_disk(&mut self) {
-        if !self.directory.jobs.is_empty() && !std::mem::replace(&mut self.directory.busy, true) {
-            let run = self.directory.run;
-            let delay_ms = self.disk_latency();
-            self.after(delay_ms, What::DirectoryDisk(run));
-        }
-    }
-
-    pub(crate) fn directory_disk(&mut self, run: u32) {
-        if self.directory.run != run {
-            return;
-        }
-        let count = usize::try_from(self.dice.between(1, 24)).unwrap_or(1).min(self.directory.jobs.len());
-        let batch: Vec<(Ticket, StoreOp)> = self.directory.jobs.drain(..count).collect();
-        if self.directory.write_fails && !self.healed {
-            return self.directory_write_fails(batch);
-        }
-        let applied = self.directory_commits(batch);
-        self.directory.busy = false;
-        let delay_ms = if self.healed { 0 } else { self.dice.between(0, 4) };
-        self.directory.answers_at = self.directory.answers_at.max(self.now + delay_ms);
-        let at_ms = self.directory.answers_at;
-        self.at(at_ms, What::DirectoryStored(run, Box::new(applied)));
-        self.start_directory_disk();
-    }
-
-    /// The disk says no; what was written may be on it all the same.
-    fn directory_write_fails(&mut self, batch: Vec<(Ticket, StoreOp)>) {
-        self.directory.write_fails = false;
-        if self.dice.one_in(3) {
-            self.directory_commits(batch);
-        }
-        self.directory.failing = true;
-        self.directory.jobs.clear();
-        self.directory_input(Input::StoreFailed);
-    }
-
-    fn directory_commits(&mut self, batch: Vec<(Ticket, StoreOp)>) -> Applied {
-        let ops: Vec<StoreOp> = batch.iter().map(|(_, op)| op.clone()).collect();
-        let applied = self.directory.disk().apply(batch).expect("the directory's disk commits");
-        for (op, (_, result)) in ops.iter().zip(&applied.results) {
-            match (op, result) {
-                (StoreOp::Deposit(op), StoreResult::Deposited { kept: Ok(_), .. }) => {
-                    self.model.kept(&op.submitter, op.deposit.tag);
-                    self.directory.mail.insert((op.submitter, op.deposit.place), op.deposit.tag);
-                }
-                (StoreOp::Withdraw { submitter, places }, _) => {
-                    for place in places {
-                        self.directory.mail.remove(&(*submitter, *place));
-                    }
-                }
-                (StoreOp::Deregister { key }, _) => {
-                    self.directory.mail.retain(|(from, place), _| from != key && place.recipient != *key);
-                }
-                (StoreOp::Register { key, name, .. }, StoreResult::Registered { .. }) => {
-                    if let Some(who) = self.model.who(key) {
-                        self.model.named(name.as_str(), who);
-                    }
-                }
-                _ => {}
-            }
-        }
-        self.audit_now_and_then();
-        applied
-    }
-
-    pub(crate) fn directory_stored(&mut self, run: u32, applied: Applied) {
-        if self.directory.run == run {
-            self.directory_input(Input::Stored { results: applied.results, commits: applied.commits });
         }
     }
 }

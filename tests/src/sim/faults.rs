@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 
 use directory_core::Input as DirectoryInput;
-use peer::storage::Store;
 use peer_core::command::Command;
 use peer_core::event::Input;
 
+use super::directory::Which;
 use super::machine::Saved;
+use super::medium::{DirectoryStore, Medium};
 use super::plan::Weights;
 use super::world::{What, World};
 
@@ -17,6 +18,10 @@ pub(crate) enum Undo {
     CutOff(usize),
     Blocked(usize, usize),
     DiskFull,
+    /// A machine's disk has room again.
+    NoRoom(usize),
+    /// The directory's has.
+    NoRoomDirectory(Which),
     /// A name is free for another machine.
     Rename(usize, common::name::Name),
 }
@@ -44,9 +49,12 @@ enum Fault {
     Years,
     WriteFails,
     WriteFailsDirectory,
+    NoRoom,
+    NoRoomDirectory,
+    MoveDirectory,
 }
 
-fn choices(weights: &Weights) -> [(Fault, u64); 21] {
+fn choices(weights: &Weights) -> [(Fault, u64); 24] {
     [
         (Fault::Crash, weights.crash),
         (Fault::CrashDirectory, weights.crash_directory),
@@ -69,6 +77,9 @@ fn choices(weights: &Weights) -> [(Fault, u64); 21] {
         (Fault::Years, weights.years),
         (Fault::WriteFails, weights.write_fails),
         (Fault::WriteFailsDirectory, weights.write_fails_directory),
+        (Fault::NoRoom, weights.no_room),
+        (Fault::NoRoomDirectory, weights.no_room_directory),
+        (Fault::MoveDirectory, weights.move_directory),
     ]
 }
 
@@ -105,12 +116,17 @@ impl World {
 
     fn fault(&mut self, fault: Fault, number: usize) {
         let lasts_ms = self.dice.between(1_000, 60_000);
+        if self.aside.is_some() {
+            let which = if self.dice.one_in(2) { Which::First } else { Which::Second };
+            self.face(which);
+        }
         match fault {
+            Fault::MoveDirectory => self.move_directory(number),
             Fault::Crash => self.die_and_return(number),
             Fault::CrashDirectory => {
                 let power_lost = self.dice.one_in(3);
                 self.kill_directory(power_lost);
-                self.after(lasts_ms, What::DirectoryStart);
+                self.after(lasts_ms, What::DirectoryStart(self.directory.which));
             }
             Fault::BreakSession => self.break_conn(number, false),
             Fault::HalfOpen => self.break_conn(number, true),
@@ -128,7 +144,7 @@ impl World {
             Fault::Save => self.save(number),
             Fault::PutBack => self.put_back(number),
             Fault::SaveDirectory => {
-                let image = self.directory.disk().snapshot().expect("the directory's disk gives its image");
+                let image = self.directory.disk.copy();
                 let mail = self.directory.mail.clone();
                 self.directory.saved.push((image, mail));
             }
@@ -138,8 +154,10 @@ impl World {
             Fault::StepClock => self.step_clock(number),
             Fault::AllOff => self.all_off(),
             Fault::Years => self.jump_years(number),
-            Fault::WriteFails => self.machines[number].write_fails = true,
-            Fault::WriteFailsDirectory => self.directory.write_fails = true,
+            Fault::WriteFails => self.machines[number].disk.spoil(&mut self.disk_dice),
+            Fault::WriteFailsDirectory => self.directory.disk.spoil(&mut self.disk_dice),
+            Fault::NoRoom => self.fill_up(number, lasts_ms * 2),
+            Fault::NoRoomDirectory => self.fill_up_directory(lasts_ms * 2),
             Fault::DiskFull => {
                 self.directory_input(DirectoryInput::DiskFree { free_bytes: 0, total_bytes: 1 << 40 });
                 self.after(lasts_ms, What::Undo(Undo::DiskFull));
@@ -182,12 +200,56 @@ impl World {
             Undo::DiskFull => {
                 self.directory_input(DirectoryInput::DiskFree { free_bytes: 1 << 40, total_bytes: 1 << 40 })
             }
+            Undo::NoRoom(number) => {
+                self.machines[number].disk.clear();
+                self.measure_soon(number);
+            }
+            Undo::NoRoomDirectory(which) => {
+                self.face(which).directory.disk.clear();
+                self.measure_directory_soon();
+            }
             Undo::Rename(number, name) => {
                 let user = &mut self.machines[number].user;
                 (user.name, user.active) = (name.clone(), true);
                 self.command(number, Command::Register(name));
             }
         }
+    }
+
+    /// A disk takes a little more, and then nothing for a while.
+    fn fill_up(&mut self, number: usize, lasts_ms: u64) {
+        let seen = !self.disk_dice.one_in(3);
+        let machine = &mut self.machines[number];
+        machine.disk.fill_up(&mut self.disk_dice);
+        machine.desk.full_is_seen = seen;
+        self.measure_soon(number);
+        self.after(lasts_ms, What::Undo(Undo::NoRoom(number)));
+    }
+
+    fn fill_up_directory(&mut self, lasts_ms: u64) {
+        self.directory.full_is_seen = !self.disk_dice.one_in(3);
+        self.directory.disk.fill_up(&mut self.disk_dice);
+        self.measure_directory_soon();
+        self.after(lasts_ms, What::Undo(Undo::NoRoomDirectory(self.directory.which)));
+    }
+
+    /// All disks have room, and nothing fails on them any more.
+    pub(crate) fn heal_disks(&mut self) {
+        for number in 0..self.machines.len() {
+            self.machines[number].disk.heal();
+            self.measure_soon(number);
+        }
+        for which in self.all_directories() {
+            self.face(*which).directory.disk.heal();
+            self.measure_directory_soon();
+        }
+    }
+
+    /// A user leaves and comes back with another directory.
+    fn move_directory(&mut self, number: usize) {
+        self.die_and_return(number);
+        let machine = &mut self.machines[number];
+        machine.directory = machine.directory.other();
     }
 
     fn move_address(&mut self, number: usize) {
@@ -215,7 +277,7 @@ impl World {
     }
 
     fn save(&mut self, number: usize) {
-        let image = self.machines[number].disk.image().expect("a disk gives its image");
+        let image = self.machines[number].disk.copy();
         let marks = self.model.marks(number).clone();
         self.machines[number].saved.push(Saved { image, marks });
     }
@@ -231,9 +293,10 @@ impl World {
         let who = self.machines[number].who;
         let me = self.identities[who].public();
         let machine = &mut self.machines[number];
-        machine.disk = Store::from_image(&saved.image, me).expect("an image is a disk");
+        machine.disk = Medium::of(saved.image, me);
         machine.user.forget();
         self.model.put_back(number, who, saved.marks);
+        self.model.forked(who);
         let delay_ms = self.dice.between(100, 20_000);
         self.after(delay_ms, What::Start(number));
     }
@@ -248,14 +311,14 @@ impl World {
         self.kill_directory(power_lost);
         let (image, mail) = self.directory.saved[at].clone();
         self.directory.mail = mail;
-        let mut disk = directory_server::store::Store::from_snapshot(&image).expect("an image is a disk");
+        let mut disk: Medium<DirectoryStore> = Medium::of(image, self.directory.store_id);
         if self.dice.one_in(2) {
             let store_id = self.dice.bytes();
-            disk.renumber(store_id).expect("a store takes another number");
+            disk.open().expect("an image is a disk").renumber(store_id).expect("a store takes another number");
         }
-        self.directory.disk = Some(disk);
+        self.directory.disk = disk;
         let delay_ms = self.dice.between(200, 10_000);
-        self.after(delay_ms, What::DirectoryStart);
+        self.after(delay_ms, What::DirectoryStart(self.directory.which));
     }
 
     fn copy(&mut self, number: usize) {
@@ -266,7 +329,7 @@ impl World {
         }
         let name = self.machines[number].user.name.as_str().to_owned();
         let copy = self.add_machine(who, &name, Some(number));
-        self.model.copied(who);
+        self.model.forked(who);
         self.start_machine(copy);
         let delay_ms = self.dice.between(1_000, 5_000);
         self.after(delay_ms, What::User(copy));
@@ -291,10 +354,10 @@ impl World {
         let step = i64::try_from(self.dice.below(2 * span_ms)).unwrap_or(0) - i64::try_from(span_ms).unwrap_or(0);
         if self.dice.one_in(10) {
             self.directory.skew_ms += step;
-            self.model.directory_clock_stepped();
+            self.directory_clock_steps();
         } else {
             self.machines[number].skew_ms += step;
-            self.model.clock_stepped();
+            self.model.clock_stepped(number, self.machines[number].skew_ms);
         }
     }
 
@@ -306,11 +369,17 @@ impl World {
         let directory = self.dice.one_in(4);
         let skew_ms = if directory { &mut self.directory.skew_ms } else { &mut self.machines[number].skew_ms };
         *skew_ms = if skew_ms.abs() >= TEN_YEARS_MS { 0 } else { *skew_ms + jump };
+        let skew_ms = *skew_ms;
         if directory {
-            self.model.directory_clock_stepped();
+            self.directory_clock_steps();
         } else {
-            self.model.clock_stepped();
+            self.model.clock_stepped(number, skew_ms);
         }
+    }
+
+    fn directory_clock_steps(&mut self) {
+        self.directory.skews.push((self.now, self.directory.skew_ms));
+        self.model.directory_clock_stepped();
     }
 
     /// Everybody switches off, for hours or days.
@@ -320,13 +389,17 @@ impl World {
         self.model.dark(hours * 3_600_000);
         self.dark_until = self.now + hours * 3_600_000;
         self.storm_ends += hours * 3_600_000;
-        self.kill_directory(true);
+        for which in self.all_directories() {
+            self.face(*which).kill_directory(true);
+        }
         for number in 0..self.machines.len() {
             self.kill_machine(number, true);
             let delay_ms = self.dice.between(0, 10_000);
             self.at(self.dark_until + delay_ms, What::Start(number));
         }
-        let delay_ms = self.dice.between(0, 5_000);
-        self.at(self.dark_until + delay_ms, What::DirectoryStart);
+        for which in self.all_directories() {
+            let delay_ms = self.dice.between(0, 5_000);
+            self.at(self.dark_until + delay_ms, What::DirectoryStart(*which));
+        }
     }
 }

@@ -2,30 +2,33 @@
 //! frames of any session, and lies in all the ways a directory can. It cannot open what is sealed nor sign for a peer, but
 //! its own word for names it can give for any key.
 
-use std::collections::BTreeSet;
-
 use common::identity::PublicKey;
+use common::name::Name;
 use common::record::{Binding, Bound};
 use common::wire::directory::{
-    Behind, DepositAnswer, Deposited, Done, Fate, FromDirectory, Item, NotOpened, Presence, Refusal, Refused, Standing,
-    TakenOver, ToDirectory,
+    Behind, DepositAnswer, Deposited, Done, Fate, FromDirectory, Item, NotOpened, Person, Presence, Refusal, Refused,
+    Standing, TakenOver, ToDirectory,
 };
 
-use super::machine::DIRECTORY;
-use super::world::{What, World};
+use super::world::{BEGIN_MS, What, World};
 
 /// Frames remembered for each machine.
 const REMEMBERED: usize = 120;
 /// One frame in so many is treated badly.
 const BAD_ONE_IN: u64 = 7;
+/// One answer about somebody known in so many has no lie about their name: there are few such answers.
+const NAMED_ONE_IN: u64 = 4;
 
 /// What a malicious directory remembers.
 #[derive(Debug, Default)]
 pub(crate) struct Liar {
     /// Frames once sent to each machine.
     past: Vec<Vec<FromDirectory>>,
-    /// Identities whose names were given for another key.
-    pub(crate) slandered: BTreeSet<usize>,
+    /// Names invented for keys that have others.
+    invented: u64,
+    /// New names that users were told of, and keys that they have refused.
+    pub(crate) renamed: u64,
+    pub(crate) refused: u64,
 }
 
 impl World {
@@ -39,6 +42,12 @@ impl World {
             return vec![frame];
         }
         self.remember(machine, &frame);
+        if let FromDirectory::Person(person) = &frame
+            && !self.dice.one_in(NAMED_ONE_IN)
+            && let Some(lie) = self.misnamed(machine, person.clone())
+        {
+            return vec![lie.into()];
+        }
         if !self.dice.one_in(BAD_ONE_IN) {
             return vec![frame];
         }
@@ -131,7 +140,7 @@ impl World {
                 let (submitter, item) = (key, number);
                 Item { item, submitter, epoch, seq, prekey, waited: true, deposited_at_ms: 0, sealed }.into()
             }
-            _ => return self.slander(machine),
+            _ => return self.lies_about_a_name(machine),
         };
         vec![frame]
     }
@@ -143,32 +152,41 @@ impl World {
         Presence { key, standing, since_ms: 0, candidates, note: None }
     }
 
-    /// The name of somebody whom this machine has pinned, signed for another key.
-    fn slander(&mut self, machine: usize) -> Vec<FromDirectory> {
-        let Ok(snapshot) = self.machines[machine].disk.load(DIRECTORY) else { return vec![] };
-        let directory = self.directory.identity.public();
-        let names: Vec<_> = snapshot.pins.into_iter().filter(|pin| pin.directory == directory).collect();
-        let at = usize::try_from(self.dice.below(names.len() as u64)).unwrap_or(0);
-        let Some(pin) = names.get(at) else { return vec![] };
-        let Some(who) = self.model.who(&pin.key) else { return vec![] };
+    /// The answer to a question that this machine has perhaps asked, with a lie about the name of somebody it knows.
+    fn lies_about_a_name(&mut self, machine: usize) -> Vec<FromDirectory> {
         let past = self.liar.past.get(machine).cloned().unwrap_or_default();
         let persons = past.into_iter().rev().filter_map(|frame| match frame {
             FromDirectory::Person(person) => Some(person),
             _ => None,
         });
         let Some(mut person) = persons.into_iter().next() else { return vec![] };
-        let key = if self.dice.one_in(2) { self.any_key() } else { PublicKey(self.dice.bytes()) };
-        if key == pin.key {
-            return vec![];
-        }
-        self.liar.slandered.insert(who);
-        let serial = 1_000 + self.dice.below(1_000);
-        let bound = Bound { directory, name: pin.name.clone(), key, serial };
-        person.profile.binding = Binding::sign(&self.directory.identity, &bound);
-        person.profile.key = key;
         // Whatever is asked next gets this answer.
         person.request += u32::try_from(self.dice.below(4)).unwrap_or(0);
-        vec![person.into()]
+        self.misnamed(machine, person).map(Into::into).into_iter().collect()
+    }
+
+    /// A name that this machine has pinned to the person's key, signed for another key; or another name for that key.
+    fn misnamed(&mut self, machine: usize, mut person: Person) -> Option<Person> {
+        let directory = self.directory.identity.public();
+        let address = self.directory.which.address();
+        let pins = self.machines[machine].disk.open().ok()?.load(address).ok()?.pins;
+        let pin = pins.into_iter().find(|pin| pin.directory == directory && pin.key == person.profile.key)?;
+        let who = self.model.who(&pin.key)?;
+        let (name, key) = match self.dice.below(4) {
+            0 | 1 => {
+                self.liar.invented += 1;
+                let name: Name = format!("alias-{}", self.liar.invented).parse().ok()?;
+                self.model.named(name.as_str(), who);
+                (name, pin.key)
+            }
+            2 => (pin.name, self.any_key()),
+            _ => (pin.name, PublicKey(self.dice.bytes())),
+        };
+        // Above all that the honest one has given, and below what it gives later.
+        let serial = BEGIN_MS.cast_unsigned() + self.now + self.dice.below(1_000);
+        person.profile.binding = Binding::sign(&self.directory.identity, &Bound { directory, name, key, serial });
+        person.profile.key = key;
+        Some(person)
     }
 
     /// The frame with a lie in it.

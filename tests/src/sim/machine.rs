@@ -1,34 +1,26 @@
 //! A peer's machine: its core, its disk, its front. Programs start, turn, die and leave here; what travels is elsewhere.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use common::body::Body;
 use common::name::Name;
+use crash_vfs::Image;
 use peer::storage::Store;
-use peer_core::event::{Config, Event, Exit, Input, LinkId, Now, Output, Ticket};
+use peer_core::event::{Config, Event, Exit, Input, LinkId, Now, Output};
 use peer_core::messenger::Messenger;
-use peer_core::stored::{Arrived, Query, StoreOp, StoreResult};
 
+use super::desk::{Desk, Job};
+use super::directory::Which;
+use super::medium::Medium;
 use super::sealing::Seals;
 use super::user::User;
 use super::world::{BEGIN_MS, What, World};
 use crate::model::DiskMarks;
 
-/// What every user gave on the command line.
-pub(crate) const DIRECTORY: &str = "directory:4600";
-
-/// Work for a disk.
-#[derive(Debug)]
-enum Job {
-    Store(Ticket, Vec<StoreOp>),
-    Query(Ticket, Query),
-}
-
 /// A disk as it once was.
 #[derive(Debug, Clone)]
 pub(crate) struct Saved {
-    pub(crate) image: Vec<u8>,
+    pub(crate) image: Image,
     pub(crate) marks: DiskMarks,
 }
 
@@ -36,8 +28,10 @@ pub(crate) struct Saved {
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) who: usize,
+    /// The directory that its user has chosen.
+    pub(crate) directory: Which,
     pub(crate) user: User,
-    pub(crate) disk: Store,
+    pub(crate) disk: Medium<Store>,
     pub(crate) core: Option<Messenger>,
     /// Counts the starts and ends of the program.
     pub(crate) run: u32,
@@ -51,29 +45,29 @@ pub(crate) struct Machine {
     pub(crate) links: BTreeMap<LinkId, (usize, usize)>,
     pub(crate) dials: BTreeMap<LinkId, (common::identity::PublicKey, Vec<SocketAddr>)>,
     pub(crate) next_accepted: u64,
-    jobs: VecDeque<Job>,
-    disk_busy: bool,
+    pub(super) desk: Desk,
     /// When the last answer of the disk, of the sealing thread and of the front comes.
-    answers_at: u64,
+    pub(super) answers_at: u64,
     sealed_at: u64,
     shown_at: u64,
     wake_at: Option<u64>,
     turning: bool,
     seals: Seals,
     pub(crate) saved: Vec<Saved>,
-    /// The next write does not succeed.
-    pub(crate) write_fails: bool,
     /// The program has been told that its store failed.
-    failing: bool,
+    pub(super) failing: bool,
+    /// The program was last told that its disk is full.
+    pub(super) told_full: bool,
     /// Switched off for good.
     pub(crate) retired: bool,
 }
 
 impl Machine {
-    pub(crate) fn new(who: usize, number: usize, name: Name, disk: Store, real_seal: bool) -> Self {
+    pub(crate) fn new(who: usize, number: usize, name: Name, disk: Medium<Store>, real_seal: bool) -> Self {
         let host = u8::try_from(number + 1).unwrap_or(1);
         Self {
             who,
+            directory: Which::First,
             user: User::new(name),
             disk,
             core: None,
@@ -85,8 +79,7 @@ impl Machine {
             links: BTreeMap::new(),
             dials: BTreeMap::new(),
             next_accepted: 1,
-            jobs: VecDeque::new(),
-            disk_busy: false,
+            desk: Desk::default(),
             answers_at: 0,
             sealed_at: 0,
             shown_at: 0,
@@ -94,8 +87,8 @@ impl Machine {
             turning: false,
             seals: Seals::new(real_seal),
             saved: Vec::new(),
-            write_fails: false,
             failing: false,
+            told_full: false,
             retired: false,
         }
     }
@@ -110,11 +103,8 @@ impl World {
     pub(crate) fn add_machine(&mut self, who: usize, name: &str, copy_of: Option<usize>) -> usize {
         let me = self.identities[who].public();
         let disk = match copy_of {
-            Some(from) => {
-                let image = self.machines[from].disk.image().expect("a disk gives its image");
-                Store::from_image(&image, me).expect("an image is a disk")
-            }
-            None => Store::open_in_memory(me).expect("a disk is made"),
+            Some(from) => Medium::of(self.machines[from].disk.copy(), me),
+            None => Medium::new(me),
         };
         let number = self.machines.len();
         let name = name.parse().expect("a name");
@@ -127,6 +117,9 @@ impl World {
         if self.machines[number].core.is_some() || self.machines[number].retired || self.now < self.dark_until {
             return;
         }
+        if !self.opens(number) {
+            return;
+        }
         let (instance, seed) = (self.dice.bytes(), self.dice.bytes());
         let now = self.now;
         let machine = &mut self.machines[number];
@@ -135,12 +128,13 @@ impl World {
         machine.wake_at = None;
         machine.turning = false;
         machine.failing = false;
+        machine.told_full = false;
         let me = self.identities[machine.who].public();
         let config = Config {
             me,
             instance,
             seed,
-            directory: DIRECTORY.to_owned(),
+            directory: machine.directory.address().to_owned(),
             directory_pin: None,
             name: machine.user.registers().then(|| machine.user.name.clone()),
             bind: machine.address,
@@ -148,13 +142,15 @@ impl World {
             shows: true,
             version: "0".to_owned(),
         };
-        let snapshot = machine.disk.load(DIRECTORY).expect("a disk loads");
+        let snapshot =
+            machine.disk.open().expect("it is open").load(machine.directory.address()).expect("a disk loads");
         let clock = machine.clock(now);
         machine.core = Some(Messenger::new(config, snapshot, clock));
         machine.user.begin();
         self.model.started(number);
         self.trace.note(now, format_args!("m{number} starts"));
         self.turn_soon(number);
+        self.measure_soon(number);
     }
 
     /// The program is gone with everything that is not on the disk.
@@ -163,10 +159,9 @@ impl World {
             return;
         }
         self.trace.note(self.now, format_args!("m{number} dies"));
+        self.die_writing(number, power_lost);
         let machine = &mut self.machines[number];
         machine.run += 1;
-        machine.jobs.clear();
-        machine.disk_busy = false;
         machine.user.end();
         self.drop_conn(number, power_lost);
         self.drop_links(number, power_lost);
@@ -179,15 +174,10 @@ impl World {
         if *exit != Exit::Done && !failing {
             self.model.broken(format!("machine {number} exits with {exit:?}"));
         }
-        let mut jobs: Vec<Job> = self.machines[number].jobs.drain(..).collect();
-        if failing {
-            jobs.clear();
-        }
-        self.carry_out(number, jobs);
+        self.leave_disk(number);
         let machine = &mut self.machines[number];
         machine.core = None;
         machine.run += 1;
-        machine.disk_busy = false;
         machine.user.end();
         self.drop_links(number, false);
         self.drop_conn(number, false);
@@ -341,115 +331,5 @@ impl World {
         }
         let delay_ms = self.dice.between(0, 30);
         self.after(delay_ms, What::Input(number, run, Box::new(Input::Shown(vec![mark]))));
-    }
-
-    fn submit(&mut self, number: usize, job: Job) {
-        self.machines[number].jobs.push_back(job);
-        self.start_disk(number);
-    }
-
-    fn start_disk(&mut self, number: usize) {
-        let machine = &mut self.machines[number];
-        if !machine.jobs.is_empty() && !std::mem::replace(&mut machine.disk_busy, true) {
-            let run = machine.run;
-            let delay_ms = self.disk_latency();
-            self.after(delay_ms, What::Disk(number, run));
-        }
-    }
-
-    pub(crate) fn machine_disk(&mut self, number: usize, run: u32) {
-        if self.machines[number].run != run {
-            return;
-        }
-        let count = usize::try_from(self.dice.between(1, 8)).unwrap_or(1).min(self.machines[number].jobs.len());
-        let jobs = self.machines[number].jobs.drain(..count).collect();
-        let inputs = self.carry_out(number, jobs);
-        self.machines[number].disk_busy = false;
-        for input in inputs {
-            let delay_ms = if self.healed { 0 } else { self.dice.between(0, 4) };
-            let machine = &mut self.machines[number];
-            machine.answers_at = machine.answers_at.max(self.now + delay_ms);
-            let at_ms = machine.answers_at;
-            self.at(at_ms, What::Input(number, run, Box::new(input)));
-        }
-        self.start_disk(number);
-    }
-
-    /// Commits what lies together in one transaction, and answers questions between.
-    fn carry_out(&mut self, number: usize, jobs: Vec<Job>) -> Vec<Input> {
-        let mut inputs = Vec::new();
-        let mut batch: Vec<(Ticket, Vec<StoreOp>)> = Vec::new();
-        for job in jobs {
-            match job {
-                Job::Store(ticket, ops) => batch.push((ticket, ops)),
-                Job::Query(ticket, query) => {
-                    inputs.extend(self.commit(number, std::mem::take(&mut batch)));
-                    let result = self.machines[number].disk.query(query);
-                    inputs.push(Input::Answered { ticket, result });
-                }
-            }
-        }
-        inputs.extend(self.commit(number, batch));
-        inputs
-    }
-
-    fn commit(&mut self, number: usize, batch: Vec<(Ticket, Vec<StoreOp>)>) -> Vec<Input> {
-        if batch.is_empty() {
-            return Vec::new();
-        }
-        if self.machines[number].write_fails && !self.healed {
-            self.machines[number].write_fails = false;
-            self.machines[number].failing = true;
-            self.machines[number].jobs.clear();
-            // What was written may be on the disk all the same.
-            if self.dice.one_in(3) {
-                self.commit(number, batch);
-            }
-            return vec![Input::StoreFailed("the disk is full".to_owned())];
-        }
-        let ops: Vec<StoreOp> = batch.iter().flat_map(|(_, ops)| ops.clone()).collect();
-        let answers = self.machines[number].disk.apply(batch).expect("a disk commits");
-        let results: Vec<StoreResult> = answers.iter().flat_map(|(_, results)| results.clone()).collect();
-        for (op, result) in ops.into_iter().zip(results) {
-            self.note_commit(number, op, &result);
-        }
-        answers.into_iter().map(|(ticket, results)| Input::Stored { ticket, results }).collect()
-    }
-
-    fn note_commit(&mut self, number: usize, op: StoreOp, result: &StoreResult) {
-        let who = self.machines[number].who;
-        match (op, result) {
-            (StoreOp::Queue(message), StoreResult::Queued { n }) => {
-                let row = &message.row;
-                let text = Body::decode(row.kind, &row.body).text().unwrap_or_default().to_owned();
-                self.model.queued(number, who, *n, &message, text);
-                self.model.means(who, row);
-            }
-            (StoreOp::Receive(arrival), StoreResult::Arrived(Arrived::New { n, .. })) => {
-                self.model.held(number, who, &arrival, *n);
-            }
-            (StoreOp::Receive(arrival), StoreResult::Arrived(Arrived::Double { .. })) => {
-                self.model.double(number, &arrival.sender, arrival.id);
-            }
-            (StoreOp::Shown(numbers), _) => self.model.shown_committed(number, &numbers),
-            (StoreOp::State { n, recipient, state, .. }, _) => {
-                let of = self.model.who(&recipient);
-                self.model.state_committed(number, who, n, of, state);
-            }
-            (StoreOp::Dismiss(numbers), _) => self.model.dismissed(number, who, &numbers),
-            (StoreOp::PutSteps { group, steps, .. }, _) => self.model.stepped(number, group, &steps),
-            (StoreOp::Read { .. }, StoreResult::Read(read)) => self.model.read_committed(number, who, read),
-            (StoreOp::Vanish { .. }, StoreResult::Vanished { numbers, .. }) => self.model.vanished(number, numbers),
-            (StoreOp::PutMeta(meta), _) => self.model.receipts(who, meta.receipts),
-            (StoreOp::Readdress(moves), _) => {
-                for each in moves {
-                    let from = self.model.who(&each.from);
-                    if let Some(to) = self.model.who(&each.to) {
-                        self.model.readdressed(number, each.n, from, to);
-                    }
-                }
-            }
-            _ => {}
-        }
     }
 }

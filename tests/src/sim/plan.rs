@@ -35,9 +35,15 @@ pub enum Profile {
     Malicious,
     /// All of it.
     Everything,
+    /// Disks that are full at any write, at either side, and have room again later.
+    Full,
+    /// A directory that lies, and old backups of it and of peers.
+    MaliciousBackups,
+    /// Two directories, both restarted and put back, and peers that move from one to the other.
+    TwoDirectories,
 }
 
-const PROFILES: [Profile; 15] = [
+const PROFILES: [Profile; 18] = [
     Profile::Calm,
     Profile::Lossy,
     Profile::Crashes,
@@ -53,6 +59,9 @@ const PROFILES: [Profile; 15] = [
     Profile::Restarts,
     Profile::Malicious,
     Profile::Everything,
+    Profile::Full,
+    Profile::MaliciousBackups,
+    Profile::TwoDirectories,
 ];
 
 /// Faults of a storm, one drawn at a time by these weights.
@@ -79,6 +88,9 @@ pub(crate) struct Weights {
     pub years: u64,
     pub write_fails: u64,
     pub write_fails_directory: u64,
+    pub no_room: u64,
+    pub no_room_directory: u64,
+    pub move_directory: u64,
 }
 
 /// One storm.
@@ -115,8 +127,8 @@ pub fn profile_of(seed: u64) -> Profile {
 }
 
 impl Plan {
-    pub(crate) fn new(seed: u64, dice: &mut Dice) -> Self {
-        let profile = profile_of(seed);
+    pub(crate) fn new(profile: Profile, seed: u64, dice: &mut Dice) -> Self {
+        let malicious = matches!(profile, Profile::Malicious | Profile::MaliciousBackups);
         let calm = Self {
             profile,
             people: usize::try_from(dice.between(2, 4)).unwrap_or(2),
@@ -129,8 +141,8 @@ impl Plan {
             die_one_in: 0,
             die_directory_one_in: 0,
             real_seal: seed % 47 == 7,
-            no_direct: profile == Profile::NoDirect || (profile == Profile::Malicious && dice.one_in(2)),
-            malicious: profile == Profile::Malicious,
+            no_direct: profile == Profile::NoDirect || (malicious && dice.one_in(2)),
+            malicious,
         };
         let fault_ms = dice.between(5_000, 25_000);
         calm.stormy(fault_ms)
@@ -143,7 +155,7 @@ impl Plan {
             Profile::Lossy => Self { fault_ms, weights, slow_one_in: 12, ..self },
             Profile::Crashes => Self { fault_ms, weights, die_one_in: 300, die_directory_one_in: 500, ..self },
             // The stand-in shows the liar where it may falsify.
-            Profile::Malicious => Self { fault_ms, weights, real_seal: false, ..self },
+            Profile::Malicious | Profile::MaliciousBackups => Self { fault_ms, weights, real_seal: false, ..self },
             Profile::Everything => Self {
                 fault_ms,
                 weights,
@@ -162,6 +174,8 @@ impl Plan {
             | Profile::Years
             | Profile::NoDirect
             | Profile::Disks
+            | Profile::Full
+            | Profile::TwoDirectories
             | Profile::Restarts => Self { fault_ms, weights, ..self },
         }
     }
@@ -206,7 +220,52 @@ fn weights(profile: Profile) -> Weights {
             ..none
         },
         Profile::Malicious => Weights { crash: 3, block_udp: 4, break_session: 3, all_off: 1, ..none },
-        Profile::Everything => Weights {
+        Profile::MaliciousBackups | Profile::TwoDirectories | Profile::Full | Profile::Everything => {
+            wide(profile, cuts)
+        }
+    }
+}
+
+/// The storms that bring most kinds of faults.
+fn wide(profile: Profile, cuts: Weights) -> Weights {
+    let none = Weights::default();
+    match profile {
+        Profile::MaliciousBackups => Weights {
+            crash: 2,
+            crash_directory: 1,
+            save: 4,
+            put_back: 3,
+            save_directory: 4,
+            put_back_directory: 3,
+            block_udp: 3,
+            break_session: 2,
+            ..none
+        },
+        Profile::TwoDirectories => Weights {
+            move_directory: 6,
+            crash: 2,
+            crash_directory: 4,
+            save_directory: 1,
+            put_back_directory: 1,
+            break_session: 1,
+            block_udp: 4,
+            cut_off: 1,
+            all_off: 1,
+            ..none
+        },
+        Profile::Full => Weights {
+            no_room: 6,
+            no_room_directory: 3,
+            crash: 2,
+            crash_directory: 1,
+            block_udp: 3,
+            cut_off: 1,
+            all_off: 1,
+            ..none
+        },
+        _ => Weights {
+            no_room: 1,
+            no_room_directory: 1,
             years: 1,
             write_fails: 1,
             write_fails_directory: 1,

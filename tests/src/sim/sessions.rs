@@ -7,6 +7,7 @@ use common::wire::directory::{FromDirectory, ToDirectory};
 use directory_core::{Input as DirectoryInput, SessionId};
 use peer_core::event::{DirectoryEnd, Input};
 
+use super::directory::Which;
 use super::world::{What, World};
 
 /// A frame, or the end.
@@ -53,6 +54,7 @@ impl World {
         if self.machines[number].run != run || self.machines[number].core.is_none() {
             return;
         }
+        self.face(self.machines[number].directory);
         if !self.reaches_directory(number) || self.directory.core.is_none() {
             let end = Input::DirectoryDown(DirectoryEnd::NotReached);
             self.machine_input(number, run, end);
@@ -168,6 +170,7 @@ impl World {
         if self.stalls(place, What::Up(place)) {
             return;
         }
+        self.face(Which::of(self.conns[place].directory_run));
         let conn = &mut self.conns[place];
         let alive = conn.server && conn.directory_run == self.directory.run;
         if alive && conn.paused {
@@ -219,6 +222,7 @@ impl World {
 
     /// The directory's end finds the connection gone.
     pub(crate) fn server_gone(&mut self, place: usize) {
+        self.face(Which::of(self.conns[place].directory_run));
         let conn = &mut self.conns[place];
         if !std::mem::replace(&mut conn.server, false) || conn.directory_run != self.directory.run {
             return;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use common::name::Name;
-use peer_core::command::{Command, ErrorCode, To};
+use peer_core::command::{Command, ErrorCode, To, Verdict};
 use peer_core::event::{Answer, CommandId, Event, Input, Source};
 
 use super::world::{What, World};
@@ -23,7 +23,7 @@ pub(crate) struct User {
     seen: Vec<u64>,
     /// Groups that it has come into.
     pub(crate) groups: BTreeSet<Name>,
-    /// Names whose key has changed.
+    /// Names whose key has changed, or is said to have.
     rivals: BTreeSet<Name>,
     rounds: u64,
 }
@@ -137,7 +137,7 @@ impl World {
             5 if self.plan.fault_ms > 0 => {
                 self.command(number, Command::Quit);
             }
-            6 if rival.is_some() => self.accept(number, rival),
+            6 if rival.is_some() => self.decide(number, rival),
             7..=9 if !self.machines[number].user.online => self.get_online(number),
             10..=19 => self.act_on_lines(number),
             36..=51 => {
@@ -199,11 +199,16 @@ impl World {
         Some(self.machines[other].user.name.clone())
     }
 
-    fn accept(&mut self, number: usize, name: Option<Name>) {
+    /// Who compares fingerprints takes an honest directory's word for a new key, and not a malicious one's.
+    fn decide(&mut self, number: usize, name: Option<Name>) {
         let Some(name) = name else { return };
         self.machines[number].user.rivals.remove(&name);
-        self.model.accepted(number, name.as_str());
-        self.command(number, Command::Verify { name, ok: true });
+        let verdict = if self.plan.malicious { Verdict::Wrong } else { Verdict::Right };
+        match verdict {
+            Verdict::Right => self.model.accepted(number, name.as_str()),
+            Verdict::Wrong => self.liar.refused += 1,
+        }
+        self.command(number, Command::Verify { name, fingerprint: None, verdict: Some(verdict) });
     }
 
     fn get_online(&mut self, number: usize) {
@@ -216,15 +221,11 @@ impl World {
     /// After the storm the user does what is needed to be online, and answers questions about keys.
     fn heal_user(&mut self, number: usize) {
         let rival = self.machines[number].user.rivals.first().cloned();
-        self.accept(number, rival);
+        self.decide(number, rival);
         if self.dice.one_in(4) && self.machines[number].user.waiting.is_empty() {
             self.command(number, Command::Contacts);
         }
-        let who = self.machines[number].who;
-        if self.machines[number].user.online && self.liar.slandered.remove(&who) {
-            // The honest directory's newer word for the name clears what was said of it.
-            self.command(number, Command::Deregister { sure: true });
-        } else if !self.machines[number].user.online && self.machines[number].user.waiting.is_empty() {
+        if !self.machines[number].user.online && self.machines[number].user.waiting.is_empty() {
             self.get_online(number);
         }
     }
@@ -234,9 +235,12 @@ impl World {
         match event {
             Event::Online(_) => user.online = true,
             Event::Offline(_) | Event::Deregistered(_) => user.online = false,
-            // Who compares fingerprints does not take the word of a malicious directory.
-            Event::KeyChanged { name, .. } if !self.plan.malicious => {
+            Event::KeyChanged { name, .. } => {
                 user.rivals.insert(name.clone());
+            }
+            Event::Renamed { new, .. } => {
+                self.liar.renamed += 1;
+                self.model.renamed(number, new.as_str());
             }
             Event::Answer { id, answer } => {
                 let expected = user.waiting.pop_front();
@@ -259,8 +263,8 @@ impl World {
                 self.machines[number].user.own.push(*n);
                 self.model.promised(number, *n, *id);
             }
-            Ok(Answer::Contacts(people)) if !self.plan.malicious => {
-                let rivals = people.iter().filter(|person| person.rival.is_some()).map(|person| person.name.clone());
+            Ok(Answer::Contacts(people)) => {
+                let rivals = people.iter().filter_map(|person| person.rival.as_ref()).map(|(name, _)| name.clone());
                 self.machines[number].user.rivals.extend(rivals);
             }
             Ok(Answer::Group { group, change, .. }) => self.gathered(number, group, *change),

@@ -7,7 +7,7 @@ use common::identity::Identity;
 use peer_core::event::{Event, Input};
 
 use super::dice::Dice;
-use super::directory::DirectoryNode;
+use super::directory::{DirectoryNode, Which};
 use super::faults::Undo;
 use super::liar::Liar;
 use super::links::Link;
@@ -31,6 +31,10 @@ pub(crate) enum What {
     Wake(usize, u32, u64),
     /// A machine's disk has done what it was given.
     Disk(usize, u32),
+    /// A machine's disk without room is asked for some.
+    Room(usize, u32),
+    /// A machine's program measures the room on its disk.
+    Measure(usize),
     /// A machine's front puts a message, or a change of one, out.
     PutOut(usize, u32, Box<Event>),
     /// A machine starts.
@@ -61,10 +65,14 @@ pub(crate) enum What {
     DirectoryWake(u32, u64),
     /// The directory's disk has done what it was given.
     DirectoryDisk(u32),
+    /// The directory's disk without room is asked for some.
+    DirectoryRoom(u32),
+    /// The directory measures the room on its disk.
+    DirectoryMeasure(Which),
     /// The directory's core hears of a commit.
     DirectoryStored(u32, Box<directory_server::store::Applied>),
-    /// The directory starts.
-    DirectoryStart,
+    /// A directory starts.
+    DirectoryStart(Which),
     /// A frame that a malicious directory kept back is sent.
     Late(usize, Box<common::wire::directory::FromDirectory>),
     /// A fault strikes.
@@ -77,12 +85,17 @@ pub(crate) enum What {
 pub(crate) struct World {
     pub(crate) now: u64,
     pub(crate) dice: Dice,
+    /// For what disks do, so that nothing else depends on it.
+    pub(crate) disk_dice: Dice,
     pub(crate) plan: Plan,
     pub(crate) trace: Trace,
     pub(crate) model: Model,
     pub(crate) machines: Vec<Machine>,
     pub(crate) identities: Vec<Identity>,
+    /// The directory that is being dealt with; see [`Self::face`].
     pub(crate) directory: DirectoryNode,
+    /// The other one, in worlds with two.
+    pub(crate) aside: Option<Box<DirectoryNode>>,
     pub(crate) liar: Liar,
     pub(crate) conns: Vec<Conn>,
     pub(crate) links: Vec<Link>,
@@ -101,18 +114,20 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(plan: Plan, dice: Dice, directory: DirectoryNode, verbose: bool) -> Self {
+    pub(crate) fn new(plan: Plan, dice: Dice, disk_dice: Dice, directory: DirectoryNode, verbose: bool) -> Self {
         let trace = Trace::new(verbose);
         let malicious = plan.malicious;
         Self {
             now: 0,
             dice,
+            disk_dice,
             plan,
             trace,
             model: Model::new(malicious),
             machines: Vec::new(),
             identities: Vec::new(),
             directory,
+            aside: None,
             liar: Liar::default(),
             conns: Vec::new(),
             links: Vec::new(),
@@ -167,6 +182,8 @@ impl World {
             What::Input(machine, run, input) => self.machine_input(machine, run, *input),
             What::Wake(machine, run, at_ms) => self.machine_wake(machine, run, at_ms),
             What::Disk(machine, run) => self.machine_disk(machine, run),
+            What::Room(machine, run) => self.machine_room(machine, run),
+            What::Measure(machine) => self.measure(machine),
             What::PutOut(machine, run, view) => self.put_out(machine, run, &view),
             What::Start(machine) => self.start_machine(machine),
             What::User(machine) => self.user_acts(machine),
@@ -179,15 +196,33 @@ impl World {
             What::Across(link, side) => self.frame_across(link, side),
             What::LinkGone(link, side) => self.link_gone(link, side),
             What::LinkIdle(link, side) => self.link_idle(link, side),
-            What::DirectoryTurn(run) => self.directory_turn(run),
-            What::DirectoryWake(run, at_ms) => self.directory_wake(run, at_ms),
-            What::DirectoryDisk(run) => self.directory_disk(run),
-            What::DirectoryStored(run, applied) => self.directory_stored(run, *applied),
-            What::DirectoryStart => self.start_directory(),
+            What::DirectoryTurn(run) => self.face(Which::of(run)).directory_turn(run),
+            What::DirectoryWake(run, at_ms) => self.face(Which::of(run)).directory_wake(run, at_ms),
+            What::DirectoryDisk(run) => self.face(Which::of(run)).directory_disk(run),
+            What::DirectoryRoom(run) => self.face(Which::of(run)).directory_room(run),
+            What::DirectoryMeasure(which) => self.face(which).measure_directory(),
+            What::DirectoryStored(run, applied) => self.face(Which::of(run)).directory_stored(run, *applied),
+            What::DirectoryStart(which) => self.face(which).start_directory(),
             What::Late(conn, frame) => self.late_frame(conn, *frame),
             What::Fault => self.strike(),
             What::Undo(undo) => self.undo(undo),
         }
+    }
+
+    /// Turns to one of the directories: what is said of the directory is said of that one from now on. Whatever
+    /// happens at one turns to it first.
+    pub(crate) fn face(&mut self, which: Which) -> &mut Self {
+        if let Some(aside) = self.aside.as_deref_mut()
+            && self.directory.which != which
+        {
+            std::mem::swap(&mut self.directory, aside);
+        }
+        self
+    }
+
+    /// The directories there are.
+    pub(crate) fn all_directories(&self) -> &'static [Which] {
+        if self.aside.is_some() { &[Which::First, Which::Second] } else { &[Which::First] }
     }
 
     /// Whether a machine reaches the directory.

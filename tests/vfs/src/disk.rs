@@ -82,6 +82,11 @@ impl Disk {
         self.state().image.clone()
     }
 
+    /// A flushed copy of a file takes its place, as with `rename`. While nobody has it open; it is not recorded.
+    pub fn renew(&self, file: &str) {
+        self.state().image.renew(file);
+    }
+
     /// The power goes: nothing can be done with this disk any more. What is left of it.
     pub fn crash(&self, rng: &mut impl Rng) -> Image {
         self.power_off();

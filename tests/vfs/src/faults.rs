@@ -5,6 +5,8 @@
 pub enum Fault {
     /// A write finds no room, `SQLITE_FULL`; shared memory cannot grow.
     Full,
+    /// A write finds the quota of the file system used up: `SQLITE_IOERR_WRITE`, the system's error being `EDQUOT`.
+    Quota,
     /// A write fails after half of it, `SQLITE_IOERR_WRITE`.
     Write,
     /// A flush fails, `SQLITE_IOERR_FSYNC`, and what it was to write is lost.

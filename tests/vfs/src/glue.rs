@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use rusqlite::ffi;
 
+use crate::calls::{EDQUOT, EIO};
 use crate::disk::Disk;
 use crate::faults::Fault;
 use crate::image::{FileId, Op};
@@ -41,7 +42,7 @@ struct Open {
     file: FileId,
     name: String,
     holder: Holder,
-    /// New: the first flush flushes the folder too.
+    /// The first flush flushes the folder too, as SQLite's own file system does whenever it opens a log, new or not.
     flushes_folder: bool,
     deletes_on_close: bool,
 }
@@ -125,6 +126,15 @@ unsafe fn text<'a>(text: *const c_char) -> Option<&'a str> {
     unsafe { CStr::from_ptr(text) }.to_str().ok()
 }
 
+fn set_errno(code: c_int) {
+    unsafe extern "C" {
+        #[cfg_attr(not(target_os = "linux"), link_name = "__error")]
+        fn __errno_location() -> *mut c_int;
+    }
+    // SAFETY: the C library gives the address of this thread's error number.
+    unsafe { *__errno_location() = code }
+}
+
 fn offset_of(offset: i64) -> usize {
     usize::try_from(offset).unwrap_or(0)
 }
@@ -160,7 +170,7 @@ unsafe extern "C" fn open(
         disk: disk.clone(),
         file: number,
         holder: HOLDERS.fetch_add(1, Ordering::Relaxed),
-        flushes_folder: is_new && flags & logs != 0,
+        flushes_folder: may_create && flags & logs != 0,
         deletes_on_close: flags & ffi::SQLITE_OPEN_DELETEONCLOSE != 0,
     });
     // SAFETY: SQLite gives room for a `Slot`, and an address for the flags or null.
@@ -210,14 +220,21 @@ unsafe extern "C" fn write(file: *mut ffi::sqlite3_file, from: *const c_void, co
     let len = state.image.files.get(&open.file).map_or(0, |file| file.cached.len());
     let grows = (offset + count).saturating_sub(len);
     let room = usize::try_from(state.room()).unwrap_or(usize::MAX);
-    let (code, taken) = match state.faults.strikes(&[Fault::Full, Fault::Write]) {
+    let strikes = state.faults.strikes(&[Fault::Full, Fault::Quota, Fault::Write]);
+    let (code, taken) = match strikes {
         Some(Fault::Write) => (ffi::SQLITE_IOERR_WRITE, count / 2),
+        Some(Fault::Quota) => (ffi::SQLITE_IOERR_WRITE, 0),
         Some(_) => (ffi::SQLITE_FULL, 0),
         None if grows > room => (ffi::SQLITE_FULL, count - (grows - room).min(count)),
         None => (ffi::SQLITE_OK, count),
     };
     if taken > 0 {
         state.carry_out(Op::Write { file: open.file, offset, bytes: bytes[..taken].into() });
+    }
+    drop(state);
+    if code == ffi::SQLITE_IOERR_WRITE {
+        // As a call that failed leaves it behind.
+        set_errno(if strikes == Some(Fault::Quota) { EDQUOT } else { EIO });
     }
     code
 }

@@ -148,6 +148,29 @@ impl Image {
         Some(bytes)
     }
 
+    /// The same content, all of it flushed: as a copy of the files is.
+    #[must_use]
+    pub fn flushed(&self) -> Self {
+        let mut copy = self.clone();
+        for file in copy.files.values_mut() {
+            *file = File { stable: file.cached.clone(), cached: file.cached.clone(), pending: Vec::new() };
+        }
+        copy.flush_folder();
+        copy
+    }
+
+    /// A flushed copy of a file takes its place and its name.
+    pub fn renew(&mut self, name: &str) {
+        let Some(before) = self.names.get(name).and_then(|file| self.files.get(file)) else { return };
+        let content = before.cached.clone();
+        let file = File { cached: content.clone(), stable: content, pending: Vec::new() };
+        let number = self.next;
+        self.next += 1;
+        self.files.insert(number, file);
+        self.rename(name, Some(number));
+        self.flush_folder();
+    }
+
     fn rename(&mut self, name: &str, file: Option<FileId>) {
         match file {
             Some(file) => self.names.insert(name.to_owned(), file),

@@ -11,7 +11,10 @@
 //!   of a new log or journal, and with some removals.
 //! * After a flush that failed, what it was to write is never written, though it can still be read; the next flush
 //!   succeeds all the same.
+//!
+//! [`calls`] is another way to the same end: the writes and flushes of real programs, on real files, fail on command.
 
+pub mod calls;
 mod content;
 mod crash;
 mod disk;

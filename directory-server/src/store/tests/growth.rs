@@ -101,7 +101,7 @@ fn an_empty_lane_is_forgotten_a_day_after_its_time_at_the_latest_and_a_used_one_
 #[test]
 fn words_about_old_items_of_a_lane_are_bounded_in_whichever_order_they_come() {
     let mut bench = Bench::with_people();
-    for seq in [9_000, 8_999, 7_001, 7_000, 5] {
+    for seq in [9_000, 8_999, 7_001, 5, 7_000] {
         let item = bench.deposit(bench.item(1, 2, seq)).unwrap();
         bench.take(2, &[(item, Taking::NotOpened)]);
     }
@@ -123,6 +123,7 @@ fn slots_are_bounded_by_their_bytes_and_grow_only_where_there_is_room() {
     assert!(!put(&mut bench, bounded(1, 61)));
     let full = |from, bytes| PutSlotOp { may_grow: false, ..bounded(from, bytes) };
     assert!(put(&mut bench, full(1, 50)));
+    assert!(put(&mut bench, full(1, 50)), "as large as before takes no room");
     assert!(!put(&mut bench, full(1, 51)));
     assert!(!put(&mut bench, PutSlotOp { may_grow: false, ..slot(2, 3, 0, 5) }), "a new slot takes room");
 }
@@ -135,6 +136,8 @@ fn a_slot_goes_when_it_is_as_old_as_an_item_may_be() {
     assert_eq!(bench.ask(StoreOp::Expire(expire(25, 0))), StoreResult::Expired { more: true });
     assert_eq!(bench.ask(StoreOp::Expire(expire(25, 0))), StoreResult::Expired { more: false });
     assert_eq!(rows(&bench, "slots"), 1);
+    bench.ask(StoreOp::Expire(expire(30, 0)));
+    assert_eq!(rows(&bench, "slots"), 1, "what was filled at that time was not filled before it");
 }
 
 #[test]

@@ -181,3 +181,21 @@ fn a_slot_holds_the_newest_and_is_emptied_by_its_serial_only() {
     let StoreResult::Slots { slots, more } = bench.ask(page) else { panic!("not slots") };
     assert_eq!((slots.len(), slots[0].from, more), (1, key(3), false));
 }
+
+#[test]
+fn a_page_of_slots_is_bounded_by_number_and_bytes_but_never_empty() {
+    let mut bench = Bench::with_people();
+    for from in [1, 3] {
+        let slot = PutSlot { recipient: key(2), prekey: 1, sealed: vec![from; 10] };
+        let op = PutSlotOp { from: key(from), slot, now_ms: 5, may_grow: true, limits: SlotLimits::default() };
+        bench.ask(StoreOp::PutSlot(Box::new(op)));
+    }
+    let mut page = |after_serial, limit_slots, limit_bytes| {
+        let page = StoreOp::SlotPage { recipient: key(2), after_serial, limit_slots, limit_bytes };
+        let StoreResult::Slots { slots, more } = bench.ask(page) else { panic!("not slots") };
+        (slots.iter().map(|slot| slot.serial).collect::<Vec<_>>(), more)
+    };
+    assert_eq!([page(0, 9, 20), page(0, 2, 99)], [(vec![1, 2], false), (vec![1, 2], false)]);
+    assert_eq!([page(0, 9, 19), page(0, 1, 99)], [(vec![1], true), (vec![1], true)]);
+    assert_eq!([page(0, 9, 0), page(0, 0, 99), page(1, 9, 0)], [(vec![1], true), (vec![1], true), (vec![2], false)]);
+}

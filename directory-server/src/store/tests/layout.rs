@@ -21,6 +21,24 @@ fn what_was_applied_is_there_after_a_drop_without_closing() {
 }
 
 #[test]
+fn a_log_that_was_left_is_opened_as_a_new_file_with_the_same_content() {
+    use std::os::unix::fs::MetadataExt;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let mut bench = Bench { store: Store::open(&file("store.db")).unwrap(), ..Bench::new() };
+    bench.register(1, "Alice");
+    for end in ["", "-wal"] {
+        std::fs::copy(file(&format!("store.db{end}")), file(&format!("left.db{end}"))).unwrap();
+    }
+    // Kept open, so that its number is not given again.
+    let log = File::open(file("left.db-wal")).unwrap();
+    let again = Store::open(&file("left.db")).unwrap();
+    assert_ne!(std::fs::metadata(file("left.db-wal")).unwrap().ino(), log.metadata().unwrap().ino());
+    assert!(!file("left.db-wal-new").exists());
+    assert_eq!(again.head().unwrap(), bench.store.head().unwrap());
+}
+
+#[test]
 fn a_newer_layout_and_a_foreign_file_are_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let (newer, foreign) = (folder.path().join("newer.db"), folder.path().join("foreign.db"));

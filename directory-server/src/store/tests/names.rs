@@ -11,10 +11,14 @@ fn account(bench: &mut Bench, who: u8) -> directory_core::event::Account {
     *account
 }
 
-fn counter(bench: &mut Bench, who: u8) -> u64 {
+fn prekey_of(bench: &mut Bench, who: u8) -> Prekey {
     let found = bench.ask(StoreOp::LookUp { whom: Whom::Key(key(who)) });
     let StoreResult::Profile(Some(profile)) = found else { panic!("not registered") };
-    profile.prekey.unwrap().verify(&key(who)).unwrap().counter
+    profile.prekey.unwrap().verify(&key(who)).unwrap()
+}
+
+fn counter(bench: &mut Bench, who: u8) -> u64 {
+    prekey_of(bench, who).counter
 }
 
 #[test]
@@ -54,6 +58,12 @@ fn a_prekey_never_gives_way_to_an_older_one() {
         bench.ask(StoreOp::PutPrekey { key: key(1), prekey: prekey(1, put) });
         assert_eq!(counter(&mut bench, 1), kept);
     }
+    // A store that was put back counts to the same number again: its newest word is the one that it can open.
+    let mut again = prekey(1, u64::MAX);
+    let remade = Prekey { owner: key(1), counter: u64::MAX, created_ms: 0, key: vec![77; PREKEY_BYTES] };
+    again.record = PrekeyRecord::sign(&identity(1), &remade);
+    bench.ask(StoreOp::PutPrekey { key: key(1), prekey: again });
+    assert_eq!(prekey_of(&mut bench, 1).key, remade.key);
 }
 
 #[test]

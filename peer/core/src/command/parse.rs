@@ -5,7 +5,7 @@ mod talk;
 use common::name::{Name, NameError};
 
 use super::verb::{self, Known, Verb};
-use super::{Command, CommandError, ErrorCode, To};
+use super::{Command, CommandError, ErrorCode, To, Verdict};
 use crate::limits::{HISTORY_DEFAULT, HISTORY_MAX};
 
 /// What a line is by itself.
@@ -140,11 +140,16 @@ fn deregister(words: &[&str]) -> Result<Command, CommandError> {
 }
 
 fn verify(words: &[&str]) -> Result<Command, CommandError> {
-    match words {
-        [] => Err(bad_argument(Verb::Verify, "the name is missing")),
-        [whose] => Ok(Command::Verify { name: name(whose)?, ok: false }),
-        [whose, word] if word.eq_ignore_ascii_case("ok") => Ok(Command::Verify { name: name(whose)?, ok: true }),
-        _ => Err(too_many(Verb::Verify)),
+    let (whose, verdict) = match words {
+        [] => return Err(bad_argument(Verb::Verify, "the name is missing")),
+        [whose] => (whose, None),
+        [whose, word] if word.eq_ignore_ascii_case("ok") => (whose, Some(Verdict::Right)),
+        [whose, word] if word.eq_ignore_ascii_case("no") => (whose, Some(Verdict::Wrong)),
+        _ => return Err(too_many(Verb::Verify)),
+    };
+    match recipient(Verb::Verify, whose)? {
+        To::Person { name, fingerprint } => Ok(Command::Verify { name, fingerprint, verdict }),
+        To::Group(_) => Err(bad_argument(Verb::Verify, "a group has no key")),
     }
 }
 

@@ -28,6 +28,8 @@ fn code(line: &str) -> ErrorCode {
 
 #[test]
 fn each_command_is_understood_with_both_prefixes_and_in_any_case() {
+    let print = common::identity::PublicKey([7; 32]).fingerprint();
+    let verify = |fingerprint, verdict| Command::Verify { name: name("bob"), fingerprint, verdict };
     let cases = [
         ("help", Command::Help(None)),
         ("help !msg", Command::Help(Some("send".into()))),
@@ -52,8 +54,10 @@ fn each_command_is_understood_with_both_prefixes_and_in_any_case() {
         ("trace [12]", Command::Status(12)),
         ("cancel 3", Command::Cancel(3)),
         ("contacts", Command::Contacts),
-        ("verify bob", Command::Verify { name: name("bob"), ok: false }),
-        ("verify bob ok", Command::Verify { name: name("bob"), ok: true }),
+        ("verify bob", verify(None, None)),
+        ("verify bob ok", verify(None, Some(Verdict::Right))),
+        ("verify bob NO", verify(None, Some(Verdict::Wrong))),
+        (&format!("verify bob#{print} ok"), verify(Some(print), Some(Verdict::Right))),
         ("exit", Command::Quit),
         ("QUIT", Command::Quit),
     ];
@@ -65,6 +69,9 @@ fn each_command_is_understood_with_both_prefixes_and_in_any_case() {
 
 #[test]
 fn wrong_arguments_are_refused_with_a_code_and_what_is_accepted() {
+    for line in ["!verify", "!verify bob maybe", "!verify @family", "!verify bob#X ok", "!verify bob ok no"] {
+        assert_eq!(code(line), ErrorCode::BadArgument, "{line}");
+    }
     for line in ["!status", "!status x", "!status 0", "!status -1", "!status +1", "!status 1 2", "!login now"] {
         assert_eq!(code(line), ErrorCode::BadArgument, "{line}");
     }
@@ -94,7 +101,7 @@ fn an_unknown_command_names_the_nearest_and_is_never_sent() {
     let error = command.unwrap_err();
     assert_eq!((word.as_str(), error.code), ("!sedn", ErrorCode::UnknownCommand));
     assert!(error.message.contains("!send"));
-    assert_eq!(code("!reply 3 yes"), ErrorCode::Unsupported);
+    assert_eq!(code("!accept 3"), ErrorCode::Unsupported);
     assert_eq!(code("!"), ErrorCode::UnknownCommand);
 }
 

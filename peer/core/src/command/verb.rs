@@ -252,7 +252,7 @@ impl Verb {
             Self::Remove => "!remove NAME",
             Self::Block => "!block NAME",
             Self::Unblock => "!unblock NAME",
-            Self::Verify => "!verify NAME [ok]",
+            Self::Verify => "!verify NAME [ok|no]",
             Self::Away => "!away [TEXT]",
             Self::Busy => "!busy [TEXT]",
             Self::Back => "!back",

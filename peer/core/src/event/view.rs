@@ -95,10 +95,21 @@ pub enum Event {
         /// How many.
         missing: u64,
     },
+    /// Somebody known has another name at the directory now, with the same key: loud.
+    Renamed {
+        /// The name they were known by. It stays pinned to their key.
+        old: Name,
+        /// Their name from now on.
+        new: Name,
+        /// Their key.
+        fingerprint: Fingerprint,
+    },
     /// The name of somebody now belongs to another key: loud.
     KeyChanged {
         /// The name.
         name: Name,
+        /// What the pinned key is called now, where that is another name.
+        called: Option<Name>,
         /// The pinned key.
         pinned: Fingerprint,
         /// The new key.
@@ -134,6 +145,7 @@ impl Event {
             | Self::Pending(_)
             | Self::Gap { .. }
             | Self::KeyChanged { .. }
+            | Self::Renamed { .. }
             | Self::Vanished(_)
             | Self::Broadcast { .. }
             | Self::Error(_)
@@ -259,8 +271,10 @@ pub struct ContactView {
     pub accepted: bool,
     /// Presence, when known.
     pub standing: Option<Standing>,
-    /// The name belongs to another key now: its fingerprint.
-    pub rival: Option<Fingerprint>,
+    /// A name of theirs belongs to another key now: that name, and the other key's fingerprint.
+    pub rival: Option<(Name, Fingerprint)>,
+    /// Names they had before, which stay pinned to their key.
+    pub former: Vec<Name>,
     /// Own messages not yet delivered.
     pub waiting: u64,
     /// Nothing is taken from them.
@@ -349,12 +363,16 @@ pub enum Answer {
     Verify {
         /// Whose.
         name: Name,
+        /// What the pinned key is called now, where that is another name.
+        called: Option<Name>,
         /// One's own fingerprint.
         mine: Fingerprint,
         /// Theirs, as pinned.
         theirs: Fingerprint,
         /// The new key that waits for the user's word.
         rival: Option<Fingerprint>,
+        /// Keys that the user has refused for this name.
+        refused: Vec<Fingerprint>,
         /// Compared before, or now.
         verified: bool,
     },

@@ -162,34 +162,12 @@ impl Messenger {
             verified: contact.verified,
             accepted: contact.accepted,
             standing: self.standing_of(&name),
-            rival: contact.rival.map(|rival| rival.fingerprint()),
+            rival: self.book.contest_of(&contact.key).map(|(name, rival)| (name.clone(), rival.fingerprint())),
+            former: self.book.former_names(&contact.key).cloned().collect(),
             waiting: self.outbox.waiting_for(&contact.key) as u64,
             blocked: contact.blocked,
             note: self.ways.get(&contact.key).and_then(|way| way.note.clone()),
             name,
         })
-    }
-
-    pub(super) fn verify(&mut self, id: CommandId, name: &Name, ok: bool) {
-        let Some((key, rival)) = self.book.named(name).map(|contact| (contact.key, contact.rival)) else {
-            let message = format!("no key is pinned for {name} yet; write to them first");
-            self.fail(id, ErrorCode::NoSuchUser, message);
-            return;
-        };
-        let theirs = if ok && rival.is_some() {
-            self.accept_rival(key);
-            rival.unwrap_or(key)
-        } else {
-            self.book.change(&key, |contact| contact.verified |= ok);
-            key
-        };
-        let answer = Answer::Verify {
-            name: name.clone(),
-            mine: self.config.me.fingerprint(),
-            theirs: theirs.fingerprint(),
-            rival: rival.filter(|_| !ok).map(|rival| rival.fingerprint()),
-            verified: self.book.of(&theirs).is_some_and(|contact| contact.verified),
-        };
-        self.done(id, answer);
     }
 }

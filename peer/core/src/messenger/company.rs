@@ -67,7 +67,7 @@ impl Messenger {
 
     fn answer_contact(&mut self, id: CommandId, key: PublicKey) {
         match self.book.of(&key).and_then(|contact| self.contact_view(contact)) {
-            Some(view) => self.done(id, Answer::Contact(Box::new(view))),
+            Some(view) => self.done_when_written(id, Answer::Contact(Box::new(view))),
             None => self.fail(id, ErrorCode::NoSuchUser, "nobody is believed to have that name"),
         }
     }
@@ -85,7 +85,7 @@ impl Messenger {
         if self.session.is_logged_in() {
             self.send_directory(ToDirectory::Watch(Watch { add: Vec::new(), remove: vec![key] }));
         }
-        self.done(id, Answer::Removed(name.clone()));
+        self.done_when_written(id, Answer::Removed(name.clone()));
     }
 
     fn unblock(&mut self, id: CommandId, name: &Name) {
@@ -137,7 +137,7 @@ impl Messenger {
         if was_busy && standing != Standing::Busy {
             self.take_again();
         }
-        self.done(id, Answer::Standing { standing, note });
+        self.done_when_written(id, Answer::Standing { standing, note });
     }
 
     /// What came directly and was not taken while one was busy is sent again on a new link.

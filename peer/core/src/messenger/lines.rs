@@ -38,8 +38,8 @@ struct Told {
 /// What is to happen when something about lines is committed.
 #[derive(Debug)]
 pub(super) enum Committed {
-    /// A command is answered with this.
-    Answer(CommandId, Box<Answer>),
+    /// Whether others are told what was read.
+    Receipts { id: CommandId, on: bool },
     /// A conversation's texts are gone.
     Forgotten { id: CommandId, conversation: String },
     /// Somebody has read own messages.
@@ -59,6 +59,8 @@ pub(super) struct Lines {
     counted: BTreeMap<u64, (State, Option<Reason>, Tally)>,
     /// Lines at the front, by number.
     told: BTreeMap<u64, Told>,
+    /// Others are told what was read: the user wants it, and that is committed.
+    tells_read: bool,
     /// What was put out of each person's lines.
     readings: BTreeMap<PublicKey, Reading>,
     /// Up to which own message each person has said to have read.
@@ -70,6 +72,8 @@ pub(super) struct Lines {
     durations: BTreeMap<Talk, (MessageId, Option<u64>)>,
     /// When the next countdown is over, on the age clock, milliseconds.
     next_vanish_ms: Option<u64>,
+    /// The directory has said what time it is, in this run.
+    heard_the_time: bool,
     /// Countdowns are to begin, and what is over is to go, with the next transaction.
     count_down: bool,
 }
@@ -104,6 +108,15 @@ impl Lines {
             before != Some(word)
         });
         views
+    }
+
+    /// What the user wanted in the run before.
+    pub(super) fn tells_read(&mut self, receipts: bool) {
+        self.tells_read = receipts;
+    }
+
+    pub(super) fn hear_the_time(&mut self) {
+        self.heard_the_time = true;
     }
 
     /// A line of somebody else goes to the front.
@@ -157,7 +170,10 @@ impl Messenger {
 
     pub(super) fn on_lines_committed(&mut self, committed: Committed, result: StoreResult) {
         match (committed, result) {
-            (Committed::Answer(id, answer), _) => self.reply(id, Ok(answer)),
+            (Committed::Receipts { id, on }, _) => {
+                self.lines.tells_read = self.meta.receipts;
+                self.done(id, Answer::Receipts(on));
+            }
             (Committed::Forgotten { id, conversation }, StoreResult::Forgotten(count)) => {
                 self.done(id, Answer::Forgotten { conversation, count: Some(count) });
             }
@@ -192,7 +208,7 @@ impl Messenger {
             }
         }
         self.store(crate::stored::StoreOp::Shown(numbers), super::Then::Nothing);
-        if self.meta.receipts {
+        if self.lines.tells_read {
             self.owed.acks.extend(risen);
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! Submodules: `tasks` (commands on groups, from the question to the answer), `changing` (one step: made, signed, submitted),
 //! `chains` (looking chains up, following them, committing steps), `hearing` (whose message counts as said in a group),
-//! `inviting` (invitations, both ways), `listing` (who and what there is), `speaking` (messages to all), `telling` (events).
+//! `inviting` (invitations, both ways), `listing` (who and what there is), `speaking` (messages to all), `telling` (events),
+//! `words` (what such a command wants, and how far it is).
 
 mod chains;
 mod changing;
@@ -14,6 +15,7 @@ mod tasks;
 mod telling;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -26,7 +28,7 @@ use crate::stored::StoredMessage;
 
 pub(super) use chains::Decided;
 pub(super) use hearing::Hearing;
-pub(super) use tasks::Task;
+pub(super) use words::Task;
 
 use chains::LookingUp;
 use changing::{Making, Submitted};

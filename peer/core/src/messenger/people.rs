@@ -14,7 +14,7 @@ use common::wire::peer::CloseReason;
 
 use super::{Messenger, Then};
 use crate::command::{CommandError, ErrorCode};
-use crate::contact::Belief;
+use crate::contact::{Accepted, Belief};
 use crate::event::{CommandId, Dropped, Event, LinkId, Output, PresenceView};
 use crate::limits::{STRANGER_BYTES_MAX, STRANGER_MESSAGES_MAX};
 use crate::route::Redial;
@@ -115,30 +115,36 @@ impl Messenger {
             self.dropped(*key, Dropped::Binding);
             return false;
         };
-        let before = self.book.named(&bound.name).and_then(|contact| contact.rival);
-        let rival = self.book.of(key).and_then(|contact| contact.rival);
+        let contested = self.book.is_contested(key);
         match self.book.hear(&bound) {
-            Belief::Rival { pinned } if before != Some(bound.key) => {
+            Belief::Rival { pinned, is_new: true } => {
+                let called = self.book.name_of(&pinned).filter(|name| **name != bound.name).cloned();
                 let (name, pinned_print, new) = (bound.name, pinned.fingerprint(), bound.key.fingerprint());
-                self.tell(Event::KeyChanged { name, pinned: pinned_print, new });
+                self.tell(Event::KeyChanged { name, called, pinned: pinned_print, new });
                 self.tend(pinned);
             }
             Belief::Pinned => {
                 self.show_unnamed(*key);
                 self.tend(*key);
-                if let Some(rival) = rival {
-                    // Its name was another's until now.
-                    self.way(rival).looked_up = false;
-                    self.refresh(rival);
-                }
             }
+            Belief::Renamed { old } => self.renamed(*key, old),
             // The name is theirs again: what waited for the user's word goes on.
-            Belief::Known if rival.is_some() && self.book.of(key).is_some_and(|contact| contact.rival.is_none()) => {
-                self.tend(*key);
-            }
+            Belief::Known if contested && !self.book.is_contested(key) => self.tend(*key),
             Belief::Rival { .. } | Belief::Known | Belief::Stale => {}
         }
         true
+    }
+
+    /// A key has another name. Whoever knows it by the old one is told before anything is shown under the new one.
+    fn renamed(&mut self, key: PublicKey, old: Name) {
+        let Some(contact) = self.book.of(&key) else { return };
+        if (contact.talked || contact.accepted || contact.verified)
+            && let Some(new) = contact.name.clone()
+        {
+            self.tell(Event::Renamed { old, new, fingerprint: key.fingerprint() });
+        }
+        self.show_unnamed(key);
+        self.tend(key);
     }
 
     /// What waited for a believed name of `key` goes on.
@@ -172,6 +178,10 @@ impl Messenger {
         }
         match why {
             LookUp::Command(id) => self.command_found(id, (believed || key == self.config.me).then_some(key)),
+            LookUp::Successor(old) if old != key && !self.book.is_contested(&old) => {
+                // Whoever has the name now, the user does not take them for the one that was written to.
+                self.hold_all(old, Reason::NoSuchUser);
+            }
             LookUp::Refresh(_) | LookUp::Successor(_) => {}
         }
         if std::mem::take(&mut self.way(key).state_after_look_up) {
@@ -315,17 +325,35 @@ impl Messenger {
         self.tend(key);
     }
 
-    /// The user says that the rival key is right: everything that waits goes to the new key.
-    pub(super) fn accept_rival(&mut self, pinned: PublicKey) {
-        let Some(new) = self.book.accept_rival(&pinned) else { return };
+    /// The user says that another key is right: everything that waits for the name goes to it. What waits for somebody
+    /// who has had another name stays theirs: it may have been written to that one.
+    pub(super) fn accept_claim(&mut self, name: &Name, key: PublicKey) {
+        let called = self.book.named(name).and_then(|contact| contact.name.clone());
+        let Some(Accepted { pinned, new, moved }) = self.book.accept(name, &key) else { return };
+        if let (Some(old), Some(new)) = (called, self.book.name_of(&pinned).cloned())
+            && old != new
+        {
+            self.tell(Event::Renamed { old, new, fingerprint: pinned.fingerprint() });
+        }
         self.talked_with(new, true);
         self.successors.remove(&new);
-        self.successors.insert(pinned, new);
-        self.readdress(pinned, new);
+        if moved {
+            self.successors.insert(pinned, new);
+            self.readdress(pinned, new);
+        } else {
+            self.tend(pinned);
+        }
         self.way(new).looked_up = false;
         self.refresh(new);
         self.show_unnamed(new);
         self.tend(new);
+    }
+
+    /// The user says that another key is wrong: what waited for that word goes on to the pinned one.
+    pub(super) fn refuse_claim(&mut self, name: &Name) {
+        if let Some(pinned) = self.book.refuse(name) {
+            self.tend(pinned);
+        }
     }
 
     /// What waits for `pinned` and is committed goes to `new`, in order, under new seqs of that lane.
@@ -379,7 +407,8 @@ impl Messenger {
         if let Some(counter) = self.prekeys.wants(age_ms, self.now.wall_ms) {
             self.out.push_back(Output::MakePrekey { counter, created_ms: self.now.wall_ms });
         }
-        let mail_waits = !self.session.is_online() || self.errands.draining || !self.errands.opening.is_empty();
+        let busy = self.meta.standing == Standing::Busy;
+        let mail_waits = busy || !self.session.is_online() || self.errands.draining || !self.errands.opening.is_empty();
         let gone = self.prekeys.expire(age_ms, mail_waits);
         if !gone.is_empty() {
             self.store(StoreOp::DropPrekeys(gone), Then::Nothing);

@@ -231,16 +231,13 @@ impl Messenger {
             Arrived::Double { .. } => None,
             Arrived::Conflict => return,
         };
-        let risen = self.hold(sender, held, id);
+        let whole = self.hold(sender, held, id);
         if let Some((n, line, settled)) = new {
             message.n = n;
             if !settled.is_empty() {
                 // They are put out with the line they changed.
                 self.store(StoreOp::Shown(settled), Then::Nothing);
             }
-            let lane = self.received.get(&sender);
-            let whole = held
-                .is_some_and(|(epoch, seq)| lane.is_some_and(|lane| lane.epoch() == epoch && lane.is_whole_below(seq)));
             match (Body::is_line(message.kind), line) {
                 (true, line) => {
                     self.not_read_yet(&message);
@@ -250,12 +247,12 @@ impl Messenger {
                 (false, _) => self.bring_in(message, whole),
             }
         }
-        if risen {
+        if whole {
             self.recheck(sender, &BTreeSet::new());
         }
     }
 
-    /// A message is held in its sender's lane from now on. Whether the water-mark has risen.
+    /// A message is held in its sender's lane from now on. Whether the water-mark has risen: then nothing is missing before it.
     fn hold(&mut self, sender: PublicKey, held: Option<(Epoch, u64)>, id: MessageId) -> bool {
         let Some((epoch, seq)) = held else { return false };
         let Some(lane) = self.received.get_mut(&sender).filter(|lane| lane.epoch() == epoch) else { return false };
@@ -290,7 +287,7 @@ impl Messenger {
         let shown = self.inbox.arrive(message, whole);
         self.show(shown);
         if let Some(at_ms) = self.inbox.patience_ends_ms(sender) {
-            self.timers.set(Timer::Gap(sender), at_ms.max(self.now.mono_ms + 1));
+            self.timers.set(Timer::Gap(sender), at_ms);
             if self.inbox.held_back_count(sender) > HELD_BACK_MAX {
                 self.timers.set(Timer::Gap(sender), self.now.mono_ms);
                 self.show_gap(sender);
@@ -364,6 +361,7 @@ impl Messenger {
         let from = item.submitter;
         self.inbox.progress(from, self.now.mono_ms);
         let Some(key) = self.prekeys.with(item.prekey) else {
+            self.dropped(from, Dropped::NotOpened);
             self.prekey_lost(item.prekey);
             self.not_opened_here(item.item);
             return;
@@ -380,6 +378,7 @@ impl Messenger {
     pub(super) fn on_slot(&mut self, slot: Slot) {
         let (from, serial) = (slot.from, slot.serial);
         let Some(key) = self.prekeys.with(slot.prekey) else {
+            self.dropped(from, Dropped::NotOpened);
             self.prekey_lost(slot.prekey);
             self.slot_useless(from, serial);
             return;

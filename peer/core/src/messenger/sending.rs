@@ -91,7 +91,7 @@ impl Messenger {
         let urgent = self.outbox.at(&recipient, seq).is_some_and(|message| message.row.urgent);
         let taken = urgent || !self.is_busy(&recipient);
         match self.links.open_to(&recipient).filter(|_| good && in_window && taken && self.may_talk()) {
-            Some(link) if self.book.of(&recipient).is_some_and(|contact| contact.rival.is_none()) => {
+            Some(link) if !self.book.is_contested(&recipient) => {
                 self.send_on(link, recipient, seq);
                 self.timers.set_by(Timer::Peer(recipient), self.now.mono_ms + DIRECT_TIMEOUT_MS);
             }
@@ -141,7 +141,7 @@ impl Messenger {
             self.expire_held(key);
             return;
         }
-        if self.book.of(&key).is_some_and(|contact| contact.rival.is_some()) {
+        if self.book.is_contested(&key) {
             self.hold_all(key, Reason::KeyChanged);
             self.expire_held(key);
             return;

@@ -223,6 +223,9 @@ impl Messenger {
         let record = directory.clone();
         let counted_ms = self.clock.confirm(welcome.now_ms, self.now);
         self.age_right(counted_ms);
+        self.lines.hear_the_time();
+        // What was counted must not be lost with a crash: ages were written that count it.
+        self.meta_changed |= counted_ms > 0;
         self.session.go(Step::Confirming);
         let bound = welcome
             .binding

@@ -1,10 +1,7 @@
-//! What a store knows of itself, of people and of directories.
-
-use std::net::SocketAddr;
+//! What a store knows of itself and of directories.
 
 use common::identity::PublicKey;
 use common::message::Epoch;
-use common::name::Name;
 use common::record::{Binding, PrekeyRecord};
 use common::seal::PrekeySecret;
 use common::wire::directory::{Standing, Token};
@@ -51,45 +48,6 @@ pub struct DirectoryRecord {
     pub commits: u64,
     /// The newest token.
     pub token: Option<Token>,
-}
-
-/// A name as one directory gives it out, and the key it is pinned to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pin {
-    /// The directory's key.
-    pub directory: PublicKey,
-    /// The name.
-    pub name: Name,
-    /// The key.
-    pub key: PublicKey,
-}
-
-/// Somebody this store has to do with. The key is the identity; the name is pinned to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Contact {
-    /// The key.
-    pub key: PublicKey,
-    /// The name believed for this key; none when the name now belongs to another key that the user accepted, or was
-    /// never believed.
-    pub name: Option<Name>,
-    /// The directory's word for the name, newest serial seen.
-    pub serial: u64,
-    /// Another key for which the directory has signed this name since: everything waits for the user.
-    pub rival: Option<PublicKey>,
-    /// The user compared fingerprints.
-    pub verified: bool,
-    /// The user wrote to them or accepted them.
-    pub accepted: bool,
-    /// Addresses that answered or were published last, best first.
-    pub addresses: Vec<SocketAddr>,
-    /// Their newest prekey, verified.
-    pub prekey: Option<PrekeyRecord>,
-    /// Their newest applied pair state: (generation, version).
-    pub applied: Option<(Epoch, u64)>,
-    /// The newest floor of ours they said to have applied.
-    pub talked: bool,
-    /// Nothing is taken from them.
-    pub blocked: bool,
 }
 
 /// An own prekey with its private half.

@@ -1,12 +1,13 @@
 //! The results of commands as a person reads them.
 
+use common::name::Name;
 use peer_core::command::CommandError;
 use peer_core::event::{Answer, ContactView, MessageView, PersonView, SelfView};
 use peer_core::stored::{Reason, State, TraceStep, Via};
 
 use super::super::screen::{Line, Look};
 use super::super::{help, times, words};
-use super::{Render, error, state_words};
+use super::{Render, error, now_called, state_words};
 
 impl Render {
     /// What an answer puts on the screen; `now_ms` is the wall clock, milliseconds since 1970.
@@ -145,23 +146,30 @@ fn contact(view: &ContactView) -> Line {
     if view.waiting > 0 {
         parts.push(format!("{} waiting", words::counted(view.waiting, "message")));
     }
-    if view.rival.is_some() {
-        parts.push(format!("ANOTHER KEY: see '!verify {}'", view.name));
+    if !view.former.is_empty() {
+        let former: Vec<&str> = view.former.iter().map(Name::as_str).collect();
+        parts.push(format!("before: {}", former.join(", ")));
+    }
+    if let Some((name, _)) = &view.rival {
+        parts.push(format!("ANOTHER KEY: see '!verify {name}'"));
     }
     plain(&format!("{name:<16}  {}  {}", words::grouped(&view.fingerprint), parts.join(", ")))
 }
 
 fn verify(answer: &Answer) -> Vec<Line> {
-    let Answer::Verify { name, mine, theirs, rival, verified } = answer else { return Vec::new() };
+    let Answer::Verify { name, called, mine, theirs, rival, refused, verified } = answer else { return Vec::new() };
+    let marks = format!("{}{}", if *verified { "verified" } else { "not verified" }, now_called(called.as_ref()));
     let mut lines = vec![
         format!("your key    {}", words::grouped(mine)),
         format!("            {}", words::spoken(mine)),
-        format!("{name}'s key  {}  ({})", words::grouped(theirs), if *verified { "verified" } else { "not verified" }),
+        format!("{name}'s key  {}  ({marks})", words::grouped(theirs)),
         format!("            {}", words::spoken(theirs)),
     ];
+    lines.extend(refused.iter().map(|key| format!("refused     {}", words::grouped(key))));
     if let Some(rival) = rival {
-        lines.push(format!("NEW KEY     {}  ('!verify {name} ok' accepts it)", words::grouped(rival)));
+        lines.push(format!("NEW KEY     {}", words::grouped(rival)));
         lines.push(format!("            {}", words::spoken(rival)));
+        lines.push(format!("'!verify {name} ok' accepts the new key, '!verify {name} no' refuses it."));
     } else if !verified {
         lines.push(format!("Compare them with {name}, not by message; then '!verify {name} ok'."));
     }

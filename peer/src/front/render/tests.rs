@@ -2,6 +2,7 @@
 
 use super::super::screen::Form;
 use super::*;
+use common::identity::PublicKey;
 use common::message::MessageId;
 use common::wire::directory::Standing;
 use peer_core::event::{Answer, PersonView, PresenceView, Reachable};
@@ -108,6 +109,22 @@ fn notices_have_their_documented_words() {
     assert_eq!(shown(&presence), "* carol is online\n");
     let gap = Event::Gap { from: "bob".parse().unwrap(), conversation: "bob".to_owned(), missing: 1 };
     assert_eq!(shown(&gap), "* bob: 1 earlier message missing\n");
+}
+
+#[test]
+fn another_name_and_another_key_are_told_with_what_can_be_done() {
+    let (bob, robert): (Name, Name) = ("bob".parse().unwrap(), "robert".parse().unwrap());
+    let prints = [[1; 32], [2; 32]].map(|key| PublicKey(key).fingerprint());
+    let renamed = Event::Renamed { old: bob.clone(), new: robert.clone(), fingerprint: prints[0] };
+    let told = shown(&renamed);
+    let first = format!("* bob is now called robert (same key {})\n", words::grouped(&prints[0]));
+    assert!(told.starts_with(&first), "{told}");
+    let changed = Event::KeyChanged { name: bob, called: Some(robert), pinned: prints[0], new: prints[1] };
+    let told = shown(&changed);
+    assert!(told.lines().all(|line| line.starts_with("! ")), "{told}");
+    for wanted in ["the name bob belongs", "Messages to robert are held", "now called robert", "bob ok'", "bob no'"] {
+        assert!(told.contains(wanted), "{wanted}: {told}");
+    }
 }
 
 #[test]

@@ -9,7 +9,10 @@ use super::disk::place;
 use super::*;
 
 /// Everything of a line that people see.
-fn seen(message: &StoredMessage) -> (Option<String>, bool, Option<Gone>, Vec<(PublicKey, String)>) {
+/// Its text, whether it was edited, why it is gone, and the signs beside it.
+type Seen = (Option<String>, bool, Option<Gone>, Vec<(PublicKey, String)>);
+
+fn seen(message: &StoredMessage) -> Seen {
     (said(message), message.edited, message.gone, message.reactions.clone())
 }
 

@@ -8,7 +8,7 @@ use common::name::Name;
 use common::record::{Binding, Bound, Prekey, PrekeyRecord};
 use common::seal::generate_prekey;
 use common::wire::directory::Standing;
-use peer_core::stored::{Contact, DirectoryRecord, Meta, OwnPrekey};
+use peer_core::stored::{Claim, Contact, DirectoryRecord, Meta, OwnPrekey, Pin};
 use rusqlite::Connection;
 
 use super::super::{StoreError, arrival, read, search, snapshot, talks, texts};
@@ -35,7 +35,6 @@ fn facts() -> (Contact, Meta, DirectoryRecord) {
         key: BOB,
         name: Some(name),
         serial: 7,
-        rival: Some(EVE),
         verified: true,
         accepted: false,
         addresses: vec!["127.0.0.1:9".parse().unwrap(), "[::1]:10".parse().unwrap()],
@@ -264,18 +263,37 @@ fn nothing_of_a_batch_without_room_is_there_and_the_same_batch_is_taken_when_the
     assert_eq!(history(&mut Store::open(&path, ME).unwrap(), BOB, None, 9).len(), 3);
 }
 
+fn pin(directory: u8, key: u8) -> Pin {
+    let (directory, key, name) = (PublicKey([directory; 32]), PublicKey([key; 32]), "Bob".parse().unwrap());
+    Pin { directory, name, key, serial: 1, rival: None, refused: Vec::new() }
+}
+
 #[test]
-fn a_name_is_pinned_for_each_directory_apart_and_let_go_without_a_trace() {
+fn a_name_is_pinned_for_each_directory_apart_with_the_keys_that_claim_it() {
     let mut store = store();
-    let pin = |directory: u8, key: Option<u8>| StoreOp::PutPin {
-        directory: PublicKey([directory; 32]),
-        name: "Bob".parse().unwrap(),
-        key: key.map(|key| PublicKey([key; 32])),
-    };
-    apply(&mut store, vec![pin(1, Some(7)), pin(2, Some(8)), pin(1, Some(9))]);
-    let pinned: Vec<(u8, String, u8)> =
-        load(&mut store).pins.into_iter().map(|pin| (pin.directory.0[0], pin.name.to_string(), pin.key.0[0])).collect();
-    assert_eq!(pinned, [(1, "Bob".to_owned(), 9), (2, "Bob".to_owned(), 8)]);
-    apply(&mut store, vec![pin(1, None)]);
-    assert_eq!(load(&mut store).pins.len(), 1);
+    let claim = |key, serial| Claim { key: PublicKey([key; 32]), serial };
+    let contested =
+        Pin { serial: 3, rival: Some(claim(5, u64::MAX)), refused: vec![claim(6, 2), claim(7, 4)], ..pin(1, 9) };
+    let put = |pin: &Pin| StoreOp::PutPin(Box::new(pin.clone()));
+    apply(&mut store, vec![put(&pin(1, 7)), put(&pin(2, 8)), put(&contested)]);
+    assert_eq!(load(&mut store).pins, [contested, pin(2, 8)]);
+}
+
+#[test]
+fn a_log_that_was_left_is_opened_as_a_new_file_with_the_same_content() {
+    use std::os::unix::fs::MetadataExt;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let mut before = Store::open(&file("store.db"), ME).unwrap();
+    queued(&mut before, own(BOB, 1, 1));
+    for end in ["", "-wal"] {
+        std::fs::copy(file(&format!("store.db{end}")), file(&format!("left.db{end}"))).unwrap();
+    }
+    // Kept open, so that its number is not given again.
+    let log = std::fs::File::open(file("left.db-wal")).unwrap();
+    assert!(log.metadata().unwrap().len() > 0);
+    let mut again = Store::open(&file("left.db"), ME).unwrap();
+    assert_ne!(std::fs::metadata(file("left.db-wal")).unwrap().ino(), log.metadata().unwrap().ino());
+    assert!(!file("left.db-wal-new").exists());
+    assert_eq!(load(&mut again).outbox.len(), 1);
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use peer_core::stored::Gone;
+use peer_core::stored::{Claim, Gone, Pin};
 use rusqlite::{Connection, params};
 
 use super::disk::place;
@@ -95,6 +95,23 @@ fn a_store_of_version_1_keeps_everything_and_understands_more() {
     let Arrived::New { n: 7, line: Some(now), .. } = arrived(&mut store, line(BOB, 9, "late")) else { panic!() };
     assert_eq!(now.gone, Some(Gone::Deleted));
     assert_eq!(shape(&store.conn), shape(&super::store().conn));
+}
+
+#[test]
+fn a_store_of_version_1_keeps_its_pins_and_what_waits_for_the_users_word() {
+    let (_folder, path) = place();
+    let conn = version_1(&path);
+    // A serial may be any number of 64 bits.
+    let serial = u64::from(u32::MAX) * 1_000;
+    conn.execute("UPDATE contacts SET rival = ?1, serial = ?2", params![EVE.0, serial.cast_signed()]).unwrap();
+    let pinned = "INSERT INTO pins (directory, folded, name, key) VALUES (?1, 'bobby', 'Bobby', ?2)";
+    conn.execute(pinned, params![[9_u8; 32], BOB.0]).unwrap();
+    drop(conn);
+    let snapshot = load(&mut Store::open(&path, ME).unwrap());
+    let rival = Some(Claim { key: EVE, serial: serial + 1 });
+    let (directory, name) = (PublicKey([9; 32]), "Bobby".parse().unwrap());
+    assert_eq!(snapshot.pins, [Pin { directory, name, key: BOB, serial, rival, refused: Vec::new() }]);
+    assert_eq!((snapshot.contacts.len(), snapshot.contacts[0].serial), (1, serial));
 }
 
 #[test]

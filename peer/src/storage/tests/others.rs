@@ -8,6 +8,10 @@ fn held(store: &mut Store) -> Vec<(PublicKey, u64, MessageId)> {
     load(store).held
 }
 
+fn rows_held(store: &Store) -> i64 {
+    store.conn.query_row("SELECT count(*) FROM held", [], |row| row.get(0)).unwrap()
+}
+
 #[test]
 fn a_message_kept_twice_is_stored_once_and_takes_no_number() {
     let mut store = store();
@@ -18,6 +22,10 @@ fn a_message_kept_twice_is_stored_once_and_takes_no_number() {
     let other_way = Arrival { via: Via::Directory, held: None, body: b"changed".to_vec(), ..theirs(BOB, 5) };
     for _ in 0..3 {
         assert_eq!(arrived(&mut store, other_way.clone()), Arrived::Double { n: 1 });
+    }
+    for days in [1, 400] {
+        let again = Arrival { received_at_ms: days * 86_400_000, ..other_way.clone() };
+        assert_eq!(arrived(&mut store, again), Arrived::Double { n: 1 }, "an id is known for ever");
     }
     // The same id of somebody else is another message.
     assert_eq!(
@@ -66,6 +74,7 @@ fn following_forgets_below_the_floor_and_everything_of_another_epoch() {
     apply(&mut store, arrivals);
     apply(&mut store, vec![follow(BOB, 1, 3)]);
     assert_eq!(held(&mut store), [(BOB, 3, id(3)), (BOB, 4, id(4)), (EVE, 1, id(1))]);
+    assert_eq!(rows_held(&store), 3, "what is settled takes no room");
     apply(&mut store, vec![follow(BOB, 2, 1)]);
     assert_eq!(held(&mut store), [(EVE, 1, id(1))]);
     assert_eq!(history(&mut store, BOB, None, 9).len(), 4);
@@ -75,8 +84,13 @@ fn following_forgets_below_the_floor_and_everything_of_another_epoch() {
 fn numbers_out_of_this_world_do_not_stop_the_store() {
     let mut store = store();
     let last = Arrival { held: Some((epoch(u64::MAX), u64::MAX)), ..theirs(BOB, 1) };
-    apply(&mut store, vec![follow(BOB, u64::MAX, u64::MAX - 1), receive(last), follow(BOB, u64::MAX, u64::MAX)]);
+    let below = |seq| receive(Arrival { held: Some((epoch(u64::MAX), seq)), ..theirs(BOB, seq) });
+    let early = vec![follow(BOB, u64::MAX, 2), below(2), below(u64::MAX - 2), receive(last)];
+    apply(&mut store, early);
+    assert_eq!(rows_held(&store), 3);
+    apply(&mut store, vec![follow(BOB, u64::MAX, u64::MAX - 1), follow(BOB, u64::MAX, u64::MAX)]);
     assert_eq!(held(&mut store), [(BOB, u64::MAX, id(1))]);
+    assert_eq!(rows_held(&store), 1);
     assert_eq!(load(&mut store).lanes[0].1.generation, u64::MAX);
 }
 

@@ -98,6 +98,20 @@ fn settled_rows_keep_what_is_told_again_after_a_crash_until_their_seq_is_forgott
 }
 
 #[test]
+fn the_age_of_a_message_is_corrected_by_its_id_and_no_other_age() {
+    let mut store = store();
+    queued(&mut store, own(BOB, 1, 1));
+    queued(&mut store, own(BOB, 2, 2));
+    arrived(&mut store, theirs(EVE, 2));
+    apply(
+        &mut store,
+        vec![StoreOp::Aged { id: id(2), queued_age_ms: 77 }, StoreOp::Aged { id: id(9), queued_age_ms: 9 }],
+    );
+    let ages: Vec<u64> = load(&mut store).outbox.iter().map(|row| row.queued_age_ms).collect();
+    assert_eq!(ages, [5, 77]);
+}
+
+#[test]
 fn a_new_epoch_forgets_every_seq_and_gives_the_moved_rows_theirs() {
     let mut store = store();
     let ns: Vec<u64> = (1..=4).map(|number| queued(&mut store, own(BOB, number, number))).collect();

@@ -252,6 +252,91 @@ async fn after_a_shutdown_the_other_side_has_lost_the_link() {
     assert_eq!(two.down().await, (accepted, LinkEnd::Lost));
 }
 
+/// A line in front of `target` that can swallow everything, both ways, for one dialler.
+struct Line {
+    address: SocketAddr,
+    shut: Arc<std::sync::atomic::AtomicBool>,
+    /// Datagrams that it swallowed on their way to the target.
+    swallowed: Arc<AtomicU64>,
+    carrying: JoinHandle<()>,
+}
+
+impl Line {
+    async fn to(target: SocketAddr) -> Self {
+        let front = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let back = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        back.connect(target).await.unwrap();
+        let (address, shut) = (front.local_addr().unwrap(), Arc::new(std::sync::atomic::AtomicBool::new(false)));
+        let (is_shut, swallowed) = (shut.clone(), Arc::new(AtomicU64::new(0)));
+        let counted = swallowed.clone();
+        let carrying = tokio::spawn(async move {
+            let (mut there, mut here, mut dialler) = ([0; 2048], [0; 2048], None);
+            loop {
+                tokio::select! {
+                    Ok((bytes, from)) = front.recv_from(&mut there) => {
+                        dialler = Some(from);
+                        match is_shut.load(Ordering::Relaxed) {
+                            true => drop(counted.fetch_add(1, Ordering::Relaxed)),
+                            false => drop(back.send(&there[..bytes]).await),
+                        }
+                    }
+                    Ok(bytes) = back.recv(&mut here) => {
+                        if let Some(dialler) = dialler.filter(|_| !is_shut.load(Ordering::Relaxed)) {
+                            drop(front.send_to(&here[..bytes], dialler).await);
+                        }
+                    }
+                }
+            }
+        });
+        Self { address, shut, swallowed, carrying }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.carrying.abort();
+    }
+}
+
+/// A link over a line, on which something has gone each way.
+async fn linked_over_a_line() -> (Peer, Peer, Line) {
+    let (mut one, mut two) = (Peer::start(1), Peer::start(2));
+    let line = Line::to(two.address).await;
+    one.quic.dial(LinkId(2), two.key, vec![line.address]);
+    one.up().await;
+    one.quic.send(LinkId(2), &mark(1));
+    let accepted = two.up().await.0;
+    two.frame().await;
+    two.quic.send(accepted, &mark(2));
+    one.frame().await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    (one, two, line)
+}
+
+#[tokio::test]
+async fn a_silent_link_is_asked_again_at_short_intervals() {
+    let (one, mut two, line) = linked_over_a_line().await;
+    line.shut.store(true, Ordering::Relaxed);
+    one.quic.send(LinkId(2), &mark(3));
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    // By itself QUIC asks in pairs after 0.03, 0.08, 0.2 s and so on, twice as long each time: seven pairs.
+    let asked = line.swallowed.load(Ordering::Relaxed);
+    assert!((18..50).contains(&asked), "{asked}");
+    line.shut.store(false, Ordering::Relaxed);
+    let begun = Instant::now();
+    assert_eq!(two.frame().await.1, mark(3));
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_link_on_which_all_is_acknowledged_is_left_alone() {
+    let (_one, _two, line) = linked_over_a_line().await;
+    line.shut.store(true, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let asked = line.swallowed.load(Ordering::Relaxed);
+    assert!(asked <= 2, "{asked}");
+}
+
 fn big_envelope(from: &Peer, to: &Peer) -> Envelope {
     let header = Header {
         sender: from.key,

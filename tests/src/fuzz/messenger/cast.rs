@@ -40,7 +40,7 @@ pub(super) const LINES: [&str; 16] = [
     "!verify mallory ok",
     "!logout",
     "!login",
-    "!whoami",
+    "!verify bobby no",
     "!cancel 2",
     "!register alice2",
     "!quit",

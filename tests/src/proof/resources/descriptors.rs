@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{PATIENCE, ensure_idle, runtime, say, talk};
+use super::{Order, PATIENCE, ensure_idle, runtime, say, talk};
 use crate::hostile::{DirectorySession, stranger};
 use crate::programs::World;
 
@@ -15,7 +15,7 @@ use crate::programs::World;
 const DIRECTORY_FILES: u32 = 200;
 const PEER_FILES: u32 = 48;
 
-pub(super) fn run() -> Result<()> {
+pub(super) fn run(_: &Order) -> Result<()> {
     directory()?;
     peer()
 }

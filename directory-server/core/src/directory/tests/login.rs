@@ -85,8 +85,11 @@ fn hellos_without_end_are_cut_off() {
     let mut world = World::new();
     visit(&mut world, epoch(1, 1), None, true).unwrap();
     let session = world.connect(1);
-    (0..5).for_each(|_| world.hello(session, 1, epoch(1, 1), None));
-    assert_eq!(world.hear(session).last(), Some(&rejected(Rejection::Protocol)));
+    (0..4).for_each(|_| world.hello(session, 1, epoch(1, 1), None));
+    assert_eq!(world.hear(session), vec![Behind { highest_generation: 1 }.into(); 4]);
+    assert!(!world.closed.contains(&session));
+    world.hello(session, 1, epoch(1, 1), None);
+    assert_eq!(world.hear(session), [rejected(Rejection::Protocol)]);
     assert!(world.closed.contains(&session));
 }
 
@@ -136,6 +139,42 @@ fn of_two_logins_under_way_for_one_key_the_later_goes_on() {
     let token = world.welcomed(second);
     world.send(second, ConfirmToken { token });
     assert_eq!(world.hear(second), [TokenKept {}.into()]);
+}
+
+#[test]
+fn a_login_that_goes_away_again_leaves_the_older_session_to_be_taken_over() {
+    let mut world = World::new();
+    let (first, broken, second) = (world.log_in_from(1, LOOPBACK), world.connect(1), world.connect(1));
+    world.hello(broken, 20, epoch(2, 2), None);
+    world.welcomed(broken);
+    world.input(Input::SessionClosed { session: broken });
+    world.hello(second, 20, epoch(3, 3), None);
+    let token = world.welcomed(second);
+    world.send(second, ConfirmToken { token });
+    assert_eq!(world.hear(first), [TakenOver {}.into()]);
+    assert!(world.closed.contains(&first));
+}
+
+#[test]
+fn a_session_that_goes_away_leaves_one_login_under_way_at_a_time() {
+    let mut world = World::new();
+    let (first, coming, later) = (world.log_in_from(1, LOOPBACK), world.connect(1), world.connect(1));
+    world.hello(coming, 20, epoch(2, 2), None);
+    world.welcomed(coming);
+    world.input(Input::SessionClosed { session: first });
+    world.hello(later, 30, epoch(3, 3), None);
+    assert!(world.closed.contains(&coming) && !world.closed.contains(&later));
+}
+
+#[test]
+fn what_comes_of_a_session_that_is_gone_is_passed_over() {
+    let mut world = World::new();
+    let session = world.log_in_from(1, LOOPBACK);
+    world.input(Input::SessionClosed { session });
+    world.send(session, Ping {});
+    world.input(Input::BadFrame { session });
+    assert_eq!(world.hear(session), []);
+    assert!(!world.closed.contains(&session));
 }
 
 #[test]
@@ -216,6 +255,8 @@ fn one_ipv6_network_gets_so_many_sessions_from_whichever_of_its_addresses() {
     world.input(Input::SessionClosed { session: first });
     let fourth = world.connect_from(3, "[2001:db8::3]:1000");
     assert_eq!(world.hear(fourth), []);
+    let fifth = world.connect_from(4, "[2001:db8::4]:1000");
+    assert_eq!(world.hear(fifth), [rejected(Rejection::Full(30_000))], "one went, the others still count");
 }
 
 #[test]

@@ -361,3 +361,47 @@ fn a_slot_that_is_never_taken_does_not_hold_up_those_of_others() {
     put_slot(&mut world, carol, 2, 30);
     assert!(slots(world.hear(bob)).contains(&(3, 30)));
 }
+
+#[test]
+fn a_recipient_who_takes_no_slots_is_pushed_one_window_of_them() {
+    let mut world = World::with(Limits { window_slots: 2, ..Limits::default() });
+    let bob = world.come(2, "bob");
+    for who in 3..7 {
+        let session = world.come(who, &format!("friend{who}"));
+        put_slot(&mut world, session, 2, who);
+    }
+    let mut serials: Vec<u64> = slots(world.hear(bob)).iter().map(|slot| slot.0).collect();
+    assert_eq!(serials, [1, 2]);
+    for who in 3..7 {
+        world.send(bob, TakeSlot { from: key(who), serial: u64::from(who) - 2 });
+        let more = slots(world.hear(bob));
+        serials.extend(more.iter().map(|slot| slot.0));
+        assert!(serials.len() <= usize::from(who), "one more for each that was taken");
+    }
+    assert_eq!(serials, [1, 2, 3, 4]);
+}
+
+#[test]
+fn a_name_given_up_and_taken_again_in_one_session_begins_a_new_drain() {
+    let mut world = World::new();
+    let bob = world.come(2, "bob");
+    world.send(bob, Deregister { request: 3 });
+    world.send(bob, Register { request: 4, name: "bob".parse().unwrap(), prekey: prekey(2, 1) });
+    world.hear(bob);
+    world.online(bob, 2, &[]);
+    assert_eq!(world.hear(bob), [Done { request: 2 }.into(), DrainBegin { human: 0 }.into(), DrainEnd {}.into()]);
+}
+
+#[test]
+fn nobody_is_answered_who_left_between_the_commit_and_the_answer() {
+    let mut world = World::new();
+    let alice = world.come(1, "alice");
+    world.absent(2, "bob");
+    world.stalled = true;
+    world.send(alice, deposit(2, 1));
+    let (ticket, op) = world.asked.pop_front().unwrap();
+    let results = vec![(ticket, world.shelf.run(op))];
+    world.directory.handle(Input::Stored { results, commits: 6 }, world.now);
+    world.input(Input::SessionClosed { session: alice });
+    assert_eq!(world.hear(alice), []);
+}

@@ -80,7 +80,7 @@ impl Messenger {
 
     fn amended(&mut self, message: &StoredMessage, line: &StoredMessage) {
         let done = effect(message, line);
-        if !self.replace_held_back(line) {
+        if !self.change_held_back(line, |waiting| *waiting = line.clone()) {
             if !self.config.shows {
                 return;
             }
@@ -102,26 +102,25 @@ impl Messenger {
         self.store(StoreOp::Shown(vec![message.n]), Then::Nothing);
     }
 
-    /// A line that is held back is put out as it is now. Whether it is held back.
-    fn replace_held_back(&mut self, line: &StoredMessage) -> bool {
+    /// Changes a line where it waits: for a believed name, for a group's chain, for its predecessor. Whether it does.
+    fn change_held_back(&mut self, line: &StoredMessage, change: impl FnOnce(&mut StoredMessage)) -> bool {
         let unnamed = self.unnamed.get_mut(&line.sender);
-        match unnamed.and_then(|waiting| waiting.iter_mut().find(|waiting| waiting.id == line.id)) {
-            Some(waiting) => {
-                *waiting = line.clone();
-                true
-            }
-            None => {
-                self.replace_waiting(line)
-                    || self.inbox.amend(line.sender, line.conversation, line.id, |waiting| *waiting = line.clone())
-            }
+        if let Some(waiting) = unnamed.and_then(|waiting| waiting.iter_mut().find(|waiting| waiting.id == line.id)) {
+            change(waiting);
+            return true;
         }
+        if let Some(waiting) = self.waiting_for_chain(line) {
+            change(waiting);
+            return true;
+        }
+        self.inbox.amend(line.sender, line.conversation, line.id, change)
     }
 
     /// What the user did to a line that is still held back.
     pub(super) fn amend_held_back(&mut self, line: &StoredMessage, what: &Amended) {
         if let (false, Amended::Reaction(emoji)) = (line.mine, what) {
             let me = self.config.me;
-            self.inbox.amend(line.sender, line.conversation, line.id, |waiting| {
+            self.change_held_back(line, |waiting| {
                 waiting.reactions.retain(|(who, _)| *who != me);
                 if !emoji.is_empty() {
                     waiting.reactions.push((me, emoji.clone()));

@@ -86,22 +86,22 @@ impl Messenger {
 
     /// The mark for somebody's lines, as far as the user lets it be told.
     pub(in crate::messenger) fn read_mark(&self, of: &PublicKey) -> Option<MessageId> {
-        let reading = self.lines.readings.get(of).filter(|_| self.meta.receipts && !self.is_blocked(of));
+        let reading = self.lines.readings.get(of).filter(|_| self.lines.tells_read && !self.is_blocked(of));
         reading.and_then(Reading::mark)
     }
 
     pub(super) fn receipts(&mut self, id: CommandId, how: Option<bool>) {
         let on = how.unwrap_or(self.meta.receipts);
-        let answer = Answer::Receipts(on);
         if on == self.meta.receipts {
-            self.done(id, answer);
+            self.done(id, Answer::Receipts(on));
             return;
         }
+        // Off counts at once; on, when it is committed: a crash before would have said what the store knows nothing of.
+        self.lines.tells_read = false;
         self.meta.receipts = on;
         self.meta.age_ms = self.clock.age_ms();
         self.meta.wall_ms = self.clock.trusted_ms();
-        let then = Then::Lines(Committed::Answer(id, Box::new(answer)));
-        self.store(StoreOp::PutMeta(self.meta.clone()), then);
+        self.store(StoreOp::PutMeta(self.meta.clone()), Then::Lines(Committed::Receipts { id, on }));
     }
 
     /// Somebody says up to where they have read. After what their state acknowledges was settled, and in the same transaction.
@@ -140,9 +140,9 @@ impl Messenger {
         elapsed_ms: u64,
         line: Option<&StoredMessage>,
     ) {
-        let Some(line) = line else { return };
+        let Some(line) = line.filter(|line| line.gone.is_none()) else { return };
         let text = Body::decode(line.kind, &line.body).text().unwrap_or_default().to_owned();
-        let (to, via, reason, state) = (self.talk_name(&line.talk()), None, None, State::Read);
+        let (to, via, reason, state) = (self.talk_name(&line.talk()), line.via, None, State::Read);
         self.tell(Event::State(StateView { id, n, to, text, state, via, reason, elapsed_ms, tally: None }));
     }
 }

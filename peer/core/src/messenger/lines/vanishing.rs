@@ -12,6 +12,8 @@ use crate::messenger::posting::Waiting;
 use crate::stored::{StoreOp, StoredMessage, Talk};
 use crate::timers::Timer;
 
+/// Countdowns wait so long for the directory's word on the time, from the start of the program, milliseconds.
+const WORD_PATIENCE_MS: u64 = 10 * 60_000;
 /// Two looks at the countdowns are at least so far apart, milliseconds.
 const LOOK_PACE_MS: u64 = 50;
 
@@ -86,7 +88,12 @@ impl Messenger {
 
     /// Countdowns begin, and what is over goes.
     pub(in crate::messenger) fn count_down(&mut self) {
-        if std::mem::take(&mut self.lines.count_down) {
+        // A long absence that is not confirmed yet would be counted to texts that were read after it. Nobody waits for long: where
+        // the directory is not there, or does not agree, nothing is counted.
+        let waits = !self.lines.heard_the_time && self.now.mono_ms < WORD_PATIENCE_MS;
+        if !(waits && self.clock.waits_for_word(self.now)) && std::mem::take(&mut self.lines.count_down) {
+            // A countdown is over at an age: that must not fall back behind where it began.
+            self.meta_changed = true;
             let age_ms = self.clock.age_ms();
             self.store(StoreOp::Countdown { age_ms }, Then::Nothing);
             self.store(StoreOp::Vanish { age_ms }, Then::Lines(Committed::Vanished));

@@ -7,7 +7,7 @@ use common::wire::directory::{ChangeGroup, Refusal, ToDirectory};
 use super::super::Messenger;
 use super::super::commands::Pending;
 use super::Errand;
-use super::tasks::Stage;
+use super::words::{Stage, Task};
 use crate::command::{CommandError, ErrorCode};
 use crate::event::{CommandId, Output};
 
@@ -165,7 +165,7 @@ pub(super) fn refusal(name: &str, reason: &Refusal) -> CommandError {
 }
 
 /// The task of a command, if it still waits.
-pub(super) fn task_of(pending: Option<&Pending>, command: CommandId) -> Option<&super::Task> {
+pub(super) fn task_of(pending: Option<&Pending>, command: CommandId) -> Option<&Task> {
     match pending {
         Some(Pending::Group(task)) if task.id == command => Some(task),
         _ => None,

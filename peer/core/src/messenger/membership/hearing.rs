@@ -94,16 +94,6 @@ impl Messenger {
         }
     }
 
-    /// A line that waits for a chain goes on as it is now. Whether it waits.
-    pub(in super::super) fn replace_waiting(&mut self, line: &StoredMessage) -> bool {
-        let Conversation::Group { id, .. } = line.conversation else { return false };
-        let waiting = self.chains.care.get_mut(&id).into_iter().flat_map(|care| &mut care.waiting);
-        let found = waiting
-            .map(|waits| &mut waits.message)
-            .find(|message| message.id == line.id && message.sender == line.sender);
-        found.map(|message| *message = line.clone()).is_some()
-    }
-
     fn turn_away(&mut self, message: &StoredMessage) {
         self.dropped(message.sender, Dropped::NotAMember);
         self.dismiss(message);
@@ -119,6 +109,13 @@ impl Messenger {
                 care.waiting.push(Waits { message, since_ms });
             }
         }
+    }
+
+    /// The line of this writer and identity, while it waits for a group's chain.
+    pub(in super::super) fn waiting_for_chain(&mut self, line: &StoredMessage) -> Option<&mut StoredMessage> {
+        let Conversation::Group { id, .. } = line.conversation else { return None };
+        let waiting = self.chains.care.get_mut(&id)?.waiting.iter_mut().map(|waits| &mut waits.message);
+        waiting.into_iter().find(|waiting| (waiting.sender, waiting.id) == (line.sender, line.id))
     }
 
     /// Makes a place for what is wanted of a group, unless there are too many.

@@ -9,7 +9,7 @@ use super::super::Messenger;
 use super::super::commands::Pending;
 use super::super::people::LookUp;
 use super::changing::refusal;
-use super::tasks::{Stage, Want};
+use super::words::{Stage, Want};
 use crate::event::{Answer, CommandId, GroupView, MemberView};
 
 /// Most groups of one `!groups`.

@@ -7,7 +7,7 @@ use common::name::Name;
 
 use super::super::Messenger;
 use super::super::lines::Saying;
-use super::tasks::Want;
+use super::words::Want;
 use crate::command::{Command, CommandError, ErrorCode};
 use crate::event::{Answer, CommandId};
 use crate::stored::Talk;

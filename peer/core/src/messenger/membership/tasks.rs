@@ -6,12 +6,13 @@ use std::collections::VecDeque;
 use common::group::{Change, GroupId, Membership, SignedStep, Step};
 use common::identity::PublicKey;
 use common::name::Name;
-use common::wire::directory::{ListedGroup, Refusal, WhichGroup};
+use common::wire::directory::{Refusal, WhichGroup};
 
 use super::super::Messenger;
 use super::super::commands::{Pending, unreachable};
 use super::chains::{Draft, Why};
 use super::changing::{refusal, task_of};
+use super::words::{Stage, Task, Want};
 use crate::command::{Command, CommandError, ErrorCode};
 use crate::event::{Answer, CommandId, GroupChange, Source};
 use crate::limits::LOOKUP_TIMEOUT_MS;
@@ -20,56 +21,6 @@ use crate::limits::LOOKUP_TIMEOUT_MS;
 const TRIES_MAX: u32 = 4;
 /// Bytes of an invitation, at most: for the room it takes here.
 const INVITATION_BYTES: usize = 512;
-
-/// What a command wants of a group.
-#[derive(Debug)]
-pub(super) enum Want {
-    Create { private: bool },
-    Join,
-    Leave,
-    Invite { key: PublicKey, who: Name, partner: Option<PublicKey> },
-    Kick { key: PublicKey, who: Name },
-    Members,
-    List { groups: Vec<ListedGroup> },
-    Chat,
-    Say(Box<Command>),
-}
-
-/// How far it is.
-#[derive(Debug)]
-pub(super) enum Stage {
-    /// For the directory.
-    Waiting,
-    /// For an answer to this request.
-    Asked(u32),
-    /// For a signature.
-    Signing,
-    /// For the directory to take a step.
-    Submitted(u32),
-    /// For a version of a chain to be committed here.
-    Committing { group: GroupId, version: u64 },
-    /// For the names of the members.
-    Naming(Box<Membership>),
-}
-
-/// A command on a group that is under way.
-#[derive(Debug)]
-pub(in super::super) struct Task {
-    pub(super) id: CommandId,
-    pub(super) group: Name,
-    pub(super) want: Want,
-    pub(super) stage: Stage,
-    tries: u32,
-    /// A group that was founded for it, and who is still to be invited there.
-    founded: Option<GroupId>,
-    guests: VecDeque<PublicKey>,
-}
-
-impl Task {
-    pub(in super::super) fn id(&self) -> CommandId {
-        self.id
-    }
-}
 
 impl Messenger {
     pub(in super::super) fn run_on_groups(&mut self, id: CommandId, command: Command) {

@@ -1,5 +1,6 @@
 //! Groups of several messengers: what each of them sees.
 
+mod asked;
 mod hostile;
 mod registry;
 mod together;

@@ -46,7 +46,6 @@ fn contact(key: PublicKey, name: &str) -> Contact {
         key,
         name: Some(name.parse().expect("a name")),
         serial: 1,
-        rival: None,
         verified: false,
         accepted: true,
         addresses: Vec::new(),
@@ -87,6 +86,9 @@ pub(super) fn snapshot() -> Snapshot {
         directory: directory.public(),
         name: name.parse().expect("a name"),
         key,
+        serial: 1,
+        rival: None,
+        refused: Vec::new(),
     };
     Snapshot {
         meta: Some(meta),

@@ -135,3 +135,21 @@ fn a_word_on_durations_that_was_committed_before_a_crash_counts_after_it() {
     assert!(durations(&bench).is_empty());
     assert!(bench.events.iter().any(|event| matches!(event, Event::Expiry { mark: 5, .. })));
 }
+
+#[test]
+fn countdowns_wait_for_the_word_on_a_long_absence_but_not_for_long() {
+    let mut snapshot = snapshot();
+    if let Some(meta) = &mut snapshot.meta {
+        meta.wall_ms -= 3 * 24 * 3_600_000;
+    }
+    let mut bench = Bench::from(snapshot.clone());
+    assert_eq!(countdowns(&bench), 0, "three days may be counted any moment");
+    bench.wait(600_000);
+    assert_eq!(countdowns(&bench), 1, "nobody says so");
+    let mut bench = Bench::from(snapshot);
+    bench.core.lines.hear_the_time();
+    bench.drain();
+    assert_eq!(countdowns(&bench), 1, "the directory has said what time it is");
+    let kept = bench.ops.iter().any(|op| matches!(op, StoreOp::PutMeta(meta) if meta.age_ms >= 1_000));
+    assert!(kept, "the age is kept with what began at it");
+}

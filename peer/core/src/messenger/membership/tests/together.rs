@@ -1,6 +1,7 @@
 //! What works.
 
-use super::town::{Town, name, say, write};
+use super::asked::{say, write};
+use super::town::{Town, name};
 use crate::command::{Command, ErrorCode, To};
 use crate::event::{Answer, GroupChange};
 use crate::stored::State;

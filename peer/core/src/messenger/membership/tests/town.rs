@@ -1,7 +1,7 @@
 //! Several messengers, a directory that keeps groups, and nothing between them that loses anything: what is said arrives in
 //! the same moment. The directory is a stand-in; the real one has its own tests, and both meet in the simulation.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 use common::identity::{Identity, PublicKey};
@@ -12,15 +12,10 @@ use common::seal::PrekeySecret;
 use common::wire::directory::Standing;
 
 use super::registry::Registry;
-use crate::command::{Command, CommandError, ErrorCode, To};
-use crate::event::{
-    Answer, CommandId, Config, DirectoryEnd, Dropped, Event, GroupChange, Input, LinkEnd, LinkId, MessageView, Now,
-    Output, Source, StateView,
-};
+use crate::event::{Config, DirectoryEnd, Dropped, Event, Input, LinkEnd, LinkId, Now, Output};
 use crate::messenger::Messenger;
 use crate::stored::{
-    Arrived, DirectoryRecord, Meta, OwnPrekey, Pin, QueryResult, Snapshot, State, StoreOp, StoreResult, StoredMessage,
-    Tally, Via,
+    Arrived, DirectoryRecord, Meta, OwnPrekey, QueryResult, Snapshot, State, StoreOp, StoreResult, StoredMessage, Tally,
 };
 
 const START_MS: i64 = 1_700_000_000_000;
@@ -45,7 +40,7 @@ pub(super) struct Person {
     pub events: Vec<Event>,
     pub dropped: Vec<(PublicKey, Dropped)>,
     pub dismissed: Vec<u64>,
-    next: u64,
+    pub next: u64,
 }
 
 pub(super) struct Town {
@@ -57,9 +52,9 @@ pub(super) struct Town {
     /// No datagram passes.
     pub cut: bool,
     /// Both ends of each link.
-    links: BTreeMap<(usize, LinkId), (usize, LinkId)>,
+    pub links: BTreeMap<(usize, LinkId), (usize, LinkId)>,
     accepted: u64,
-    inputs: VecDeque<(usize, Input)>,
+    pub inputs: VecDeque<(usize, Input)>,
 }
 
 impl Town {
@@ -356,9 +351,9 @@ impl Town {
                 snapshot.contacts.retain(|known| known.key != contact.key);
                 snapshot.contacts.push(*contact);
             }
-            StoreOp::PutPin { directory, name, key } => {
-                snapshot.pins.retain(|pin| pin.name != name);
-                snapshot.pins.extend(key.map(|key| Pin { directory, name, key }));
+            StoreOp::PutPin(pin) => {
+                snapshot.pins.retain(|known| known.name != pin.name);
+                snapshot.pins.push(*pin);
             }
             StoreOp::PutMeta(meta) => snapshot.meta = Some(meta),
             StoreOp::PutDirectory(record) => snapshot.directory = Some(*record),
@@ -442,130 +437,4 @@ fn new_snapshot(registry: &Registry, key: PublicKey, name: &Name) -> Snapshot {
     let address = "d:1".to_owned();
     let record = DirectoryRecord { address, key: directory, store_id: [1; 16], commits: 0, token: None };
     Snapshot { meta: Some(meta), directory: Some(record), ..Snapshot::default() }
-}
-
-/// What people do and see.
-impl Town {
-    /// Gives a command without waiting for anything.
-    pub fn ask(&mut self, who: usize, command: Command) -> CommandId {
-        let person = &mut self.people[who];
-        person.next += 1;
-        let id = CommandId { source: Source(1), number: person.next };
-        self.inputs.push_back((who, Input::Command { id, command: Ok(command) }));
-        id
-    }
-
-    pub fn answer(&self, who: usize, id: CommandId) -> Option<Result<Answer, CommandError>> {
-        self.people[who].events.iter().find_map(|event| match event {
-            Event::Answer { id: of, answer } if *of == id => Some(answer.clone().map(|answer| *answer)),
-            _ => None,
-        })
-    }
-
-    /// Gives a command and waits for its answer, at most as long as one waits for a directory.
-    pub fn does(&mut self, who: usize, command: Command) -> Result<Answer, CommandError> {
-        let id = self.ask(who, command);
-        self.settle();
-        if self.answer(who, id).is_none() {
-            self.wait(5_000);
-        }
-        self.answer(who, id).expect("every command is answered")
-    }
-
-    /// The code and the words of what a command is refused with.
-    pub fn refused(&mut self, who: usize, command: Command) -> (ErrorCode, String) {
-        match self.does(who, command) {
-            Err(error) => (error.code, error.message),
-            Ok(answer) => panic!("not refused: {answer:?}"),
-        }
-    }
-
-    pub fn create(&mut self, who: usize, group: &str, private: bool) {
-        self.does(who, Command::Create { group: name(group), private }).expect("created");
-    }
-
-    pub fn join(&mut self, who: usize, group: &str) {
-        self.does(who, Command::Join(name(group))).expect("joined");
-    }
-
-    pub fn says(&mut self, who: usize, group: &str, text: &str) -> u64 {
-        match self.does(who, say(group, text)) {
-            Ok(Answer::Sent { n, .. }) => n,
-            other => panic!("not sent: {other:?}"),
-        }
-    }
-
-    pub fn seen(&self, who: usize) -> Vec<&MessageView> {
-        let messages = self.people[who].events.iter().filter_map(|event| match event {
-            Event::Message(view) => Some(&**view),
-            _ => None,
-        });
-        messages.collect()
-    }
-
-    /// Who said what in which conversation, as somebody sees it.
-    pub fn lines(&self, who: usize) -> Vec<String> {
-        let line = |view: &&MessageView| {
-            format!("{} {}: {}", view.conversation, view.from, view.text.as_deref().unwrap_or_default())
-        };
-        self.seen(who).iter().map(line).collect()
-    }
-
-    /// What happened in groups, as somebody sees it, since they looked last.
-    pub fn news(&mut self, who: usize) -> Vec<String> {
-        let mut news = Vec::new();
-        self.people[who].events.retain(|event| match event {
-            Event::Group { group, change, name, by, .. } => {
-                let by = by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
-                news.push(format!("{} {name} @{group}{by}", word(*change)));
-                false
-            }
-            _ => true,
-        });
-        news
-    }
-
-    /// The last state told of a message: state, delivered, kept, waiting.
-    pub fn state(&self, who: usize, n: u64) -> Option<(State, Tally, Option<Via>)> {
-        let states = self.people[who].events.iter().rev().filter_map(|event| match event {
-            Event::State(view) if view.n == n => Some(view),
-            _ => None,
-        });
-        states.map(|view: &StateView| (view.state, view.tally.unwrap_or_default(), view.via)).next()
-    }
-
-    pub fn members(&mut self, who: usize, group: &str) -> Vec<String> {
-        match self.does(who, Command::Members(name(group))) {
-            Ok(Answer::Members { members, .. }) => members
-                .into_iter()
-                .map(|member| if member.owner { format!("{}*", member.name) } else { member.name })
-                .collect(),
-            other => panic!("no members: {other:?}"),
-        }
-    }
-
-    /// Who has an open link to whom.
-    pub fn linked(&self) -> BTreeSet<(usize, usize)> {
-        self.links.iter().map(|((one, _), (other, _))| (*one, *other)).filter(|(one, other)| one < other).collect()
-    }
-}
-
-pub(super) fn say(group: &str, text: &str) -> Command {
-    Command::Send { to: To::Group(name(group)), text: text.to_owned(), key: None, urgent: false, reply_to: None }
-}
-
-pub(super) fn write(person: &str, text: &str) -> Command {
-    let to = To::Person { name: name(person), fingerprint: None };
-    Command::Send { to, text: text.to_owned(), key: None, urgent: false, reply_to: None }
-}
-
-fn word(change: GroupChange) -> &'static str {
-    match change {
-        GroupChange::Created => "created",
-        GroupChange::Joined => "joined",
-        GroupChange::Left => "left",
-        GroupChange::Kicked => "kicked",
-        GroupChange::Invited => "invited",
-        GroupChange::Removed => "removed",
-    }
 }

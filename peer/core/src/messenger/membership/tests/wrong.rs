@@ -1,6 +1,7 @@
 //! Each wrong use has its own error, and changes nothing.
 
-use super::town::{Town, name, say};
+use super::asked::say;
+use super::town::{Town, name};
 use crate::command::{Command, ErrorCode};
 
 const ANNA: usize = 0;

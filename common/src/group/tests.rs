@@ -1,0 +1,107 @@
+//! Who belongs to a group, and what a chain refuses.
+
+use super::*;
+
+struct Chain {
+    steps: Vec<SignedStep>,
+    group: Membership,
+}
+
+fn person(n: u8) -> Identity {
+    Identity::from_seed(&[n; 32])
+}
+
+impl Chain {
+    fn new(private: bool) -> Self {
+        let change = Change::Found { name: "family".parse().unwrap(), private };
+        let first = SignedStep::sign(&person(1), &Step::founding([7; 16], person(1).public(), 0, change));
+        Self { group: Membership::found(&first).unwrap(), steps: vec![first] }
+    }
+
+    fn step(&mut self, by: u8, change: Change) -> Result<(), StepError> {
+        let step = SignedStep::sign(&person(by), &self.group.next(person(by).public(), 0, change));
+        self.group.apply(&step)?;
+        self.steps.push(step);
+        Ok(())
+    }
+}
+
+fn key(n: u8) -> PublicKey {
+    person(n).public()
+}
+
+#[test]
+fn who_belongs_is_what_the_chain_adds_up_to() {
+    let mut chain = Chain::new(false);
+    chain.step(2, Change::Join).unwrap();
+    chain.step(3, Change::Join).unwrap();
+    assert_eq!(chain.step(3, Change::Join), Err(StepError::AlreadyAMember));
+    assert_eq!(chain.step(3, Change::Remove { who: key(2) }), Err(StepError::NotTheOwner));
+    chain.step(1, Change::Leave).unwrap();
+    assert_eq!(chain.group.owner(), Some(&key(2)), "the longest-standing member");
+    chain.step(2, Change::Remove { who: key(3) }).unwrap();
+    assert_eq!(chain.step(3, Change::Join), Err(StepError::NotInvited));
+    assert!(chain.group.is_removed(&key(3)) && !chain.group.is_removed(&key(1)), "who left was not taken out");
+    chain.step(2, Change::Invite { who: key(3) }).unwrap();
+    chain.step(3, Change::Join).unwrap();
+    assert!(!chain.group.is_removed(&key(3)));
+    assert_eq!(chain.group.members(), [key(2), key(3)]);
+    assert_eq!(Membership::of(&chain.steps), Ok(chain.group.clone()));
+    let was: Vec<bool> = (1..=8).map(|version| chain.group.was_member(&key(3), version)).collect();
+    assert_eq!(was, [false, false, true, true, false, false, true, true]);
+}
+
+#[test]
+fn a_private_group_takes_only_those_a_member_has_invited() {
+    let mut chain = Chain::new(true);
+    assert_eq!(chain.step(2, Change::Join), Err(StepError::NotInvited));
+    assert_eq!(chain.step(3, Change::Invite { who: key(2) }), Err(StepError::NotAMember));
+    chain.step(1, Change::Invite { who: key(2) }).unwrap();
+    assert!(chain.group.is_invited(&key(2)));
+    chain.step(2, Change::Join).unwrap();
+    assert_eq!(chain.step(1, Change::Invite { who: key(2) }), Err(StepError::AlreadyAMember));
+    assert_eq!(chain.step(1, Change::Remove { who: key(1) }), Err(StepError::NoSuchMember));
+}
+
+#[test]
+fn nobody_adds_a_step_for_somebody_else_or_elsewhere() {
+    let mut chain = Chain::new(false);
+    let forged = {
+        let step = chain.group.next(key(2), 0, Change::Join);
+        SignedStep::new(step.bytes(), person(9).sign(Context::GroupStep, &step.bytes()))
+    };
+    assert_eq!(chain.group.apply(&forged), Err(StepError::Forged));
+    let crossed = {
+        let step = chain.group.next(key(2), 0, Change::Join);
+        SignedStep::new(step.bytes(), person(2).sign(Context::Binding, &step.bytes()))
+    };
+    assert_eq!(chain.group.apply(&crossed), Err(StepError::Forged));
+    let early = SignedStep::sign(&person(2), &chain.group.next(key(2), 0, Change::Join));
+    chain.step(3, Change::Join).unwrap();
+    assert_eq!(chain.group.apply(&early), Err(StepError::Stale), "it names another step before it");
+    let other = SignedStep::sign(&person(2), &Step { group: [8; 16], ..chain.group.next(key(2), 0, Change::Join) });
+    assert_eq!(chain.group.apply(&other), Err(StepError::Stale));
+    let again = Change::Found { name: "family".parse().unwrap(), private: false };
+    assert_eq!(chain.step(1, again), Err(StepError::Stale));
+}
+
+#[test]
+fn a_group_without_members_is_over() {
+    let mut chain = Chain::new(false);
+    chain.step(1, Change::Leave).unwrap();
+    assert_eq!(chain.group.owner(), None);
+    assert_eq!(chain.step(2, Change::Join), Err(StepError::Stale));
+}
+
+#[test]
+fn a_group_has_a_limit() {
+    let mut chain = Chain::new(false);
+    for n in 2..=u16::try_from(GROUP_MEMBERS_MAX).unwrap() + 1 {
+        let mut seed = [0; 32];
+        seed[..2].copy_from_slice(&n.to_be_bytes());
+        let who = Identity::from_seed(&seed);
+        let step = SignedStep::sign(&who, &chain.group.next(who.public(), 0, Change::Join));
+        let full = usize::from(n) > GROUP_MEMBERS_MAX;
+        assert_eq!(chain.group.apply(&step).err(), full.then_some(StepError::Full));
+    }
+}
