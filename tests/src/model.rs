@@ -141,12 +141,15 @@ impl Model {
         let (Some(from), Some(to)) = (self.who(submitter), self.who(&place.recipient)) else { return };
         let Some(id) = self.tags.get(&tag).copied() else { return };
         let held = self.ever_held.contains(&(to, id));
-        let mut own = self.disks.iter().flat_map(|disk| disk.own.values());
-        let settled = own.any(|(own, state)| *own == id && state.is_settled()) || self.is_copy_settled(id, to);
+        let mut own = self.disks.iter().flat_map(|disk| disk.own.values()).filter(|(own, _)| *own == id);
+        let known = own.clone().next().is_some();
+        let settled = own.any(|(_, state)| state.is_settled()) || self.is_copy_settled(id, to);
         // A store that was put back writes on in its old epoch until somebody tells it: there the place may be taken by
-        // another message, or lie below the floor, and what comes is dropped. It is sent again in the new epoch.
+        // another message, or lie below the floor, and what comes is dropped. It is sent again in the new epoch, unless
+        // it is the store's copy that is older than the message: then nobody but the directory knew it.
         let begun_ms = self.epochs.get(&place.epoch).copied().unwrap_or(0);
-        let forked = |(who, at_ms): &(Who, u64)| *who == from && (begun_ms..=kept_ms).contains(at_ms);
+        let until_ms = if known { kept_ms } else { u64::MAX };
+        let forked = |(who, at_ms): &(Who, u64)| *who == from && (begun_ms..=until_ms).contains(at_ms);
         let excused = self.forks.iter().any(forked);
         promise!(self, held || settled || excused, "{id} was kept for {to}, who never held it, and it is gone");
     }

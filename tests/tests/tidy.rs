@@ -331,7 +331,7 @@ fn a_stray_task_is_caught() {
 fn files_and_functions_are_short() {
     clean(&rules::long_files(&SOURCES, 500));
     clean(&rules::long_functions(&SOURCES, 70));
-    let mains: Vec<Source> = product().into_iter().filter(|source| source.path.ends_with("/main.rs")).collect();
+    let mains: Vec<Source> = product().into_iter().filter(|source| source.path.ends_with("/src/main.rs")).collect();
     assert_eq!(mains.len(), 2);
     clean(&rules::long_files(&mains, 60));
 }

@@ -45,8 +45,9 @@ impl World {
                     continue;
                 }
                 self.directory.mail.remove(at);
-                // A directory whose clock leaps forgets at once what it expired, and when.
-                let forgotten = fate == Fate::Unknown && self.aged_at_the_directory_ms(*kept_ms) >= ITEM_LIFETIME_MS;
+                // A directory whose clock leaps forgets at once what it expired, and when: then the place is unknown, or
+                // taken where the lane lives on.
+                let forgotten = self.aged_at_the_directory_ms(*kept_ms) >= ITEM_LIFETIME_MS;
                 if matches!(fate, Fate::Taken | Fate::Unknown) && !forgotten {
                     self.model.let_go(&at.0, &at.1, *tag, *kept_ms);
                 }

@@ -152,8 +152,7 @@ impl World {
         let clock = self.directory.clock(now);
         let Some(core) = self.directory.core.as_mut() else { return };
         if self.trace.verbose {
-            let mut said = format!("{input:?}");
-            said.truncate(500);
+            let said: String = format!("{input:?}").chars().take(500).collect();
             self.trace.note(now, format_args!("directory <- {said}"));
         } else {
             self.trace.note(now, format_args!("directory <- {:?}", std::mem::discriminant(&input)));
@@ -202,8 +201,7 @@ impl World {
 
     fn directory_output(&mut self, output: Output) {
         if self.trace.verbose {
-            let mut said = format!("{output:?}");
-            said.truncate(500);
+            let said: String = format!("{output:?}").chars().take(500).collect();
             self.trace.note(self.now, format_args!("directory -> {said}"));
         }
         match output {

@@ -196,8 +196,7 @@ impl World {
         let clock = machine.clock(now);
         let Some(core) = machine.core.as_mut() else { return };
         if self.trace.verbose {
-            let mut said = format!("{input:?}");
-            said.truncate(600);
+            let said: String = format!("{input:?}").chars().take(600).collect();
             self.trace.note(now, format_args!("m{number} <- {said}"));
         } else {
             self.trace.note(now, format_args!("m{number} <- {:?}", std::mem::discriminant(&input)));
@@ -257,8 +256,7 @@ impl World {
 
     fn machine_output(&mut self, number: usize, run: u32, output: Output) {
         if self.trace.verbose {
-            let mut said = format!("{output:?}");
-            said.truncate(600);
+            let said: String = format!("{output:?}").chars().take(600).collect();
             self.trace.note(self.now, format_args!("m{number} -> {said}"));
         }
         match output {
