@@ -151,17 +151,18 @@ fn a_friends_other_name_is_told_and_the_old_name_is_given_to_nobody_unasked() {
     let (mallory, alices) = (stranger(1), friend.public());
     let me = mallory.public();
     alice.quit();
-    let word = |name: &str, key, serial| Some(binding(&directory, here, name, key, serial));
+    // Serials follow the directory's clock; these are later than any of an honest one.
+    let word = |name: &str, key, later: u64| Some(binding(&directory, here, name, key, (1 << 60) + later));
     run(async {
         let endpoint = quic_endpoint(world.ip.into()).unwrap();
         // The dishonest directory gives its friend another name, and then the old name to its own key.
         let call = Call::open(&endpoint, &bob, &friend).await;
-        let (call, _) = call.greeted(hello(alices, to, word("alicia", alices, 1_000))).await;
+        let (call, _) = call.greeted(hello(alices, to, word("alicia", alices, 1))).await;
         bob.expect("renamed", "by the directory's word", |told| {
             told["old"] == "alice" && told["new"] == "alicia" && told["fingerprint"] == alices.fingerprint().to_string()
         });
         drop(call);
-        let closed = Call::open(&endpoint, &bob, &mallory).await.closed_after(hello(me, to, word("alice", me, 1_001)));
+        let closed = Call::open(&endpoint, &bob, &mallory).await.closed_after(hello(me, to, word("alice", me, 2)));
         assert_eq!(closed.await, Some(CloseReason::Unnamed), "former-name-for-another-key");
         let told = bob.expect("error", "another key for the old name", |error| error["code"] == "key-changed");
         assert_eq!((&told["name"], &told["called"]), (&"alice".into(), &"alicia".into()));
@@ -180,7 +181,7 @@ fn a_friends_other_name_is_told_and_the_old_name_is_given_to_nobody_unasked() {
     });
     run(async {
         let endpoint = quic_endpoint(world.ip.into()).unwrap();
-        let closed = Call::open(&endpoint, &bob, &mallory).await.closed_after(hello(me, to, word("alice", me, 2_000)));
+        let closed = Call::open(&endpoint, &bob, &mallory).await.closed_after(hello(me, to, word("alice", me, 3)));
         assert_eq!(closed.await, Some(CloseReason::Unnamed), "refused-key-again");
     });
     let asked = bob.log().lines(mark, |line| line.json["code"] == "key-changed");
