@@ -17,4 +17,5 @@ fn an_evening_of_eight_people_is_line_by_line_what_the_script_says() {
     let acts = script::acts(include_str!("evening.txt"));
     acts.iter().for_each(|act| stage.play(act));
     assert_eq!(stage.close(), 8, "people of the evening");
+    world.assert_healed();
 }
