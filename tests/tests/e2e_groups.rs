@@ -31,7 +31,8 @@ fn a_message_to_a_group_reaches_each_member_once_and_is_counted() {
     let mut dora = world.peer("dora");
     assert_eq!(anna.ok("!create family")["change"], "created");
     for (place, peer) in [&bert, &carla, &dora].into_iter().enumerate() {
-        assert_eq!(peer.ok("!join @Family")["change"], "joined");
+        let joined = peer.ok("!join @Family");
+        assert_eq!((&joined["change"], &joined["group"]), (&"joined".into(), &"@family".into()), "as it is called");
         happened(&anna, "joined", ["bert", "carla", "dora"][place], "@family");
     }
     assert_eq!(members(&carla, "family"), ["anna", "bert", "carla", "dora"]);

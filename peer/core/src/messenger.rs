@@ -147,6 +147,8 @@ struct Errands {
     /// What is being signed, and why.
     signing: BTreeMap<Ticket, Errand>,
     draining: bool,
+    /// The user was told in this session how much waited.
+    pending_told: bool,
     /// The directory is asked for a sign of life since then.
     probe_ms: Option<u64>,
     /// The user was told `online`.

@@ -128,6 +128,7 @@ impl Messenger {
         self.errands.prekey = None;
         self.errands.depositing = 0;
         self.errands.draining = false;
+        self.errands.pending_told = false;
         self.lot.forget_items();
         self.groups_offline();
         self.errands.lookups.retain(|_, why| matches!(why, LookUp::Command(_)));
@@ -185,7 +186,9 @@ impl Messenger {
             FromDirectory::Item(item) => self.on_item(item),
             FromDirectory::DrainBegin(begin) => {
                 self.errands.draining = true;
-                if begin.human > 0 && self.config.shows {
+                // A drain that begins anew, after one was busy, tells it no second time.
+                let news = begin.human > 0 && self.config.shows;
+                if news && !std::mem::replace(&mut self.errands.pending_told, true) {
                     self.tell(Event::Pending(begin.human));
                 }
             }

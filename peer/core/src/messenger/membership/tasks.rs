@@ -306,6 +306,8 @@ impl Messenger {
     fn task_done(&mut self, command: CommandId, id: GroupId) {
         let Some(task) = self.end_task(command) else { return };
         let mine = self.called(&self.config.me);
+        // As the group is called, not as the user typed it.
+        let group = self.chain(&id).map_or(task.group, |group| group.name().clone());
         let (change, name) = match task.want {
             Want::Create { .. } => (GroupChange::Created, mine),
             Want::Join => {
@@ -316,7 +318,7 @@ impl Messenger {
             Want::Kick { who, .. } => (GroupChange::Kicked, who.to_string()),
             Want::Invite { key, who, .. } => {
                 let guests = if task.guests.is_empty() { vec![key] } else { task.guests.into() };
-                let answer = Answer::Group { group: task.group, change: GroupChange::Invited, name: who.to_string() };
+                let answer = Answer::Group { group, change: GroupChange::Invited, name: who.to_string() };
                 self.send_invitations(command, id, guests, answer);
                 return;
             }
@@ -334,7 +336,7 @@ impl Messenger {
             }
             Want::Members | Want::List { .. } => return,
         };
-        self.done(command, Answer::Group { group: task.group, change, name });
+        self.done(command, Answer::Group { group, change, name });
     }
 
     /// The session is lost. A step that was out may have been taken or not; questions are asked again.
