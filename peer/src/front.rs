@@ -54,6 +54,7 @@ pub struct Setup {
 #[derive(Debug)]
 pub struct Front {
     written: oneshot::Receiver<()>,
+    hooked: oneshot::Receiver<()>,
 }
 
 /// Starts the two threads of a front end.
@@ -66,6 +67,7 @@ pub fn start(handle: Handle, attached: Attached, setup: Setup) -> io::Result<Fro
     let reader = Reader { desk: desk.clone(), handle: handle.clone(), source, number: 0 };
     let (printers, printer) = mpsc::sync_channel(1);
     let (done, written) = oneshot::channel();
+    let (all_done, hooked) = oneshot::channel();
     let prompt = setup.prompt.clone();
     let hooks = hooks::Hooks::start(setup.hooks.clone())?;
     let writing = std::thread::Builder::new().name("front-out".to_owned());
@@ -78,6 +80,8 @@ pub fn start(handle: Handle, attached: Attached, setup: Setup) -> io::Result<Fro
         drop(put_out);
         // Nobody waits when the program is already leaving.
         let _ = done.send(());
+        writer.hooks.finish(hooks::LAST_JOBS);
+        let _ = all_done.send(());
     })?;
     let reading = std::thread::Builder::new().name("front-in".to_owned());
     reading.spawn(move || match prompt {
@@ -87,14 +91,18 @@ pub fn start(handle: Handle, attached: Attached, setup: Setup) -> io::Result<Fro
             reader.pipe(io::stdin().lock());
         }
     })?;
-    Ok(Front { written })
+    Ok(Front { written, hooked })
 }
 
 impl Front {
-    /// Waits until everything is written, or its reader has taken nothing for too long.
+    /// Waits until everything is written, or its reader has taken nothing for too long; and then for what else was to happen
+    /// with the messages, no longer than that itself waits.
     pub async fn finished(self) {
         // Both ways of not finishing end the same: there is nobody to write to.
-        let _ = tokio::time::timeout(LAST_WORDS, self.written).await;
+        if matches!(tokio::time::timeout(LAST_WORDS, self.written).await, Ok(Ok(()))) {
+            // Without a bound here: the thread that has written everything waits no longer than `LAST_JOBS`.
+            let _ = self.hooked.await;
+        }
     }
 }
 

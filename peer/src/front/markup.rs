@@ -1,18 +1,22 @@
 //! `*bold*`, `_italic_`, `~strike~`, `` `code` `` and `:smile:` in a safe text. What comes out is made of pieces of the text, of
 //! signs from a fixed table and of this program's own styles: nobody's words can produce anything else.
 
+use std::ops::Range;
+
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
 use super::safe_text::SafeText;
 
-/// How a piece is shown: any of the four at once.
+/// How a piece is shown: any of them at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Style {
     bold: bool,
     italic: bool,
     strike: bool,
     code: bool,
+    dim: bool,
+    hit: bool,
 }
 
 /// A part of a line that is not broken and has one style.
@@ -33,7 +37,7 @@ impl Style {
     /// The codes that switch it on; empty for a plain piece.
     #[must_use]
     pub fn codes(self) -> String {
-        let all = [(self.bold, 1), (self.italic, 3), (self.strike, 9), (self.code, 35)];
+        let all = [(self.bold, 1), (self.dim, 2), (self.italic, 3), (self.hit, 7), (self.strike, 9), (self.code, 35)];
         all.into_iter().filter(|(on, _)| *on).map(|(_, code)| format!("\u{1b}[{code}m")).collect()
     }
 
@@ -52,6 +56,46 @@ impl Style {
 #[must_use]
 pub fn plain(text: &SafeText) -> Vec<Piece> {
     text.as_str().graphemes(true).map(|one| piece(one, Style::default())).collect()
+}
+
+/// What the program adds to a text.
+#[must_use]
+pub fn dimmed(text: &SafeText) -> Vec<Piece> {
+    let style = Style { dim: true, ..Style::default() };
+    text.as_str().graphemes(true).map(|one| piece(one, style)).collect()
+}
+
+/// Makes the words stand out that somebody looked for, each of `sought` a word or a phrase. As the search itself does it: whole
+/// words, without regard to case or to what stands between the words of a phrase.
+pub fn highlight(pieces: &mut [Piece], sought: &[String]) {
+    let words = words_of(pieces);
+    for phrase in sought {
+        let phrase = words_of(&plain(&SafeText::line(phrase)));
+        if phrase.is_empty() || phrase.len() > words.len() {
+            continue;
+        }
+        for place in words.windows(phrase.len()) {
+            if place.iter().zip(&phrase).all(|((_, word), (_, wanted))| word == wanted) {
+                let (from, to) = (place[0].0.start, place[place.len() - 1].0.end);
+                pieces[from..to].iter_mut().for_each(|piece| piece.style.hit = true);
+            }
+        }
+    }
+}
+
+/// The words of a text in lower case, and of which pieces they are.
+fn words_of(pieces: &[Piece]) -> Vec<(Range<usize>, String)> {
+    let mut words: Vec<(Range<usize>, String)> = Vec::new();
+    for (at, piece) in pieces.iter().enumerate().filter(|(_, piece)| is_word(&piece.text)) {
+        match words.last_mut() {
+            Some((range, word)) if range.end == at => {
+                range.end = at + 1;
+                word.push_str(&piece.text.to_lowercase());
+            }
+            _ => words.push((at..at + 1, piece.text.to_lowercase())),
+        }
+    }
+    words
 }
 
 /// The text with its marks carried out.
@@ -194,6 +238,19 @@ mod tests {
     #[test]
     fn short_names_of_signs_become_signs_and_others_stay() {
         assert_eq!(shown(":smile: :nothing_of_that_name: 12:30:45"), "😄 :nothing_of_that_name: 12:30:45");
+    }
+
+    #[test]
+    fn whole_words_that_were_sought_stand_out_in_any_case_and_phrases_as_a_whole() {
+        let lit = |text: &str, sought: &[&str]| -> String {
+            let mut pieces = formatted(&SafeText::line(text));
+            highlight(&mut pieces, &sought.iter().map(ToString::to_string).collect::<Vec<_>>());
+            pieces.iter().map(|piece| if piece.style.hit { piece.text.to_uppercase() } else { "-".into() }).collect()
+        };
+        assert_eq!(lit("Ärger at ten, atten", &["ärger", "TEN"]), "ÄRGER----TEN-------");
+        assert_eq!(lit("at ten at, ten o'ten at", &["at ten"]), "AT TEN-AT, TEN---------");
+        assert_eq!(lit("*bold* soup", &["bold"]), "BOLD-----");
+        assert_eq!(lit("x", &["", "!?", "x y"]), "-");
     }
 
     #[test]

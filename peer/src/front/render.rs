@@ -19,6 +19,9 @@ use super::screen::{Line, Look};
 use super::{times, words};
 use echo::Echoes;
 
+/// Columns of somebody's words that stand beside something else: a quote, a note.
+const ASIDE_MAX: usize = 60;
+
 /// Turns what happens into lines.
 #[derive(Debug)]
 pub struct Render {
@@ -53,7 +56,7 @@ impl Render {
             Event::Message(view) => self.theirs(view, now_ms),
             Event::State(view) => self.state(view, now_ms),
             Event::Presence(people) => talk::presence(people),
-            Event::Edited(view) => vec![talk::edited(view)],
+            Event::Edited(view) => talk::edited(view),
             Event::Deleted(view) => vec![talk::deleted(view)],
             Event::Reacted(view) => vec![talk::reacted(view)],
             Event::Expiry { conversation, by, after_ms, .. } => vec![talk::expiry(conversation, by, *after_ms)],
@@ -181,14 +184,15 @@ fn marks_of(view: &MessageView) -> Vec<String> {
     marks
 }
 
-/// The first line of what a message answers.
+/// The first line of what a message answers, or the beginning of it.
 fn quote(quote: &QuoteView) -> Line {
     let text = quote.text.as_deref().unwrap_or("(gone)");
     let (mut lines, more) = SafeText::body(text);
     let more = if lines.len() > 1 || more > 0 { " ..." } else { "" };
     let head = SafeText::line(&format!("    [{}] {}: ", quote.n, quote.from));
-    let tail = SafeText::line(&format!("{}{more}", lines.swap_remove(0)));
-    Line { look: Look::Plain, again: head.clone(), head, text: SafeText::default(), tail, marked: false }
+    let tail = SafeText::line(&format!("{}{more}", lines.swap_remove(0))).cut(ASIDE_MAX);
+    let text = SafeText::default();
+    Line { look: Look::Plain, again: head.clone(), head, text, tail, marked: false, sought: Vec::new() }
 }
 
 /// `delivered, direct, 3 ms`, or `3/3 delivered`, or `2 delivered, 1 kept`. The time is told of what has arrived; how long
@@ -227,11 +231,12 @@ fn spoken(look: Look, head: &str, again: &str, text: &str, tail: &str) -> Vec<Li
     for (place, text) in texts.into_iter().enumerate() {
         let head = if place == 0 { head.clone() } else { again.clone() };
         let tail = if place == last && more == 0 { SafeText::line(tail) } else { SafeText::default() };
-        lines.push(Line { look, head, again: again.clone(), text, tail, marked: true });
+        lines.push(Line { look, head, again: again.clone(), text, tail, marked: true, sought: Vec::new() });
     }
     if more > 0 {
         let tail = SafeText::line(&format!("... {} more{tail}", words::counted(more as u64, "line")));
-        lines.push(Line { look, head: again.clone(), again, text: SafeText::default(), tail, marked: false });
+        let text = SafeText::default();
+        lines.push(Line { look, head: again.clone(), again, text, tail, marked: false, sought: Vec::new() });
     }
     lines
 }

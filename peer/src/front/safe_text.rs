@@ -10,6 +10,8 @@ pub const LINES_MAX: usize = 400;
 /// Marks that may stand on one base character.
 pub const MARKS_MAX: usize = 8;
 
+/// Stands for what was cut off.
+const MORE: char = '…';
 const ZWNJ: char = '\u{200c}';
 const ZWJ: char = '\u{200d}';
 /// Carries a mark that has no base of its own, so that it does not sit on what stands before the text.
@@ -52,6 +54,17 @@ impl SafeText {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// At most `width` columns of it; where something is cut off, the last one is a sign for that.
+    #[must_use]
+    pub fn cut(&self, width: usize) -> Self {
+        if self.width() <= width {
+            return self.clone();
+        }
+        let mut first = self.rows(width.saturating_sub(1)).swap_remove(0);
+        first.0.push(MORE);
+        first
     }
 
     /// Cuts it into rows of at most `width` columns, between what a reader takes for characters. A character that is
@@ -246,6 +259,12 @@ mod tests {
         let rows = text.rows(4);
         assert!(rows.iter().all(|row| row.width() <= 4));
         assert_eq!(rows.iter().map(SafeText::as_str).collect::<String>(), text.as_str());
+    }
+
+    #[test]
+    fn what_is_cut_has_a_sign_for_it() {
+        assert_eq!(SafeText::line("日本語").cut(6).as_str(), "日本語");
+        assert_eq!(SafeText::line("日本語x").cut(6).as_str(), "日本…");
     }
 
     fn is_obeyed(c: char) -> bool {

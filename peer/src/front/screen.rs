@@ -37,6 +37,8 @@ pub struct Line {
     pub tail: SafeText,
     /// Somebody wrote the text: marks in it mean something.
     pub marked: bool,
+    /// Words that somebody looked for: with colours they stand out in the text.
+    pub sought: Vec<String>,
 }
 
 /// How lines are put on this screen.
@@ -86,7 +88,8 @@ impl Line {
             Look::Theirs | Look::Mine | Look::Plain => SafeText::default(),
         };
         let again = SafeText::line("  ");
-        Self { look, head, again, text: SafeText::line(text), tail: SafeText::default(), marked: false }
+        let (text, tail) = (SafeText::line(text), SafeText::default());
+        Self { look, head, again, text, tail, marked: false, sought: Vec::new() }
     }
 
     /// The line as it is written, with its line ends.
@@ -94,45 +97,46 @@ impl Line {
     pub fn written(&self, form: Form) -> String {
         let mut out = String::new();
         let gutter = self.head.width().max(self.again.width());
-        let (bar, nothing) = (SafeText::line(BAR), SafeText::default());
+        let bar = SafeText::line(BAR);
         let (mut head, mut again) = (&self.head, &self.again);
-        let pieces = if form.markup && self.marked { markup::formatted(&self.text) } else { markup::plain(&self.text) };
+        let mut pieces =
+            if form.markup && self.marked { markup::formatted(&self.text) } else { markup::plain(&self.text) };
+        if form.colour {
+            markup::highlight(&mut pieces, &self.sought);
+        }
+        // Broken like the text: others' words may be in it, and a row of them must not begin at the edge of the screen.
+        pieces.extend(markup::dimmed(&self.tail));
         let rows = match form.columns {
             None => vec![pieces],
             Some(columns) if columns >= gutter + ROW_MIN => markup::rows(pieces, columns - gutter),
             Some(columns) => {
-                self.write_row(&mut out, form, head, &[], &nothing);
+                self.write_row(&mut out, form, head, &[]);
                 (head, again) = (&bar, &bar);
                 markup::rows(pieces, columns.saturating_sub(bar.width()).max(1))
             }
         };
-        let last = rows.len().saturating_sub(1);
-        for (place, row) in rows.iter().enumerate() {
+        for row in &rows {
             let gutter = std::mem::replace(&mut head, again);
-            let tail = if place == last { &self.tail } else { &nothing };
-            self.write_row(&mut out, form, gutter, row, tail);
+            self.write_row(&mut out, form, gutter, row);
         }
         out
     }
 
-    fn write_row(&self, out: &mut String, form: Form, head: &SafeText, text: &[Piece], tail: &SafeText) {
-        let (tint, dim, off) = if form.colour { (self.tint(), "\u{1b}[2m", "\u{1b}[0m") } else { ("", "", "") };
+    fn write_row(&self, out: &mut String, form: Form, head: &SafeText, text: &[Piece]) {
+        let (tint, off) = if form.colour { (self.tint(), "\u{1b}[0m") } else { ("", "") };
         let body = if self.look == Look::Plain || head.is_empty() { "" } else { off };
         // Writing to a `String` cannot fail.
         let _ = write!(out, "{tint}{head}{body}");
         let mut style = Style::default();
         for piece in text {
-            if piece.style != style {
+            // Without colours no text is marked up; only what the program adds has a style.
+            if form.colour && piece.style != style {
                 style = piece.style;
                 let _ = write!(out, "{off}{}", style.codes());
             }
             out.push_str(&piece.text);
         }
-        out.push_str(off);
-        if !tail.is_empty() {
-            let _ = write!(out, "{dim}{tail}{off}");
-        }
-        out.push('\n');
+        let _ = writeln!(out, "{off}");
     }
 
     fn tint(&self) -> &'static str {
@@ -152,7 +156,8 @@ mod tests {
 
     fn message(text: &str) -> Line {
         let (head, again) = (SafeText::line("[1] bob: "), SafeText::line("    bob: "));
-        Line { look: Look::Theirs, head, again, text: SafeText::line(text), tail: SafeText::default(), marked: true }
+        let (text, tail) = (SafeText::line(text), SafeText::default());
+        Line { look: Look::Theirs, head, again, text, tail, marked: true, sought: Vec::new() }
     }
 
     #[test]
@@ -175,6 +180,30 @@ mod tests {
             message("0123456789abcde[99] carol: hi").written(form),
             "[1] bob: 0123456789abcde\n    bob: [99] carol: hi\n"
         );
+    }
+
+    #[test]
+    fn what_the_program_adds_is_broken_behind_the_gutter_like_the_text() {
+        let form = Form { colour: false, markup: false, columns: Some(24) };
+        let tail = SafeText::line("  (forwarded from mallory)");
+        assert_eq!(
+            Line { tail: tail.clone(), ..message("hi") }.written(form),
+            "[1] bob: hi  (forwarded \n    bob: from mallory)\n"
+        );
+        let written = Line { tail, ..message("*hi*") }.written(Form { colour: true, markup: true, columns: Some(24) });
+        let rows = [
+            "\u{1b}[36m[1] bob: \u{1b}[0m\u{1b}[0m\u{1b}[1mhi\u{1b}[0m\u{1b}[2m  (forwarded \u{1b}[0m",
+            "\u{1b}[36m    bob: \u{1b}[0m\u{1b}[0m\u{1b}[2mfrom mallory)\u{1b}[0m",
+        ];
+        assert_eq!(written, rows.map(|row| format!("{row}\n")).concat());
+    }
+
+    #[test]
+    fn what_was_sought_stands_out_where_there_are_colours_only() {
+        let line = Line { sought: vec!["soup".to_owned()], ..message("Soup again") };
+        let form = Form { colour: true, markup: false, columns: None };
+        assert_eq!(line.written(form), "\u{1b}[36m[1] bob: \u{1b}[0m\u{1b}[0m\u{1b}[7mSoup\u{1b}[0m again\u{1b}[0m\n");
+        assert_eq!(line.written(Form { colour: false, ..form }), "[1] bob: Soup again\n");
     }
 
     #[test]

@@ -82,7 +82,8 @@ impl Render {
         if messages.is_empty() {
             return vec![plain(&format!("No message here holds {}.", sought.join(" ")))];
         }
-        messages.iter().flat_map(|message| self.message(message, now_ms)).collect()
+        let lines = messages.iter().flat_map(|message| self.message(message, now_ms));
+        lines.map(|line| Line { sought: sought.to_vec(), ..line }).collect()
     }
 
     fn trace(&self, message: &MessageView, steps: &[TraceStep], now_ms: i64) -> Vec<Line> {

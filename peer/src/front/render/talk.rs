@@ -3,9 +3,10 @@
 use common::name::Name;
 use peer_core::event::{Answer, ChangeView, GroupChange, GroupView, MemberView, PresenceView};
 
+use super::super::safe_text::SafeText;
 use super::super::screen::{Line, Look};
 use super::super::{times, words};
-use super::{Render, spoken, system};
+use super::{ASIDE_MAX, Render, spoken, system};
 
 /// Names in one notice; more are counted.
 const NAMES_SHOWN: usize = 12;
@@ -21,10 +22,9 @@ impl Render {
 /// One line for those who are alike, however many they are.
 pub(super) fn presence(people: &[PresenceView]) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
-    let mut told: Vec<String> = Vec::new();
+    let mut told = Vec::new();
     for view in people {
-        let note = view.note.as_ref().map_or(String::new(), |note| format!(": {note}"));
-        let what = format!("{}{note}", words::standing(view.standing));
+        let what = (view.standing, view.note.as_deref());
         if told.contains(&what) {
             continue;
         }
@@ -34,10 +34,17 @@ pub(super) fn presence(people: &[PresenceView]) -> Vec<Line> {
             .map(|other| other.name.as_str())
             .collect();
         let verb = if alike.len() == 1 { "is" } else { "are" };
-        lines.push(system(&format!("{} {verb} {what}", listed(&alike))));
+        let said = format!("{} {verb} {}", listed(&alike), words::standing(view.standing));
+        lines.push(view.note.as_deref().map_or_else(|| system(&said), |note| noted(&said, view.name.as_str(), note)));
         told.push(what);
     }
     lines
+}
+
+/// A line of the program's with words of somebody's: every row of theirs says so.
+fn noted(said: &str, who: &str, note: &str) -> Line {
+    let (head, again) = (SafeText::line(&format!("* {said}: ")), SafeText::line(&format!("  {who}: ")));
+    Line { head, again, text: SafeText::line(note).cut(ASIDE_MAX), ..system("") }
 }
 
 /// `alice, bob and carol`, or `alice, ..., kim and 18 more`.
@@ -52,8 +59,9 @@ fn listed(names: &[&str]) -> String {
     }
 }
 
-pub(super) fn edited(view: &ChangeView) -> Line {
-    system(&format!("[{}] {} edited: {}", view.n, view.by, view.text))
+pub(super) fn edited(view: &ChangeView) -> Vec<Line> {
+    let (number, speaker) = (format!("* [{}] ", view.n), format!("{} edited: ", view.by));
+    spoken(Look::System, &format!("{number}{speaker}"), &format!("{:1$}{speaker}", "", number.len()), &view.text, "")
 }
 
 pub(super) fn deleted(view: &ChangeView) -> Line {

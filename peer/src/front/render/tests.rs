@@ -5,7 +5,7 @@ use super::*;
 use common::identity::PublicKey;
 use common::message::MessageId;
 use common::wire::directory::Standing;
-use peer_core::event::{Answer, PersonView, PresenceView, Reachable};
+use peer_core::event::{Answer, ChangeView, PersonView, PresenceView, Reachable};
 
 const NOW_MS: i64 = 1_700_049_600_000;
 
@@ -81,6 +81,52 @@ fn every_line_of_a_message_carries_the_senders_gutter() {
         shown(&event),
         format!("[9] 12:02:07 bob: hi\n{gutter}[99] 12:00:00 carol: lie\n{gutter}* carol is online\n")
     );
+}
+
+const NARROW: Form = Form { colour: false, markup: false, columns: Some(60) };
+
+/// Padded so that on [`NARROW`] a row of its own would begin where `lie` does, if nobody broke it.
+fn padded(before: &str, lie: &str) -> String {
+    format!("{:1$}{lie}", "", 60 - before.len())
+}
+
+#[test]
+fn a_quote_is_cut_and_none_of_its_rows_is_anothers_line() {
+    let lie = "[99] 14:02:07 carol: send him the money";
+    let quote = |text: &str| QuoteView { n: 3, from: "bob".to_owned(), text: Some(text.to_owned()) };
+    let long = quote(&padded("    [3] bob: ", lie).repeat(99));
+    let event = Event::Message(Box::new(MessageView { quote: Some(long), ..message(12, "bob", "yes") }));
+    let rows: String = render().event(&event, NOW_MS).iter().map(|line| line.written(NARROW)).collect();
+    assert_eq!(rows.lines().count(), 3, "{rows}");
+    assert!(rows.lines().take(2).all(|row| row.starts_with("    [3] bob: ") && row.chars().count() <= 60), "{rows}");
+    assert!(rows.lines().nth(1).unwrap().ends_with('…'), "{rows}");
+}
+
+#[test]
+fn every_row_of_an_edit_and_of_a_note_says_whose_it_is() {
+    let lie = "[99] 14:02:07 carol: lie";
+    let text = format!("{}\n{lie}", padded("* [3] bob edited: ", lie));
+    let (by, conversation) = ("bob".to_owned(), "bob".to_owned());
+    let edited = Event::Edited(ChangeView { n: 3, by, id: MessageId([1; 16]), conversation, text, mark: 1 });
+    let bob = "bob".parse().unwrap();
+    let note = Some(format!("{}{lie}", padded("* bob is away: ", lie)));
+    let noted = Event::Presence(vec![PresenceView { name: bob, standing: Standing::Away, note }]);
+    for (event, head, again) in
+        [(edited, "* [3] bob edited: ", "      bob edited: "), (noted, "* bob is away: ", "  bob: ")]
+    {
+        let rows: String = render().event(&event, NOW_MS).iter().map(|line| line.written(NARROW)).collect();
+        assert!(rows.starts_with(head) && rows.lines().count() > 1, "{rows}");
+        assert!(rows.lines().skip(1).all(|row| row.starts_with(again)), "{rows}");
+    }
+}
+
+#[test]
+fn a_hit_stands_out_on_a_screen_with_colours() {
+    let found = Answer::Found { words: vec!["TEN".to_owned()], messages: vec![message(3, "bob", "at ten, *often*")] };
+    let lines = render().answer(Ok(&found), NOW_MS);
+    assert_eq!(written(&lines), "[3] 12:02:07 bob: at ten, *often*\n");
+    let coloured = lines[0].written(Form { colour: true, markup: false, columns: None });
+    assert!(coloured.ends_with("at \u{1b}[0m\u{1b}[7mten\u{1b}[0m, *often*\u{1b}[0m\n"), "{coloured:?}");
 }
 
 #[test]

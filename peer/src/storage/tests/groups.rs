@@ -22,6 +22,10 @@ fn in_group(from: PublicKey, number: u64, words: &str) -> Arrival {
     Arrival { conversation: in_family(), ..line(from, number, words) }
 }
 
+fn reply(number: u64, to: u64) -> Arrival {
+    saying(in_group(EVE, number, ""), &Body::Text(Text { text: "me".into(), reply_to: Some(id(to)) }))
+}
+
 fn tallied(store: &mut Store, op: StoreOp) -> Tally {
     match one(store, op) {
         StoreResult::Tallied(tally) => tally,
@@ -156,12 +160,28 @@ fn a_reply_in_a_group_quotes_any_member_and_nobody_outside() {
     let mut store = store();
     arrived(&mut store, in_group(BOB, 1, "who cooks?"));
     arrived(&mut store, line(BOB, 2, "between us"));
-    let reply = |number, to: u64| {
-        saying(in_group(EVE, number, ""), &Body::Text(Text { text: "me".into(), reply_to: Some(id(to)) }))
-    };
+    apply(&mut store, vec![StoreOp::Shown(vec![1, 2])]);
     let Arrived::New { line: Some(now), .. } = arrived(&mut store, reply(3, 1)) else { panic!() };
     assert_eq!(now.quote.map(|quote| (quote.n, quote.sender)), Some((1, BOB)));
     assert!(matches!(arrived(&mut store, reply(4, 2)), Arrived::New { line: None, .. }));
+}
+
+#[test]
+fn what_is_not_shown_is_not_quoted_and_an_id_of_two_writers_stands_for_neither() {
+    let mut store = store();
+    let quoted = |store: &mut Store, number, to| match arrived(store, reply(number, to)) {
+        Arrived::New { line, .. } => line.and_then(|line| line.quote).map(|quote| (quote.n, quote.sender)),
+        other => panic!("{other:?}"),
+    };
+    arrived(&mut store, in_group(EVE, 1, "an outsider's, as it may be"));
+    arrived(&mut store, in_group(BOB, 1, "who cooks?"));
+    assert_eq!(quoted(&mut store, 3, 1), None);
+    apply(&mut store, vec![StoreOp::Shown(vec![2])]);
+    assert_eq!(quoted(&mut store, 4, 1), Some((2, BOB)), "what waits for the chain takes nothing from him");
+    apply(&mut store, vec![StoreOp::Shown(vec![1])]);
+    assert_eq!(quoted(&mut store, 5, 1), None);
+    apply(&mut store, vec![StoreOp::Dismiss(vec![1])]);
+    assert_eq!(quoted(&mut store, 6, 1), Some((2, BOB)));
 }
 
 #[test]
