@@ -4,6 +4,7 @@
 use common::group::{GroupId, Membership, SignedStep, Step};
 use common::identity::PublicKey;
 use common::limits::{GROUPS_PAGE, WATCH_MAX};
+use common::name::Name;
 use common::wire::directory::{
     Accept, FollowGroups, GroupNews, GroupSteps, LookUpGroup, Refusal, ToDirectory, Watch, WhichGroup,
 };
@@ -27,9 +28,19 @@ pub(super) enum Why {
 #[derive(Debug)]
 pub(super) struct LookingUp {
     pub(super) why: Why,
+    /// The name that was asked for, when it was not an identity: whoever answers may know other groups than that one.
+    name: Option<Name>,
     /// Steps after this version were asked for.
     after: u64,
     draft: Draft,
+}
+
+impl LookingUp {
+    /// What was found has another name than was asked for.
+    fn is_misnamed(&self) -> bool {
+        let found = self.draft.group.as_ref().map(Membership::name);
+        found.zip(self.name.as_ref()).is_some_and(|(found, asked)| found != asked)
+    }
 }
 
 /// How far steps follow.
@@ -41,6 +52,8 @@ pub(super) enum Took {
     Gap,
     /// One of them does not belong there.
     Bad,
+    /// They are of another group.
+    Another,
 }
 
 /// A chain, and what was put to it.
@@ -76,7 +89,7 @@ impl Draft {
         for signed in steps {
             let Ok(step) = signed.verify() else { return Took::Bad };
             if self.id.is_some_and(|id| id != step.group) {
-                return Took::Bad;
+                return Took::Another;
             }
             let version = self.version();
             if step.version <= version {
@@ -117,13 +130,13 @@ impl Messenger {
     }
 
     pub(super) fn look_up_group(&mut self, which: WhichGroup, why: Why) -> u32 {
-        let id = match &which {
-            WhichGroup::Id(id) => Some(*id),
-            WhichGroup::Name(_) => None,
+        let (id, name) = match &which {
+            WhichGroup::Id(id) => (Some(*id), None),
+            WhichGroup::Name(name) => (None, Some(name.clone())),
         };
         let known = id.and_then(|id| self.chain(&id).cloned());
         let draft = Draft::after(known, id);
-        self.ask_for_steps(which, LookingUp { why, after: draft.version(), draft })
+        self.ask_for_steps(which, LookingUp { why, name, after: draft.version(), draft })
     }
 
     fn ask_for_steps(&mut self, which: WhichGroup, looking: LookingUp) -> u32 {
@@ -145,6 +158,15 @@ impl Messenger {
         let took = looking.draft.take(&page.steps);
         if took != Took::All {
             self.step_dropped();
+        }
+        if took == Took::Another || looking.is_misnamed() {
+            // A true chain, it may be, and not the one that was asked for: what is meant for one group would go to another.
+            if took == Took::All {
+                self.step_dropped();
+            }
+            looking.draft = Draft::default();
+            self.looked_up_group(looking, Err(Refusal::NoSuchGroup));
+            return;
         }
         let version = looking.draft.version();
         if let (Took::All, true, true, Some(id)) = (took, page.more, version > looking.after, looking.draft.id) {
@@ -193,7 +215,7 @@ impl Messenger {
         match self.take_steps(news.group, &news.steps) {
             Took::All => {}
             Took::Gap => self.want_chain(news.group),
-            Took::Bad => {
+            Took::Bad | Took::Another => {
                 self.step_dropped();
                 self.want_chain(news.group);
             }

@@ -4,8 +4,10 @@ use common::group::{Change, Membership, SignedStep};
 use common::identity::{Context, Identity};
 use common::wire::directory::GroupNews;
 
+use super::asked::say;
 use super::town::{Town, name};
-use crate::command::Command;
+use super::wrong::invite;
+use crate::command::{Command, ErrorCode};
 use crate::event::Dropped;
 
 const ANNA: usize = 0;
@@ -137,4 +139,32 @@ fn who_does_not_belong_is_not_heard() {
     assert_eq!(town.lines(BERT), ["@family carla: still there?"]);
     assert!(town.people[BERT].dropped.contains(&(carla, Dropped::NotAMember)));
     assert_eq!(town.people[BERT].dismissed.len(), 1);
+}
+
+#[test]
+fn a_directory_that_shows_one_group_for_another_is_told_nothing_and_signed_nothing() {
+    let mut town = Town::new(&["anna", "bert", "carla"]);
+    town.create(ANNA, "work", true);
+    town.does(ANNA, invite("bert", "work")).unwrap();
+    town.join(BERT, "work");
+    let (work, chain) = group_of(&town);
+    // The true chain of a group that anna is in, and one of those that she is not in.
+    for other in ["party", "friends"] {
+        town.registry.taken_for.insert(other.to_owned(), work);
+    }
+    for command in [invite("carla", "party"), say("friends", "hello"), Command::Leave(name("party"))] {
+        assert_eq!(town.refused(ANNA, command.clone()).0, ErrorCode::NoSuchGroup, "{command:?}");
+    }
+    assert_eq!(town.refused(CARLA, Command::Members(name("party"))).0, ErrorCode::NoSuchGroup);
+    assert!(town.people[ANNA].dropped.iter().any(|(_, why)| *why == Dropped::Step));
+    assert_eq!(town.registry.groups[&work], chain);
+    assert!(town.lines(BERT).is_empty());
+    // Without case it is the same name.
+    assert_eq!(town.members(ANNA, "WORK"), ["anna*", "bert"]);
+    // By identity too.
+    town.create(CARLA, "party", false);
+    town.registry.taken_for.clear();
+    let (anna, party) = (town.key(ANNA), *town.registry.groups.keys().find(|id| **id != work).unwrap());
+    town.registry.lies.insert((anna, party), chain);
+    assert_eq!(town.refused(ANNA, Command::Join(name("party"))).0, ErrorCode::NoSuchGroup);
 }
