@@ -168,3 +168,25 @@ fn a_directory_that_shows_one_group_for_another_is_told_nothing_and_signed_nothi
     town.registry.lies.insert((anna, party), chain);
     assert_eq!(town.refused(ANNA, Command::Join(name("party"))).0, ErrorCode::NoSuchGroup);
 }
+
+#[test]
+fn while_the_directory_is_gone_nothing_is_looked_at_again_and_again() {
+    let mut town = Town::new(&["anna", "bert", "carla"]);
+    town.create(ANNA, "family", false);
+    town.join(BERT, "family");
+    let ((id, chain), anna) = (group_of(&town), town.key(ANNA));
+    town.registry.silent = true;
+    town.registry.lies.insert((anna, id), chain);
+    town.join(CARLA, "family");
+    town.says(CARLA, "family", "one");
+    town.directory_goes();
+    town.wait(130_000);
+    let before = town.wakes;
+    town.wait(10_000);
+    assert!(town.wakes - before < 1_000, "{} times in 10 s", town.wakes - before);
+    assert!(town.lines(ANNA).is_empty() && town.people[ANNA].dismissed.is_empty(), "it waits");
+    town.registry.lies.clear();
+    town.directory_comes();
+    town.wait(60_000);
+    assert_eq!(town.lines(ANNA), ["@family carla: one"]);
+}
