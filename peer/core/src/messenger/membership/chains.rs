@@ -1,6 +1,8 @@
 //! Chains of groups: looking them up, following them, and committing what follows from what is known. A step that does not
 //! follow changes nothing, whoever shows it; nothing counts before it is committed.
 
+use std::collections::BTreeSet;
+
 use common::group::{GroupId, Membership, SignedStep, Step};
 use common::identity::PublicKey;
 use common::limits::{GROUPS_PAGE, WATCH_MAX};
@@ -11,7 +13,7 @@ use common::wire::directory::{
 
 use super::super::{Messenger, Then};
 use crate::event::{CommandId, Dropped};
-use crate::stored::{StoreOp, StoredMessage};
+use crate::stored::StoreOp;
 
 /// Why a chain is looked up.
 #[derive(Debug)]
@@ -20,8 +22,8 @@ pub(super) enum Why {
     Command(CommandId),
     /// Steps are missing here.
     Chain(GroupId),
-    /// Somebody says that one is invited.
-    Invitation(Box<StoredMessage>),
+    /// Somebody says that one is invited there.
+    Invitation(GroupId),
 }
 
 /// A look-up that is out.
@@ -194,7 +196,7 @@ impl Messenger {
         match why {
             Why::Command(command) => self.task_found(command, outcome.map(|()| draft)),
             Why::Chain(id) => self.chain_answered(id, outcome),
-            Why::Invitation(message) => self.invitation_checked(*message, outcome.map(|()| draft)),
+            Why::Invitation(id) => self.invitations_checked(id, outcome.map(|()| draft)),
         }
     }
 
@@ -203,7 +205,7 @@ impl Messenger {
         match looking.why {
             Why::Command(_) => {}
             Why::Chain(id) => self.want_chain(id),
-            Why::Invitation(message) => self.chains.invitations.push(*message),
+            Why::Invitation(id) => self.chains.invitations.put_off(id),
         }
     }
 
@@ -248,6 +250,7 @@ impl Messenger {
         let Decided { group, founding, changes, news } = decided;
         let (id, version) = (group.id(), group.version());
         let before: Vec<PublicKey> = self.groups.fellows().copied().collect();
+        let vouched = self.vouched_for();
         let over = group.members().is_empty().then(|| group.name().clone());
         if self.chains.decided.get(&id).is_some_and(|decided| decided.version() == version) {
             self.chains.decided.remove(&id);
@@ -255,7 +258,8 @@ impl Messenger {
         let name = group.name().clone();
         self.groups.put(group, founding);
         let new: Vec<PublicKey> = self.groups.fellows().filter(|key| !before.contains(key)).copied().collect();
-        self.meet(&new);
+        let vouched: Vec<PublicKey> = self.vouched_for().difference(&vouched).copied().collect();
+        self.meet(&new, &vouched);
         for (step, hash) in changes.iter().filter(|_| news) {
             if !self.chains.mine.contains(hash) {
                 self.note_change(&name, step);
@@ -268,16 +272,27 @@ impl Messenger {
         self.tend_group(id);
     }
 
-    /// Others are in a group with this peer now: who they are, whether they are there, and that they are no strangers.
-    fn meet(&mut self, fellows: &[PublicKey]) {
-        if !self.session.is_logged_in() || fellows.is_empty() {
+    /// Others are in a group with this peer now: who they are, whether they are there, and which of them are no strangers.
+    fn meet(&mut self, fellows: &[PublicKey], vouched: &[PublicKey]) {
+        if !self.session.is_logged_in() {
             return;
         }
         for keys in fellows.chunks(WATCH_MAX) {
             self.send_directory(ToDirectory::Watch(Watch { add: keys.to_vec(), remove: Vec::new() }));
+        }
+        for keys in vouched.chunks(WATCH_MAX) {
             self.send_directory(ToDirectory::Accept(Accept { keys: keys.to_vec() }));
         }
         self.get_to_know(fellows);
+    }
+
+    /// Those whom the directory is told to be no strangers, because a member let them into a private group of this peer's.
+    /// A public one lets in anybody, and the directory does not forget such a word.
+    pub(in super::super) fn vouched_for(&self) -> BTreeSet<PublicKey> {
+        let me = &self.config.me;
+        let private = self.groups.all().filter(|group| group.is_private() && group.is_member(me));
+        let fellows = private.flat_map(|group| group.members().iter().copied());
+        fellows.filter(|key| key != me && !self.is_blocked(key)).collect()
     }
 
     /// Looks up those whose name or prekey is not known.

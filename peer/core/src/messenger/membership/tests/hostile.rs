@@ -190,3 +190,39 @@ fn while_the_directory_is_gone_nothing_is_looked_at_again_and_again() {
     town.wait(60_000);
     assert_eq!(town.lines(ANNA), ["@family carla: one"]);
 }
+
+#[test]
+fn invitations_are_looked_into_one_group_at_a_time_however_many_there_are() {
+    let mut town = Town::new(&["anna", "bert"]);
+    let groups = ["red", "green", "blue"];
+    town.stop(BERT);
+    for group in groups {
+        town.create(ANNA, group, true);
+        town.does(ANNA, invite("bert", group)).unwrap();
+        town.does(ANNA, invite("bert", group)).unwrap();
+    }
+    let asked = |town: &Town| town.registry.looked_up.iter().filter(|(by, _)| *by == town.key(BERT)).count();
+    town.start(BERT);
+    town.settle();
+    assert!(asked(&town) <= 1, "{} look-ups at once", asked(&town));
+    town.wait(10_000);
+    assert_eq!(asked(&town), 3);
+    assert_eq!(town.news(BERT), groups.map(|group| format!("invited bert @{group} by anna")));
+    assert_eq!(town.people[BERT].dismissed.len(), 3, "said twice, shown once");
+}
+
+#[test]
+fn whoever_invites_to_too_much_is_not_listened_to() {
+    let mut town = Town::new(&["anna", "bert"]);
+    town.stop(BERT);
+    for number in 0..25 {
+        let group = format!("group{number}");
+        town.create(ANNA, &group, true);
+        town.does(ANNA, invite("bert", &group)).unwrap();
+    }
+    town.start(BERT);
+    town.wait(60_000);
+    let shown = town.news(BERT).len();
+    assert!((20..25).contains(&shown), "{shown}");
+    assert_eq!(shown + town.people[BERT].dismissed.len(), 25);
+}
