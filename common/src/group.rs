@@ -124,8 +124,8 @@ pub enum StepError {
     /// Only members may.
     #[error("only members may do that")]
     NotAMember,
-    /// They are one already.
-    #[error("they are a member already")]
+    /// They are one already, or the door stands open for them already.
+    #[error("they are a member or invited already")]
     AlreadyAMember,
     /// The group is private, or they were taken out: an invitation is needed.
     #[error("an invitation is needed")]
@@ -178,7 +178,8 @@ impl Standpoint {
     /// [`StepError`] that says why not.
     pub fn may(&self, change: &Change) -> Result<(), StepError> {
         let Self { by, who, .. } = self;
-        if self.version >= GROUP_STEPS_MAX && !matches!(change, Change::Leave) {
+        // Nobody comes into a chain that is full, so those who go out of it make it longer by as many steps at most.
+        if self.version >= GROUP_STEPS_MAX && !matches!(change, Change::Leave | Change::Remove { .. }) {
             return Err(StepError::Full);
         }
         match change {
@@ -188,7 +189,8 @@ impl Standpoint {
             Change::Join if !by.invited && (self.private || by.removed) => Err(StepError::NotInvited),
             Change::Join if self.members >= GROUP_MEMBERS_MAX => Err(StepError::Full),
             Change::Invite { .. } | Change::Leave | Change::Remove { .. } if !by.member => Err(StepError::NotAMember),
-            Change::Invite { .. } if who.member => Err(StepError::AlreadyAMember),
+            // A door that is open already is not opened again: repeats would fill the chain.
+            Change::Invite { .. } if who.member || who.invited => Err(StepError::AlreadyAMember),
             Change::Invite { .. } if self.invited >= GROUP_MEMBERS_MAX => Err(StepError::Full),
             Change::Remove { .. } if !by.owner => Err(StepError::NotTheOwner),
             // The owner takes nobody out who is the owner: leaving is another step.

@@ -58,6 +58,7 @@ fn a_private_group_takes_only_those_a_member_has_invited() {
     assert_eq!(chain.step(3, Change::Invite { who: key(2) }), Err(StepError::NotAMember));
     chain.step(1, Change::Invite { who: key(2) }).unwrap();
     assert!(chain.group.is_invited(&key(2)));
+    assert_eq!(chain.step(1, Change::Invite { who: key(2) }), Err(StepError::AlreadyAMember), "open is open");
     chain.step(2, Change::Join).unwrap();
     assert_eq!(chain.step(1, Change::Invite { who: key(2) }), Err(StepError::AlreadyAMember));
     assert_eq!(chain.step(1, Change::Remove { who: key(1) }), Err(StepError::NoSuchMember));
@@ -103,5 +104,21 @@ fn a_group_has_a_limit() {
         let step = SignedStep::sign(&who, &chain.group.next(who.public(), 0, Change::Join));
         let full = usize::from(n) > GROUP_MEMBERS_MAX;
         assert_eq!(chain.group.apply(&step).err(), full.then_some(StepError::Full));
+    }
+}
+
+#[test]
+fn a_chain_that_is_full_can_be_left_and_its_members_taken_out() {
+    let member = Seat { member: true, ..Seat::default() };
+    let owner = Seat { owner: true, ..member };
+    let at = |version, by, who| Standpoint { version, private: false, members: 2, invited: 0, by, who };
+    let (full, who) = (GROUP_STEPS_MAX, key(2));
+    assert_eq!(at(full, owner, member).may(&Change::Remove { who }), Ok(()));
+    assert_eq!(at(full, member, Seat::default()).may(&Change::Leave), Ok(()));
+    assert_eq!(at(full, member, owner).may(&Change::Remove { who }), Err(StepError::NotTheOwner));
+    let open = Seat { invited: true, ..Seat::default() };
+    for (by, change) in [(open, Change::Join), (owner, Change::Invite { who })] {
+        assert_eq!(at(full, by, Seat::default()).may(&change), Err(StepError::Full));
+        assert_eq!(at(full - 1, by, Seat::default()).may(&change), Ok(()));
     }
 }

@@ -256,7 +256,7 @@ fn nobody_who_was_ever_of_a_group_is_forgotten_while_it_lives() {
 }
 
 #[test]
-fn a_step_costs_the_same_in_a_long_chain_and_a_full_one_can_only_be_left() {
+fn a_step_costs_the_same_in_a_long_chain_and_a_full_one_only_loses_members() {
     let mut bench = Bench::with_people();
     let mut family = bench.found(ID, 1, "family", false);
     while family.chain.version() < GROUP_STEPS_MAX {
@@ -265,8 +265,10 @@ fn a_step_costs_the_same_in_a_long_chain_and_a_full_one_can_only_be_left() {
     }
     assert!(family.chain.is_member(&key(2)));
     assert_eq!(bench.change(&mut family, 3, Change::Join), Err(Refusal::GroupFull));
+    assert_eq!(bench.change(&mut family, 1, Change::Invite { who: key(3) }), Err(Refusal::GroupFull));
+    bench.change(&mut family, 1, Change::Remove { who: key(2) }).unwrap();
+    assert_eq!(bench.change(&mut family, 2, Change::Join), Err(Refusal::GroupFull));
     bench.change(&mut family, 1, Change::Leave).unwrap();
-    bench.change(&mut family, 2, Change::Leave).unwrap();
     assert_eq!(bench.people_of_groups(), 0);
 }
 

@@ -24,7 +24,6 @@ use common::identity::Signature;
 
 use super::Messenger;
 use crate::event::Ticket;
-use crate::stored::StoredMessage;
 
 pub(super) use chains::Decided;
 pub(super) use hearing::Hearing;
@@ -33,6 +32,7 @@ pub(super) use words::Task;
 use chains::LookingUp;
 use changing::{Making, Submitted};
 use hearing::Care;
+use inviting::Invitations;
 use telling::Untold;
 
 /// Why something is being signed.
@@ -56,7 +56,7 @@ pub(super) struct Chains {
     /// Groups whose chain is wanted.
     care: BTreeMap<GroupId, Care>,
     /// Invitations that wait for the directory's word.
-    invitations: Vec<StoredMessage>,
+    invitations: Invitations,
     /// What is to be told once names are known.
     untold: VecDeque<Untold>,
 }
@@ -69,10 +69,11 @@ impl Messenger {
         }
     }
 
-    /// The end of a turn: what waited for names, which may have come in it.
+    /// The end of a turn: what waited for names, which may have come in it, and for its time.
     pub(super) fn tend_groups(&mut self) {
         self.tell_group_events();
         self.answer_named();
+        self.ask_about_invitations();
     }
 
     /// Online: the chains of all groups are followed from here, and what was left open is asked for.
@@ -81,9 +82,6 @@ impl Messenger {
         let wanted: Vec<GroupId> = self.chains.care.keys().copied().collect();
         for id in wanted {
             self.tend_group(id);
-        }
-        for invitation in std::mem::take(&mut self.chains.invitations) {
-            self.check_invitation(invitation);
         }
     }
 

@@ -257,15 +257,14 @@ impl Messenger {
         for key in self.unnamed.keys().copied().collect::<Vec<_>>() {
             self.refresh(key);
         }
-        let friends = self.book.all().filter(|c| c.accepted).map(|c| c.key);
-        // Whoever is in a group with this user is no stranger to them.
-        let accepted: BTreeSet<PublicKey> = friends.chain(self.groups.fellows().copied()).collect();
-        let accepted: Vec<PublicKey> = accepted.into_iter().collect();
+        let friends: BTreeSet<PublicKey> = self.book.all().filter(|c| c.accepted).map(|c| c.key).collect();
+        let known = friends.iter().chain(self.groups.fellows()).copied().collect::<BTreeSet<PublicKey>>().into_iter();
         let strangers = self.book.all().filter(|c| c.talked && !self.is_known(&c.key)).map(|c| c.key);
-        let keys: Vec<PublicKey> = accepted.iter().copied().chain(strangers).take(WATCH_MAX).collect();
+        let keys: Vec<PublicKey> = known.chain(strangers).take(WATCH_MAX).collect();
         if !keys.is_empty() {
             self.send_directory(ToDirectory::Watch(wire::Watch { add: keys, remove: Vec::new() }));
         }
+        let accepted: Vec<PublicKey> = friends.union(&self.vouched_for()).copied().collect();
         for keys in accepted.chunks(WATCH_MAX) {
             self.send_directory(ToDirectory::Accept(wire::Accept { keys: keys.to_vec() }));
         }

@@ -1,16 +1,19 @@
 //! Chains of groups: looking them up, following them, and committing what follows from what is known. A step that does not
 //! follow changes nothing, whoever shows it; nothing counts before it is committed.
 
+use std::collections::BTreeSet;
+
 use common::group::{GroupId, Membership, SignedStep, Step};
 use common::identity::PublicKey;
 use common::limits::{GROUPS_PAGE, WATCH_MAX};
+use common::name::Name;
 use common::wire::directory::{
     Accept, FollowGroups, GroupNews, GroupSteps, LookUpGroup, Refusal, ToDirectory, Watch, WhichGroup,
 };
 
 use super::super::{Messenger, Then};
 use crate::event::{CommandId, Dropped};
-use crate::stored::{StoreOp, StoredMessage};
+use crate::stored::StoreOp;
 
 /// Why a chain is looked up.
 #[derive(Debug)]
@@ -19,17 +22,27 @@ pub(super) enum Why {
     Command(CommandId),
     /// Steps are missing here.
     Chain(GroupId),
-    /// Somebody says that one is invited.
-    Invitation(Box<StoredMessage>),
+    /// Somebody says that one is invited there.
+    Invitation(GroupId),
 }
 
 /// A look-up that is out.
 #[derive(Debug)]
 pub(super) struct LookingUp {
     pub(super) why: Why,
+    /// The name that was asked for, when it was not an identity: whoever answers may know other groups than that one.
+    name: Option<Name>,
     /// Steps after this version were asked for.
     after: u64,
     draft: Draft,
+}
+
+impl LookingUp {
+    /// What was found has another name than was asked for.
+    fn is_misnamed(&self) -> bool {
+        let found = self.draft.group.as_ref().map(Membership::name);
+        found.zip(self.name.as_ref()).is_some_and(|(found, asked)| found != asked)
+    }
 }
 
 /// How far steps follow.
@@ -41,6 +54,8 @@ pub(super) enum Took {
     Gap,
     /// One of them does not belong there.
     Bad,
+    /// They are of another group.
+    Another,
 }
 
 /// A chain, and what was put to it.
@@ -76,7 +91,7 @@ impl Draft {
         for signed in steps {
             let Ok(step) = signed.verify() else { return Took::Bad };
             if self.id.is_some_and(|id| id != step.group) {
-                return Took::Bad;
+                return Took::Another;
             }
             let version = self.version();
             if step.version <= version {
@@ -117,13 +132,13 @@ impl Messenger {
     }
 
     pub(super) fn look_up_group(&mut self, which: WhichGroup, why: Why) -> u32 {
-        let id = match &which {
-            WhichGroup::Id(id) => Some(*id),
-            WhichGroup::Name(_) => None,
+        let (id, name) = match &which {
+            WhichGroup::Id(id) => (Some(*id), None),
+            WhichGroup::Name(name) => (None, Some(name.clone())),
         };
         let known = id.and_then(|id| self.chain(&id).cloned());
         let draft = Draft::after(known, id);
-        self.ask_for_steps(which, LookingUp { why, after: draft.version(), draft })
+        self.ask_for_steps(which, LookingUp { why, name, after: draft.version(), draft })
     }
 
     fn ask_for_steps(&mut self, which: WhichGroup, looking: LookingUp) -> u32 {
@@ -145,6 +160,15 @@ impl Messenger {
         let took = looking.draft.take(&page.steps);
         if took != Took::All {
             self.step_dropped();
+        }
+        if took == Took::Another || looking.is_misnamed() {
+            // A true chain, it may be, and not the one that was asked for: what is meant for one group would go to another.
+            if took == Took::All {
+                self.step_dropped();
+            }
+            looking.draft = Draft::default();
+            self.looked_up_group(looking, Err(Refusal::NoSuchGroup));
+            return;
         }
         let version = looking.draft.version();
         if let (Took::All, true, true, Some(id)) = (took, page.more, version > looking.after, looking.draft.id) {
@@ -172,7 +196,7 @@ impl Messenger {
         match why {
             Why::Command(command) => self.task_found(command, outcome.map(|()| draft)),
             Why::Chain(id) => self.chain_answered(id, outcome),
-            Why::Invitation(message) => self.invitation_checked(*message, outcome.map(|()| draft)),
+            Why::Invitation(id) => self.invitations_checked(id, outcome.map(|()| draft)),
         }
     }
 
@@ -181,7 +205,7 @@ impl Messenger {
         match looking.why {
             Why::Command(_) => {}
             Why::Chain(id) => self.want_chain(id),
-            Why::Invitation(message) => self.chains.invitations.push(*message),
+            Why::Invitation(id) => self.chains.invitations.put_off(id),
         }
     }
 
@@ -193,7 +217,7 @@ impl Messenger {
         match self.take_steps(news.group, &news.steps) {
             Took::All => {}
             Took::Gap => self.want_chain(news.group),
-            Took::Bad => {
+            Took::Bad | Took::Another => {
                 self.step_dropped();
                 self.want_chain(news.group);
             }
@@ -226,6 +250,7 @@ impl Messenger {
         let Decided { group, founding, changes, news } = decided;
         let (id, version) = (group.id(), group.version());
         let before: Vec<PublicKey> = self.groups.fellows().copied().collect();
+        let vouched = self.vouched_for();
         let over = group.members().is_empty().then(|| group.name().clone());
         if self.chains.decided.get(&id).is_some_and(|decided| decided.version() == version) {
             self.chains.decided.remove(&id);
@@ -233,7 +258,8 @@ impl Messenger {
         let name = group.name().clone();
         self.groups.put(group, founding);
         let new: Vec<PublicKey> = self.groups.fellows().filter(|key| !before.contains(key)).copied().collect();
-        self.meet(&new);
+        let vouched: Vec<PublicKey> = self.vouched_for().difference(&vouched).copied().collect();
+        self.meet(&new, &vouched);
         for (step, hash) in changes.iter().filter(|_| news) {
             if !self.chains.mine.contains(hash) {
                 self.note_change(&name, step);
@@ -246,16 +272,27 @@ impl Messenger {
         self.tend_group(id);
     }
 
-    /// Others are in a group with this peer now: who they are, whether they are there, and that they are no strangers.
-    fn meet(&mut self, fellows: &[PublicKey]) {
-        if !self.session.is_logged_in() || fellows.is_empty() {
+    /// Others are in a group with this peer now: who they are, whether they are there, and which of them are no strangers.
+    fn meet(&mut self, fellows: &[PublicKey], vouched: &[PublicKey]) {
+        if !self.session.is_logged_in() {
             return;
         }
         for keys in fellows.chunks(WATCH_MAX) {
             self.send_directory(ToDirectory::Watch(Watch { add: keys.to_vec(), remove: Vec::new() }));
+        }
+        for keys in vouched.chunks(WATCH_MAX) {
             self.send_directory(ToDirectory::Accept(Accept { keys: keys.to_vec() }));
         }
         self.get_to_know(fellows);
+    }
+
+    /// Those whom the directory is told to be no strangers, because a member let them into a private group of this peer's.
+    /// A public one lets in anybody, and the directory does not forget such a word.
+    pub(in super::super) fn vouched_for(&self) -> BTreeSet<PublicKey> {
+        let me = &self.config.me;
+        let private = self.groups.all().filter(|group| group.is_private() && group.is_member(me));
+        let fellows = private.flat_map(|group| group.members().iter().copied());
+        fellows.filter(|key| key != me && !self.is_blocked(key)).collect()
     }
 
     /// Looks up those whose name or prekey is not known.

@@ -153,7 +153,10 @@ impl Messenger {
                 Hearing::Member if !care.waits_for(&sender) => shown.push(waits.message),
                 Hearing::Member | Hearing::Unknown => {
                     let ends_ms = waits.since_ms + if self.is_fellow_in(&sender, &id) { PATIENCE_MS } else { DOUBT_MS };
-                    next_ms = Some(next_ms.map_or(ends_ms, |next| next.min(ends_ms)));
+                    // What is in the past has had its effect: from then on it is answers that are waited for.
+                    if ends_ms > self.now.mono_ms {
+                        next_ms = Some(next_ms.map_or(ends_ms, |next| next.min(ends_ms)));
+                    }
                     care.waiting.push(waits);
                 }
             }

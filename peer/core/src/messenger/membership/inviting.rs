@@ -1,8 +1,10 @@
 //! Invitations, both ways: the word that a group's door is open goes to whom it is open for, and such a word is shown here
 //! only when the chain says the same.
 
+use std::collections::VecDeque;
+
 use common::body::{Body, Invitation};
-use common::group::{Change, GroupId, SignedStep};
+use common::group::{Change, GroupId, Membership, SignedStep};
 use common::identity::PublicKey;
 use common::message::Conversation;
 use common::wire::directory::{Refusal, WhichGroup};
@@ -12,9 +14,60 @@ use super::super::posting::{Post, Waiting};
 use super::chains::{Draft, Why};
 use crate::event::{Answer, CommandId, Dropped, Event, GroupChange};
 use crate::stored::{StoreOp, StoredMessage};
+use crate::timers::Timer;
 
-/// Invitations that wait for the directory in memory; more are checked after the next start.
+/// Invitations that wait for the directory at once, and those of one sender. What is over it is dismissed: whoever means it
+/// invites again.
 const INVITATIONS_MAX: usize = 200;
+const INVITATIONS_OF_ONE: usize = 20;
+/// So long after the answer about one group comes the question about the next, milliseconds: a chain may be long, and what
+/// strangers say must leave room for what the user asks.
+const ASK_PACE_MS: u64 = 1_000;
+/// And so long after the directory had no answer.
+const ASK_AGAIN_MS: u64 = 10_000;
+
+/// Invitations that wait for the directory's word.
+#[derive(Debug, Default)]
+pub(super) struct Invitations {
+    waiting: VecDeque<Invited>,
+    /// The one group that is being asked about.
+    asked: Option<GroupId>,
+    ask_from_ms: u64,
+}
+
+#[derive(Debug)]
+struct Invited {
+    group: GroupId,
+    founding: SignedStep,
+    message: StoredMessage,
+}
+
+impl Invitations {
+    fn has_room(&self, sender: &PublicKey) -> bool {
+        let of_them = self.waiting.iter().filter(|invited| invited.message.sender == *sender).count();
+        self.waiting.len() < INVITATIONS_MAX && of_them < INVITATIONS_OF_ONE
+    }
+
+    /// The group to ask about now.
+    fn next(&self, now_ms: u64) -> Option<GroupId> {
+        let free = self.asked.is_none() && now_ms >= self.ask_from_ms;
+        self.waiting.front().filter(|_| free).map(|invited| invited.group)
+    }
+
+    /// All that is said about a group.
+    fn take(&mut self, group: GroupId) -> Vec<Invited> {
+        let (about, others) = std::mem::take(&mut self.waiting).into_iter().partition(|invited| invited.group == group);
+        self.waiting = others;
+        Vec::from(about)
+    }
+
+    /// There is no answer about this group: the others come first.
+    pub(super) fn put_off(&mut self, group: GroupId) {
+        self.asked = None;
+        let about: Vec<Invited> = self.take(group);
+        self.waiting.extend(about);
+    }
+}
 
 impl Messenger {
     /// Tells those whom a group is open for. Answered when the last word is queued.
@@ -39,50 +92,70 @@ impl Messenger {
 
     /// Somebody says that a group is open for this user: the directory's chain has to say so too.
     pub(in super::super) fn check_invitation(&mut self, message: StoredMessage) {
-        let Some((group, _)) = founding_of(&message) else {
-            self.dismiss(&message);
-            return;
-        };
-        if self.session.is_online() {
-            self.look_up_group(WhichGroup::Id(group), Why::Invitation(Box::new(message)));
-        } else if self.chains.invitations.len() < INVITATIONS_MAX {
-            self.chains.invitations.push(message);
+        match founding_of(&message).filter(|_| self.chains.invitations.has_room(&message.sender)) {
+            Some((group, founding)) => {
+                self.chains.invitations.waiting.push_back(Invited { group, founding, message });
+            }
+            None => self.dismiss(&message),
         }
     }
 
-    pub(super) fn invitation_checked(&mut self, message: StoredMessage, outcome: Result<Draft, Refusal>) {
-        let me = self.config.me;
-        let draft = match outcome {
-            Ok(draft) => draft,
-            Err(Refusal::NoSuchGroup) => {
-                self.dismiss(&message);
-                return;
-            }
-            Err(_) => {
-                self.chains.invitations.push(message);
-                return;
-            }
-        };
-        let first = founding_of(&message);
-        let open = draft.group().filter(|group| group.is_invited(&me)).cloned();
-        let (Some(group), Some((_, founding))) = (open, first) else {
-            self.dismiss(&message);
-            return;
-        };
-        let known = self.groups.founding(&group.id()).or_else(|| draft.fresh().first());
-        if known != Some(&founding) {
-            self.dropped(message.sender, Dropped::Step);
-            self.dismiss(&message);
+    /// The next group that one may be invited to is looked up: one at a time, at a pace.
+    pub(super) fn ask_about_invitations(&mut self) {
+        if !self.session.is_online() {
             return;
         }
-        let by = inviter(draft.fresh(), &me).unwrap_or(message.sender);
+        let invitations = &mut self.chains.invitations;
+        if let Some(group) = invitations.next(self.now.mono_ms) {
+            invitations.asked = Some(group);
+            self.look_up_group(WhichGroup::Id(group), Why::Invitation(group));
+        } else if invitations.asked.is_none() && !invitations.waiting.is_empty() {
+            self.timers.set_by(Timer::GroupEvents, invitations.ask_from_ms);
+        }
+    }
+
+    /// The answer decides everything that is said about a group. One invitation is shown; the others say no more.
+    pub(super) fn invitations_checked(&mut self, id: GroupId, outcome: Result<Draft, Refusal>) {
+        let now_ms = self.now.mono_ms;
+        let invitations = &mut self.chains.invitations;
+        (invitations.asked, invitations.ask_from_ms) = (None, now_ms + ASK_PACE_MS);
+        let draft = match outcome {
+            Ok(draft) => draft,
+            Err(Refusal::NoSuchGroup) => Draft::default(),
+            Err(_) => {
+                invitations.put_off(id);
+                invitations.ask_from_ms = now_ms + ASK_AGAIN_MS;
+                return;
+            }
+        };
+        let me = self.config.me;
+        let open = draft.group().filter(|group| group.is_invited(&me)).cloned();
+        let known = self.groups.founding(&id).or_else(|| draft.fresh().first()).cloned();
+        let mut shown = false;
+        for Invited { founding, message, .. } in self.chains.invitations.take(id) {
+            let Some(group) = open.as_ref().filter(|_| !shown) else {
+                self.dismiss(&message);
+                continue;
+            };
+            if known.as_ref() == Some(&founding) {
+                let by = inviter(draft.fresh(), &me).unwrap_or(message.sender);
+                self.tell_invitation(group, by, &message);
+                shown = true;
+            } else {
+                self.dropped(message.sender, Dropped::Step);
+                self.dismiss(&message);
+            }
+        }
+    }
+
+    fn tell_invitation(&mut self, group: &Membership, by: PublicKey, message: &StoredMessage) {
         if !self.config.shows {
             return;
         }
         self.tell(Event::Group {
             group: group.name().clone(),
             change: GroupChange::Invited,
-            name: self.called(&me),
+            name: self.called(&self.config.me),
             by: Some(self.called(&by)),
             mark: Some(message.n),
         });

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use common::group::{Change, GroupId, Membership, SignedStep, Step};
+use common::group::{Change, GroupId, Membership, SignedStep, Step, StepError};
 use common::identity::PublicKey;
 use common::name::Name;
 use common::wire::directory::{Refusal, WhichGroup};
@@ -240,13 +240,13 @@ impl Messenger {
             }
         };
         match (group.may(&me, &change), &change) {
+            // The door is open already: only the word of it goes again.
+            (Err(StepError::AlreadyAMember), Change::Invite { who }) if group.is_invited(who) => {
+                self.await_commit(command, group.id(), group.version());
+            }
             (Err(why), _) => {
                 let error = self.not_allowed(&group, &change, why);
                 self.command_failed(command, error);
-            }
-            // The door is open already: only the word of it goes again.
-            (Ok(()), Change::Invite { who }) if group.is_invited(who) => {
-                self.await_commit(command, group.id(), group.version());
             }
             (Ok(()), _) => {
                 let step = group.next(me, self.now.wall_ms, change);

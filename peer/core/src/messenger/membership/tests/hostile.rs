@@ -4,8 +4,10 @@ use common::group::{Change, Membership, SignedStep};
 use common::identity::{Context, Identity};
 use common::wire::directory::GroupNews;
 
+use super::asked::say;
 use super::town::{Town, name};
-use crate::command::Command;
+use super::wrong::invite;
+use crate::command::{Command, ErrorCode};
 use crate::event::Dropped;
 
 const ANNA: usize = 0;
@@ -137,4 +139,90 @@ fn who_does_not_belong_is_not_heard() {
     assert_eq!(town.lines(BERT), ["@family carla: still there?"]);
     assert!(town.people[BERT].dropped.contains(&(carla, Dropped::NotAMember)));
     assert_eq!(town.people[BERT].dismissed.len(), 1);
+}
+
+#[test]
+fn a_directory_that_shows_one_group_for_another_is_told_nothing_and_signed_nothing() {
+    let mut town = Town::new(&["anna", "bert", "carla"]);
+    town.create(ANNA, "work", true);
+    town.does(ANNA, invite("bert", "work")).unwrap();
+    town.join(BERT, "work");
+    let (work, chain) = group_of(&town);
+    // The true chain of a group that anna is in, and one of those that she is not in.
+    for other in ["party", "friends"] {
+        town.registry.taken_for.insert(other.to_owned(), work);
+    }
+    for command in [invite("carla", "party"), say("friends", "hello"), Command::Leave(name("party"))] {
+        assert_eq!(town.refused(ANNA, command.clone()).0, ErrorCode::NoSuchGroup, "{command:?}");
+    }
+    assert_eq!(town.refused(CARLA, Command::Members(name("party"))).0, ErrorCode::NoSuchGroup);
+    assert!(town.people[ANNA].dropped.iter().any(|(_, why)| *why == Dropped::Step));
+    assert_eq!(town.registry.groups[&work], chain);
+    assert!(town.lines(BERT).is_empty());
+    // Without case it is the same name.
+    assert_eq!(town.members(ANNA, "WORK"), ["anna*", "bert"]);
+    // By identity too.
+    town.create(CARLA, "party", false);
+    town.registry.taken_for.clear();
+    let (anna, party) = (town.key(ANNA), *town.registry.groups.keys().find(|id| **id != work).unwrap());
+    town.registry.lies.insert((anna, party), chain);
+    assert_eq!(town.refused(ANNA, Command::Join(name("party"))).0, ErrorCode::NoSuchGroup);
+}
+
+#[test]
+fn while_the_directory_is_gone_nothing_is_looked_at_again_and_again() {
+    let mut town = Town::new(&["anna", "bert", "carla"]);
+    town.create(ANNA, "family", false);
+    town.join(BERT, "family");
+    let ((id, chain), anna) = (group_of(&town), town.key(ANNA));
+    town.registry.silent = true;
+    town.registry.lies.insert((anna, id), chain);
+    town.join(CARLA, "family");
+    town.says(CARLA, "family", "one");
+    town.directory_goes();
+    town.wait(130_000);
+    let before = town.wakes;
+    town.wait(10_000);
+    assert!(town.wakes - before < 1_000, "{} times in 10 s", town.wakes - before);
+    assert!(town.lines(ANNA).is_empty() && town.people[ANNA].dismissed.is_empty(), "it waits");
+    town.registry.lies.clear();
+    town.directory_comes();
+    town.wait(60_000);
+    assert_eq!(town.lines(ANNA), ["@family carla: one"]);
+}
+
+#[test]
+fn invitations_are_looked_into_one_group_at_a_time_however_many_there_are() {
+    let mut town = Town::new(&["anna", "bert"]);
+    let groups = ["red", "green", "blue"];
+    town.stop(BERT);
+    for group in groups {
+        town.create(ANNA, group, true);
+        town.does(ANNA, invite("bert", group)).unwrap();
+        town.does(ANNA, invite("bert", group)).unwrap();
+    }
+    let asked = |town: &Town| town.registry.looked_up.iter().filter(|(by, _)| *by == town.key(BERT)).count();
+    town.start(BERT);
+    town.settle();
+    assert!(asked(&town) <= 1, "{} look-ups at once", asked(&town));
+    town.wait(10_000);
+    assert_eq!(asked(&town), 3);
+    assert_eq!(town.news(BERT), groups.map(|group| format!("invited bert @{group} by anna")));
+    assert_eq!(town.people[BERT].dismissed.len(), 3, "said twice, shown once");
+}
+
+#[test]
+fn whoever_invites_to_too_much_is_not_listened_to() {
+    let mut town = Town::new(&["anna", "bert"]);
+    town.stop(BERT);
+    for number in 0..25 {
+        let group = format!("group{number}");
+        town.create(ANNA, &group, true);
+        town.does(ANNA, invite("bert", &group)).unwrap();
+    }
+    town.start(BERT);
+    town.wait(60_000);
+    let shown = town.news(BERT).len();
+    assert!((20..25).contains(&shown), "{shown}");
+    assert_eq!(shown + town.people[BERT].dismissed.len(), 25);
 }

@@ -21,6 +21,10 @@ pub(super) struct Registry {
     pub groups: BTreeMap<GroupId, Vec<SignedStep>>,
     /// What is shown of a chain to somebody, in place of the truth.
     pub lies: BTreeMap<(PublicKey, GroupId), Vec<SignedStep>>,
+    /// Groups that are taken for others, by the name that is asked for.
+    pub taken_for: BTreeMap<String, GroupId>,
+    /// Look-ups by identity, by whom.
+    pub looked_up: Vec<(PublicKey, GroupId)>,
     /// Nobody is told what is new.
     pub silent: bool,
     mail: Vec<(PublicKey, Item)>,
@@ -40,6 +44,8 @@ impl Registry {
             accepts: BTreeSet::new(),
             groups: BTreeMap::new(),
             lies: BTreeMap::new(),
+            taken_for: BTreeMap::new(),
+            looked_up: Vec::new(),
             silent: false,
             mail: Vec::new(),
             items: 0,
@@ -173,8 +179,11 @@ impl Registry {
             },
             ToDirectory::LookUpGroup(look) => {
                 let id = match &look.which {
-                    WhichGroup::Id(id) => Some(*id),
-                    WhichGroup::Name(name) => self.living(name),
+                    WhichGroup::Id(id) => {
+                        self.looked_up.push((from, *id));
+                        Some(*id)
+                    }
+                    WhichGroup::Name(name) => self.taken_for.get(&name.folded()).copied().or_else(|| self.living(name)),
                 };
                 let shown = id.and_then(|id| self.shown(from, id));
                 match shown {

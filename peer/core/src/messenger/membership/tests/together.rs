@@ -37,8 +37,8 @@ fn what_one_says_in_a_group_each_other_member_gets_once_and_no_request() {
     assert_eq!((state, tally.total, tally.delivered), (State::Delivered, 3, 3));
     town.says(CARLA, "family", "me");
     assert_eq!(town.lines(ANNA), ["@family carla: me"]);
-    // Nobody in a group is a stranger to the directory; in a conversation of two they still are.
-    assert!(town.registry.accepts.contains(&(town.key(BERT), town.key(DORA))));
+    // A group that anybody may join makes nobody less of a stranger, neither to the directory nor in a conversation of two.
+    assert!(!town.registry.accepts.contains(&(town.key(BERT), town.key(DORA))));
     town.does(BERT, write("dora", "hello")).unwrap();
     assert_eq!(town.seen(DORA).last().map(|view| (view.conversation.as_str(), view.request)), Some(("bert", true)));
 }
@@ -198,4 +198,32 @@ fn a_member_is_listed_by_name_to_somebody_who_knows_nobody() {
     let answer = town.does(BERT, Command::Chat(To::Group(name("open"))));
     assert_eq!(answer.map_err(|error| error.code), Err(ErrorCode::NotAMember));
     assert_eq!(town.does(ANNA, Command::Chat(To::Group(name("OPEN")))), Ok(Answer::Chat("@open".into())));
+}
+
+#[test]
+fn the_directory_hears_of_fellows_whom_a_member_let_in_and_of_no_others() {
+    let mut town = Town::new(&["anna", "bert", "carla", "dora"]);
+    town.create(ANNA, "secret", true);
+    for who in ["bert", "carla"] {
+        town.does(ANNA, Command::Invite { name: name(who), group: name("secret"), chat: None }).unwrap();
+    }
+    town.join(BERT, "secret");
+    town.create(CARLA, "open", false);
+    town.join(BERT, "open");
+    town.join(DORA, "open");
+    let pair = |town: &Town, who, of| (town.key(who), town.key(of));
+    assert!(!town.registry.accepts.contains(&pair(&town, BERT, CARLA)), "an open group vouches for nobody");
+    town.does(BERT, Command::Block(name("carla"))).unwrap();
+    town.join(CARLA, "secret");
+    assert!(town.registry.accepts.contains(&pair(&town, CARLA, BERT)));
+    for start in [false, true] {
+        if start {
+            town.stop(BERT);
+            town.start(BERT);
+            town.wait(3_000);
+        }
+        assert!(town.registry.accepts.contains(&pair(&town, BERT, ANNA)));
+        assert!(!town.registry.accepts.contains(&pair(&town, BERT, CARLA)), "blocked");
+        assert!(!town.registry.accepts.contains(&pair(&town, BERT, DORA)));
+    }
 }

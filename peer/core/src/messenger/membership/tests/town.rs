@@ -55,6 +55,8 @@ pub(super) struct Town {
     pub links: BTreeMap<(usize, LinkId), (usize, LinkId)>,
     accepted: u64,
     pub inputs: VecDeque<(usize, Input)>,
+    /// How often deadlines have woken anybody.
+    pub wakes: u64,
 }
 
 impl Town {
@@ -69,6 +71,7 @@ impl Town {
             links: BTreeMap::new(),
             accepted: 1,
             inputs: VecDeque::new(),
+            wakes: 0,
         };
         for text in names {
             town.moves_in(text);
@@ -159,6 +162,7 @@ impl Town {
                 let is_due = |core: &Messenger| core.poll_timeout().is_some_and(|due_ms| due_ms <= at_ms);
                 if self.people[who].core.as_ref().is_some_and(is_due) {
                     self.inputs.push_back((who, Input::Wake));
+                    self.wakes += 1;
                 }
             }
             let idle = self.inputs.is_empty();

@@ -8,7 +8,7 @@ const ANNA: usize = 0;
 const BERT: usize = 1;
 const CARLA: usize = 2;
 
-fn invite(who: &str, group: &str) -> Command {
+pub(super) fn invite(who: &str, group: &str) -> Command {
     Command::Invite { name: name(who), group: name(group), chat: None }
 }
 
