@@ -320,6 +320,7 @@ fn pages_of(op: &StoreOp) -> usize {
         | StoreOp::Countdown { .. }
         | StoreOp::Vanish { .. }
         | StoreOp::Dismiss(_)
+        | StoreOp::Amend(_)
         | StoreOp::Read { .. }
         | StoreOp::ForgetTexts(_)
         | StoreOp::PutDuration { .. }

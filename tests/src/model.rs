@@ -9,9 +9,10 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use common::body::Body;
 use common::group::GroupId;
 use common::identity::PublicKey;
-use common::limits::MESSAGE_LIFETIME_MS;
+use common::limits::{DAY_MS, MESSAGE_LIFETIME_MS};
 use common::message::{Conversation, EpochId, MessageId};
 use common::wire::directory::Place;
 use peer_core::event::{MessageView, StateView};
@@ -300,7 +301,7 @@ impl Model {
 
     /// A recipient's disk has committed a message as new.
     pub(crate) fn held(&mut self, machine: MachineNo, who: Who, arrival: &Arrival, n: u64) {
-        let Arrival { sender, id, body, .. } = arrival;
+        let Arrival { sender, id, body, kind, received_at_ms, .. } = arrival;
         let id = *id;
         let Some(written) = self.written.get(&id).cloned() else {
             return self.broken(format!("machine {machine} holds {id}, which nobody has committed"));
@@ -309,6 +310,10 @@ impl Model {
         promise!(self, written.recipients.contains(&who), "{id} came to {who}, for whom it is not");
         // What somebody does to a line of a group that they are not known in is kept as nothing.
         let refused = body.is_empty() && written.group.is_some() && !self.is_line(&id);
+        // A word on durations from more than a day ahead of the recipient's clock.
+        let now_ms = u64::try_from(*received_at_ms).unwrap_or(0);
+        let ahead = body.is_empty() && *kind == Body::EXPIRY && id.unix_ms() > now_ms + DAY_MS;
+        let refused = refused || ahead;
         let same =
             written.body == *body || self.is_as_edited(&id, body) || self.is_of_neither(&id, who, body) || refused;
         promise!(self, same, "{id} has another body than was written");

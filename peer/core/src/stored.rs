@@ -209,6 +209,8 @@ pub enum StoreOp {
     },
     /// These messages are no line of any conversation: their texts go, and nothing is put out of them.
     Dismiss(Vec<u64>),
+    /// This reaction waited, and counts: its line is changed, if it was not, or will be when it comes.
+    Amend(u64),
     /// Own delivered messages of the pair conversation with ids up to this one are read; answered by `Read`.
     Read {
         /// By whom.

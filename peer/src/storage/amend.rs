@@ -70,6 +70,22 @@ impl Writer<'_> {
         self.change(by, &amendment.author, &amendment.target, &amendment.what)
     }
 
+    /// Does what a stored reaction says, which was not to be done when it came. Nothing is done twice.
+    pub(super) fn amend_late(&mut self, n: i64) -> Result<()> {
+        let sql = "SELECT m.n, m.sender, m.id, m.group_id, m.other, m.kind, m.body FROM messages m WHERE m.n = ?1";
+        let found = self
+            .tx
+            .prepare_cached(sql)?
+            .query_row([n], |row| Ok((by(row)?, Body::decode(row.get(5)?, row.get_ref(6)?.as_blob()?))));
+        let Some((by, Body::Reaction(reaction))) = found.optional()? else { return Ok(()) };
+        let (author, target) = (reaction.author, reaction.target);
+        let sql = "INSERT INTO amendments (author, target, n) SELECT ?1, ?2, ?3
+                   WHERE NOT EXISTS (SELECT 1 FROM amendments WHERE author = ?1 AND target = ?2 AND n = ?3)";
+        self.tx.prepare_cached(sql)?.execute(params![author.0, target.0, n])?;
+        self.change(&by, &author, &target, &Amended::Reaction(reaction.emoji))?;
+        Ok(())
+    }
+
     /// Does what waited for the line `n`, just stored. Those of it that were not put out need not be any more: their numbers.
     pub(super) fn settle_waiting(&mut self, author: &PublicKey, target: &MessageId) -> Result<Option<Vec<u64>>> {
         let tx = self.tx;

@@ -68,6 +68,7 @@ impl<'a> Writer<'a> {
             StoreOp::Countdown { age_ms } => self.countdown(*age_ms)?,
             StoreOp::Vanish { age_ms } => return self.vanish(*age_ms),
             StoreOp::Dismiss(numbers) => self.dismiss(numbers)?,
+            StoreOp::Amend(n) => self.amend_late(signed(*n))?,
             StoreOp::Read { recipient, up_to, at_ms } => {
                 return Ok(StoreResult::Read(self.read(recipient, up_to, *at_ms)?));
             }

@@ -342,7 +342,10 @@ impl Model {
         for (id, (by, after_ms)) in &self.lines.durations {
             let Some(written) = self.written.get(id) else { continue };
             let between = (*by == who && written.recipients.contains(&other)) || (*by == other);
-            if between && self.is_on_disk(machine, *by, id) {
+            // From far ahead of the clock here.
+            let disk = &self.disks[machine];
+            let refused = disk.numbers.iter().any(|(n, of)| of == id && disk.dismissed.contains(n));
+            if between && !refused && self.is_on_disk(machine, *by, id) {
                 if written.recipients.len() != 1 {
                     return;
                 }

@@ -48,6 +48,8 @@ pub(super) enum Committed {
     ReadLate { n: u64, id: MessageId, elapsed_ms: u64 },
     /// Texts whose time was over are gone.
     Vanished,
+    /// A reaction that waited for its group's chain has changed its line, if that is here.
+    Amended(Box<StoredMessage>),
 }
 
 /// What is known of lines beyond the outbox and the inbox.
@@ -185,6 +187,7 @@ impl Messenger {
             (Committed::Vanished, StoreResult::Vanished { numbers, next_age_ms }) => {
                 self.on_vanished(numbers, next_age_ms);
             }
+            (Committed::Amended(message), _) => self.on_amended(*message),
             (Committed::Read | Committed::Vanished, _) => {}
         }
     }

@@ -179,6 +179,35 @@ fn a_dismissed_reaction_is_taken_back_and_a_dismissed_edit_never_comes_to_its_li
     assert_eq!(numbers(&load(&mut store).unshown), [1, 2, 5]);
 }
 
+#[test]
+fn a_reaction_that_waited_without_effect_has_it_once_it_counts() {
+    let mut store = store();
+    arrived(&mut store, line(BOB, 1, "a"));
+    for (number, target) in [(2, 1), (3, 9)] {
+        let waits = Arrival { amends: None, ..from_bob(number, &react(BOB, target, "👍")) };
+        arrived(&mut store, waits);
+    }
+    assert!(only_line(&mut store).reactions.is_empty());
+    apply(&mut store, vec![StoreOp::Amend(2), StoreOp::Amend(3), StoreOp::Amend(3), StoreOp::Amend(1)]);
+    assert_eq!(only_line(&mut store).reactions, [(BOB, "👍".to_owned())]);
+    apply(&mut store, vec![StoreOp::Amend(2), StoreOp::Dismiss(vec![2])]);
+    assert!(only_line(&mut store).reactions.is_empty());
+    arrived(&mut store, line(BOB, 9, "b"));
+    assert_eq!(history(&mut store, BOB, None, 1)[0].reactions, [(BOB, "👍".to_owned())]);
+}
+
+#[test]
+fn a_line_comes_changed_though_its_changes_were_marked_before() {
+    let mut store = store();
+    arrived(&mut store, from_bob(2, &edit(1, "hello")));
+    arrived(&mut store, from_bob(3, &react(BOB, 1, "👍")));
+    apply(&mut store, vec![StoreOp::Shown(vec![1, 2])]);
+    assert!(load(&mut store).unshown.is_empty());
+    let Arrived::New { line: Some(now), settled, .. } = arrived(&mut store, line(BOB, 1, "helo")) else { panic!() };
+    assert!(settled.is_empty());
+    assert_eq!(seen(&now), (Some("hello".to_owned()), true, None, vec![(BOB, "👍".to_owned())]));
+}
+
 /// A line, two edits, three reactions of two people and perhaps a delete.
 fn deeds(deleted: bool) -> Vec<Arrival> {
     let mut deeds = vec![

@@ -14,13 +14,12 @@ use crate::command::Which;
 use crate::event::{ChangeView, Event};
 use crate::messenger::Then;
 use crate::messenger::commands::Asked;
+use crate::messenger::lines::Committed;
 use crate::messenger::membership::Hearing;
 use crate::stored::{Amended, Amendment, Gone, Query, StoreOp, StoredMessage};
 
 /// Changes that waited at the last start whose lines are looked for at this one; more wait for the next.
 const CHANGES_ASKED_MAX: usize = 1_000;
-/// No id of an honest store is of that time, milliseconds since 1970: it would leave no room for higher ones.
-const ID_TIME_MAX_MS: u64 = 1 << 47;
 
 /// What an envelope means for lines, found before it is stored.
 #[derive(Debug, Default)]
@@ -38,36 +37,58 @@ pub(in crate::messenger) struct Meaning {
 impl Messenger {
     pub(in crate::messenger) fn meaning_of(&self, sender: &PublicKey, header: &Header, body: &[u8]) -> Meaning {
         let body = Body::decode(header.kind, body);
-        if !is_within_limits(&body, &header.id) || !self.may_do(sender, header.conversation, &body) {
+        let hearing = self.may_do(sender, header.conversation, &body);
+        let timely = !matches!(body, Body::Expiry(_)) || self.is_timely(&header.id);
+        if !timely || !is_within_limits(&body) || hearing == Hearing::Outsider {
             return Meaning { refused: true, ..Meaning::default() };
         }
         let vanishes_ms = match &body {
             Body::Vanishing(vanishing) => Some(vanishing.after_ms),
             _ => None,
         };
-        Meaning { refused: false, reply_to: body.reply_to(), amends: amendment(*sender, &body), vanishes_ms }
+        // What waits for the chain does nothing yet.
+        let amends = if hearing == Hearing::Member { amendment(*sender, &body) } else { None };
+        Meaning { refused: false, reply_to: body.reply_to(), amends, vanishes_ms }
     }
 
     /// Whether somebody may do that in a conversation. Lines of a group are judged when they are put out; what changes
-    /// something takes effect with its commit.
-    fn may_do(&self, sender: &PublicKey, conversation: Conversation, body: &Body) -> bool {
-        match (body, conversation) {
-            (Body::Reaction(reaction), Conversation::Pair) => [*sender, self.config.me].contains(&reaction.author),
-            // One's own lines alone: if those count for nothing, this does not either.
-            (Body::Edit(_) | Body::Delete(_), conversation) => self.hearing(sender, conversation) != Hearing::Outsider,
-            (Body::Reaction(_) | Body::Expiry(_), conversation) => {
-                self.hearing(sender, conversation) == Hearing::Member
+    /// something takes effect with its commit, or waits for the chain.
+    fn may_do(&self, sender: &PublicKey, conversation: Conversation, body: &Body) -> Hearing {
+        let hearing = self.hearing(sender, conversation);
+        let fellow = match conversation {
+            Conversation::Group { id, .. } => self.is_fellow_in(sender, &id),
+            Conversation::Pair => true,
+        };
+        match body {
+            Body::Reaction(reaction) if conversation == Conversation::Pair => {
+                let ours = [*sender, self.config.me].contains(&reaction.author);
+                if ours { Hearing::Member } else { Hearing::Outsider }
             }
-            _ => true,
+            // One's own lines alone: if those count for nothing, this does not either.
+            Body::Edit(_) | Body::Delete(_) if hearing != Hearing::Outsider => Hearing::Member,
+            // An old version can be named for ever: who was taken out rules no conversation.
+            Body::Expiry(_) if hearing == Hearing::Member && !fellow => Hearing::Outsider,
+            // A newer chain hardly takes that back.
+            Body::Reaction(_) | Body::Expiry(_) if hearing == Hearing::Unknown && fellow => Hearing::Member,
+            Body::Edit(_) | Body::Delete(_) | Body::Reaction(_) | Body::Expiry(_) => hearing,
+            _ => Hearing::Member,
         }
     }
 
     /// A committed message that is no line. `line`: the one it changes, as it is now, if it is here.
     pub(in crate::messenger) fn change_arrived(&mut self, message: StoredMessage, line: Option<&StoredMessage>) {
-        match Body::decode(message.kind, &message.body) {
+        let body = Body::decode(message.kind, &message.body);
+        match self.may_do(&message.sender, message.conversation, &body) {
+            Hearing::Member => {}
+            Hearing::Outsider => return self.turn_away(&message),
+            Hearing::Unknown => return self.wait_for_hearing(message),
+        }
+        match body {
             Body::Edit(_) | Body::Delete(_) | Body::Reaction(_) => {
-                if let Some(line) = line {
-                    self.amended(&message, line);
+                match line {
+                    Some(line) => self.amended(&message, line),
+                    // The line comes as it is by then. Unmarked, changes of lines that never come would fill every start.
+                    None => self.store(StoreOp::Shown(vec![message.n]), Then::Nothing),
                 }
             }
             Body::Expiry(expiry) => self.expiry_arrived(&message, expiry.after_ms),
@@ -139,7 +160,13 @@ impl Messenger {
         let (mut settled, mut asked) = (Vec::new(), 0);
         for message in changes {
             match amendment(message.sender, &Body::decode(message.kind, &message.body)) {
-                Some(change) if lines.contains(&(change.author, change.target)) => settled.push(message.n),
+                // A reaction in a group may still wait for the chain: then its line is put out without it.
+                Some(change)
+                    if lines.contains(&(change.author, change.target))
+                        && !(message.kind == Body::REACTION && message.conversation != Conversation::Pair) =>
+                {
+                    settled.push(message.n);
+                }
                 Some(_) if asked == CHANGES_ASKED_MAX => {}
                 Some(_) => {
                     asked += 1;
@@ -155,7 +182,24 @@ impl Messenger {
 
     /// A change that waited: is its line here now?
     pub(in crate::messenger) fn look_for_line(&mut self, message: StoredMessage) {
-        match amendment(message.sender, &Body::decode(message.kind, &message.body)) {
+        let body = Body::decode(message.kind, &message.body);
+        if !matches!(body, Body::Reaction(_)) || message.conversation == Conversation::Pair {
+            self.find_line_of(message, &body);
+        } else if self.may_do(&message.sender, message.conversation, &body) == Hearing::Member {
+            // It may have waited for the chain, without effect.
+            self.store(StoreOp::Amend(message.n), Then::Lines(Committed::Amended(Box::new(message))));
+        } else {
+            self.change_arrived(message, None);
+        }
+    }
+
+    pub(super) fn on_amended(&mut self, message: StoredMessage) {
+        let body = Body::decode(message.kind, &message.body);
+        self.find_line_of(message, &body);
+    }
+
+    fn find_line_of(&mut self, message: StoredMessage, body: &Body) {
+        match amendment(message.sender, body) {
             Some(change) => {
                 self.query(Query::Message(Which::Id(change.target)), Asked::Change { message: Box::new(message) });
             }
@@ -205,7 +249,7 @@ fn effect(message: &StoredMessage, line: &StoredMessage) -> Option<Amended> {
 }
 
 /// Whether nothing in a body is longer than a correct peer makes it.
-fn is_within_limits(body: &Body, id: &MessageId) -> bool {
+fn is_within_limits(body: &Body) -> bool {
     let stays = |after_ms: u64| (EXPIRY_MIN_MS..=EXPIRY_MAX_MS).contains(&after_ms);
     let text = body.text().is_none_or(|text| text.len() <= TEXT_MAX_BYTES);
     text && match body {
@@ -215,7 +259,7 @@ fn is_within_limits(body: &Body, id: &MessageId) -> bool {
             forward.author.chars().count() <= NAME_MAX_CHARS && !forward.author.chars().any(char::is_control)
         }
         Body::Vanishing(vanishing) => stays(vanishing.after_ms),
-        Body::Expiry(expiry) => expiry.after_ms.is_none_or(stays) && id.unix_ms() < ID_TIME_MAX_MS,
+        Body::Expiry(expiry) => expiry.after_ms.is_none_or(stays),
         Body::Text(_) | Body::Delete(_) | Body::Invitation(_) => true,
         // A kind that is known, in bytes that are not: kept as nothing. One that is not known is kept as it came.
         Body::Unknown(kind) => !(Body::TEXT..=Body::INVITATION).contains(kind),

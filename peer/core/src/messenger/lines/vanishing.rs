@@ -1,7 +1,7 @@
 //! Texts that go some time after they were read: how long, by conversation, and the countdowns.
 
 use common::body::{Body, Expiry};
-use common::limits::HOUR_MS;
+use common::limits::{DAY_MS, HOUR_MS};
 use common::message::MessageId;
 
 use super::{Committed, Lines, Messenger};
@@ -14,6 +14,8 @@ use crate::timers::Timer;
 
 /// Countdowns wait so long for the directory's word on the time, from the start of the program, milliseconds.
 const WORD_PATIENCE_MS: u64 = 10 * 60_000;
+/// The word of somebody whose clock is further ahead does not count, milliseconds.
+const AHEAD_MAX_MS: u64 = DAY_MS;
 /// Two looks at the countdowns are at least so far apart, milliseconds.
 const LOOK_PACE_MS: u64 = 50;
 
@@ -51,11 +53,18 @@ impl Messenger {
         }
     }
 
+    /// Whether own ids may have to be above this one: they never come down again, and others refuse what is far ahead.
+    pub(super) fn is_timely(&self, id: &MessageId) -> bool {
+        let now_ms = u64::try_from(self.now.wall_ms).unwrap_or(0);
+        id.unix_ms() <= now_ms.saturating_add(AHEAD_MAX_MS)
+    }
+
     /// From now on the texts of a conversation stay so long.
     fn expire_in(&mut self, id: CommandId, talk: Talk, after_ms: Option<u64>) {
-        if let Some((newest, _)) = self.lines.durations.get(&talk) {
+        let newest = self.lines.durations.get(&talk).map(|(newest, _)| *newest);
+        if let Some(newest) = newest.filter(|newest| self.is_timely(newest)) {
             // The highest id counts, and the other's clock may be ahead.
-            self.ids.follow(*newest);
+            self.ids.follow(newest);
         }
         let answer = Box::new(Answer::Expiry { conversation: self.talk_name(&talk), after_ms });
         let body = Body::Expiry(Expiry { after_ms });

@@ -1,6 +1,7 @@
 //! Whose message counts as said in a group: that of somebody who was a member when they wrote it, as far as the chain is
 //! known here. What a newer chain has to tell waits for it, committed and acknowledged, unshown.
 
+use common::body::Body;
 use common::group::GroupId;
 use common::identity::PublicKey;
 use common::limits::{GROUP_MEMBERS_MAX, GROUP_STEPS_MAX};
@@ -87,14 +88,20 @@ impl Messenger {
                 None
             }
             Hearing::Member | Hearing::Unknown => {
-                self.wait_for_chain(id, message);
-                self.tend_group(id);
+                self.wait_for_hearing(message);
                 None
             }
         }
     }
 
-    fn turn_away(&mut self, message: &StoredMessage) {
+    /// A committed message of a group waits for the chain.
+    pub(in super::super) fn wait_for_hearing(&mut self, message: StoredMessage) {
+        let Conversation::Group { id, .. } = message.conversation else { return };
+        self.wait_for_chain(id, message);
+        self.tend_group(id);
+    }
+
+    pub(in super::super) fn turn_away(&mut self, message: &StoredMessage) {
         self.dropped(message.sender, Dropped::NotAMember);
         self.dismiss(message);
     }
@@ -176,12 +183,12 @@ impl Messenger {
             self.timers.set(Timer::Chain(id), at_ms.max(self.now.mono_ms + 1));
         }
         for message in shown {
-            let whole = self.is_whole(&message.sender, &message.id);
-            self.put_in_order(message, whole);
+            self.counts_now(message);
         }
     }
 
-    fn is_fellow_in(&self, sender: &PublicKey, id: &GroupId) -> bool {
+    /// Whether both are members, by what is committed here.
+    pub(in super::super) fn is_fellow_in(&self, sender: &PublicKey, id: &GroupId) -> bool {
         self.groups.is_mine(id) && self.groups.of(id).is_some_and(|group| group.is_member(sender))
     }
 
@@ -222,10 +229,18 @@ impl Messenger {
 
     fn turn_away_unless_heard(&mut self, message: StoredMessage) {
         if self.hearing(&message.sender, message.conversation) == Hearing::Member {
+            self.counts_now(message);
+        } else {
+            self.turn_away(&message);
+        }
+    }
+
+    fn counts_now(&mut self, message: StoredMessage) {
+        if Body::is_line(message.kind) {
             let whole = self.is_whole(&message.sender, &message.id);
             self.put_in_order(message, whole);
         } else {
-            self.turn_away(&message);
+            self.look_for_line(message);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What others did to lines.
 
 use common::body::{Body, Delete, Edit, Expiry, Forward, Reaction, Vanishing};
+use common::group::{Change, SignedStep};
 use common::identity::PublicKey;
 use common::limits::TEXT_MAX_BYTES;
 use common::message::{Conversation, MessageId};
@@ -87,8 +88,9 @@ fn a_change_before_its_line_waits_and_the_line_comes_changed() {
     let mut bench = Bench::new();
     bench.link();
     let early = bench.bob_writes(0x22, &edit("hello"), |_| {});
-    assert!(told(&bench).is_empty() && bench.marked().is_empty(), "nothing is said, and it stays unmarked");
-    bench.arrived.push_back((Some(StoredMessage { n: 0, ..edited("hello") }), vec![early]));
+    assert!(told(&bench).is_empty());
+    assert_eq!(bench.marked(), [early], "nothing is said, and nothing is left to be said at a start");
+    bench.arrived.push_back((Some(StoredMessage { n: 0, ..edited("hello") }), Vec::new()));
     bench.bob_writes(0x11, &text("helo"), |_| {});
     let shown = bench.events.iter().find_map(|event| match event {
         Event::Message(view) => Some(view),
@@ -96,7 +98,6 @@ fn a_change_before_its_line_waits_and_the_line_comes_changed() {
     });
     let view = shown.expect("the line is told");
     assert_eq!((view.text.as_deref(), view.edited), (Some("hello"), true));
-    assert_eq!(bench.marked(), [early], "with its line");
     assert!(told(&bench).is_empty());
 }
 
@@ -191,6 +192,50 @@ fn a_sign_beside_a_line_of_somebody_outside_has_no_effect() {
 }
 
 #[test]
+fn a_sign_of_a_member_by_what_is_known_counts_at_once_though_the_chain_has_grown() {
+    let mut bench = Bench::new();
+    bench.link();
+    bench.in_a_group();
+    let group = Conversation::Group { id: GROUP, membership: 4 };
+    bench.arrived.push_back((Some(StoredMessage { reactions: vec![(bob(), "👍".into())], ..edited("x") }), Vec::new()));
+    bench.bob_writes(0x22, &sign(carol(), "👍"), |header| header.conversation = group);
+    assert!(arrival(&bench).amends.is_some());
+    assert_eq!(told(&bench).len(), 1);
+}
+
+#[test]
+fn a_sign_of_a_newcomer_waits_for_the_chain_also_over_a_start() {
+    for (comes, starts) in [(true, false), (true, true), (false, false), (false, true)] {
+        let mut bench = Bench::new();
+        bench.link();
+        let mut group = bench.in_a_group_with(&[identity(3)]);
+        let talk = Conversation::Group { id: GROUP, membership: 3 };
+        let mut n = bench.bob_writes(0x22, &sign(carol(), "👍"), |header| header.conversation = talk);
+        assert!(!arrival(&bench).body.is_empty() && arrival(&bench).amends.is_none());
+        if starts {
+            n = 20;
+            let mut snapshot = snapshot();
+            snapshot.unshown = vec![StoredMessage { conversation: talk, ..stored(n, 0x22, &sign(carol(), "👍")) }];
+            bench = Bench::from(snapshot);
+            group = bench.in_a_group_with(&[identity(3)]);
+        }
+        assert!(bench.marked().is_empty() && !bench.ops.contains(&StoreOp::Dismiss(vec![n])), "it waits");
+        let reactions = vec![(bob(), "👍".into())];
+        let there = StoredMessage { reactions, sender: carol(), other: carol(), conversation: talk, ..edited("x") };
+        bench.lines.insert(there.n, there);
+        let (who, change) = if comes { (identity(2), Change::Join) } else { (identity(3), Change::Leave) };
+        let step = group.next(who.public(), 0, change);
+        group.apply(&SignedStep::sign(&who, &step)).unwrap();
+        bench.core.groups.put(group, None);
+        bench.core.tend_group(GROUP);
+        bench.drain();
+        assert_eq!(bench.ops.contains(&StoreOp::Amend(n)), comes, "{starts}");
+        assert_eq!(bench.ops.contains(&StoreOp::Dismiss(vec![n])), !comes, "{starts}");
+        assert_eq!(told(&bench).len(), usize::from(comes), "{starts}");
+    }
+}
+
+#[test]
 fn changes_order_nothing_whatever_their_sender_says() {
     let mut bench = Bench::new();
     bench.link();
@@ -214,7 +259,7 @@ fn after_a_start_a_change_is_told_unless_its_line_is_told_too_or_is_not_here() {
         stored(15, 0x24, &Body::Edit(Edit { target: MessageId([0x55; 16]), text: "nowhere".into() })),
     ];
     let mut bench = Bench::from(snapshot.clone());
-    assert_eq!(bench.marked(), [13], "it goes with its line");
+    assert_eq!(bench.marked(), [13, 14, 15], "one goes with its line, the lines of the others are not here");
     assert!(told(&bench).is_empty());
     let asked = |query: &&Query| matches!(query, Query::Message(_));
     assert_eq!(bench.queries.iter().filter(asked).count(), 2);

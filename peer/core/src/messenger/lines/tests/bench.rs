@@ -356,15 +356,21 @@ impl Bench {
 
     /// Anna is in a group with bob and carol.
     pub fn in_a_group(&mut self) {
-        let [anna, bob, carol] = [identity(1), identity(2), identity(3)];
+        self.in_a_group_with(&[identity(2), identity(3)]);
+    }
+
+    /// Anna is in a group with these, who came one after the other.
+    pub fn in_a_group_with(&mut self, others: &[Identity]) -> Membership {
+        let anna = identity(1);
         let change = Change::Found { name: "family".parse().expect("a name"), private: false };
         let founding = SignedStep::sign(&anna, &Step::founding(GROUP, anna.public(), 0, change));
         let mut group = Membership::found(&founding).expect("a founding");
-        for member in [&bob, &carol] {
+        for member in others {
             let step = group.next(member.public(), 0, Change::Join);
             group.apply(&SignedStep::sign(member, &step)).expect("anybody may join");
         }
-        self.core.groups.put(group, Some(founding));
+        self.core.groups.put(group.clone(), Some(founding));
+        group
     }
 }
 

@@ -1,9 +1,10 @@
 //! Texts that go some time after they were read.
 
 use common::body::{Body, Expiry, Forward, Vanishing};
-use common::message::MessageId;
+use common::group::{Change, SignedStep};
+use common::message::{Conversation, MessageId};
 
-use super::bench::{Bench, GROUP, bob, carol, line, snapshot, text, to};
+use super::bench::{Bench, GROUP, bob, carol, identity, line, snapshot, text, to};
 use crate::command::{Command, ErrorCode};
 use crate::event::{Answer, Event, Input};
 use crate::stored::{StoreOp, StoredMessage, Talk};
@@ -72,8 +73,8 @@ fn what_is_passed_on_where_texts_vanish_vanishes_too() {
 fn the_newest_word_of_either_side_counts_also_when_clocks_differ() {
     let mut bench = Bench::new();
     bench.link();
-    // Bob's clock is years ahead.
-    let ahead = MessageId::new(1_900_000_000_000, [1; 10]);
+    // Bob's clock is hours ahead.
+    let ahead = MessageId::new(1_700_080_000_000, [1; 10]);
     let body = Body::Expiry(Expiry { after_ms: Some(9_000) });
     let mark = bench.bob_writes(1, &body, |header| header.id = ahead);
     let told = bench.events.iter().any(|event| {
@@ -82,7 +83,7 @@ fn the_newest_word_of_either_side_counts_also_when_clocks_differ() {
     });
     assert!(told);
     let older = bench.bob_writes(2, &Body::Expiry(Expiry { after_ms: None }), |header| {
-        header.id = MessageId::new(1_800_000_000_000, [1; 10]);
+        header.id = MessageId::new(1_700_070_000_000, [1; 10]);
     });
     assert_eq!(durations(&bench), [(Talk::Pair(bob()), Some(9_000))]);
     assert_eq!(bench.marked(), [older], "it says nothing any more");
@@ -92,6 +93,78 @@ fn the_newest_word_of_either_side_counts_also_when_clocks_differ() {
         _ => None,
     });
     assert!(own > Some(ahead), "the later word outdoes the earlier one at both ends");
+}
+
+/// When the last own word on a duration was said, by its id.
+fn said_at(bench: &Bench) -> Option<u64> {
+    bench.ops.iter().rev().find_map(|op| match op {
+        StoreOp::PutDuration { id, after_ms: None, .. } => Some(id.unix_ms()),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_word_from_far_ahead_does_not_count_and_never_moves_own_ids() {
+    let now_ms = 1_700_000_000_000;
+    let day_ms = 86_400_000;
+    let body = Body::Expiry(Expiry { after_ms: Some(9_000) });
+    for (ahead_ms, counts) in [(day_ms, true), (day_ms + 1, false), (1 << 46, false)] {
+        let mut bench = Bench::new();
+        bench.link();
+        let n = bench.bob_writes(1, &body, |header| header.id = MessageId::new(now_ms + ahead_ms, [1; 10]));
+        assert_eq!(durations(&bench).len(), usize::from(counts));
+        assert_eq!(bench.ops.contains(&StoreOp::Dismiss(vec![n])), !counts);
+        bench.command(expire("bob", None)).unwrap();
+        let at_ms = said_at(&bench).unwrap();
+        assert!(at_ms <= now_ms + day_ms + 1 && (counts || at_ms <= now_ms + 1_000));
+    }
+    // One that an earlier program took.
+    let mut snapshot = snapshot();
+    snapshot.durations = vec![(Talk::Pair(bob()), MessageId::new(1 << 46, [1; 10]), Some(7_000))];
+    let mut bench = Bench::from(snapshot);
+    bench.command(expire("bob", None)).unwrap();
+    assert!(said_at(&bench).unwrap() <= now_ms + 1_000);
+}
+
+#[test]
+fn a_member_by_what_is_known_says_how_long_though_the_chain_has_grown_and_who_was_taken_out_does_not() {
+    let mut bench = Bench::new();
+    bench.link();
+    let body = Body::Expiry(Expiry { after_ms: Some(9_000) });
+    let at = |membership| Conversation::Group { id: GROUP, membership };
+    let mut group = bench.in_a_group_with(&[identity(2), identity(3)]);
+    bench.bob_writes(1, &body, |header| header.conversation = at(4));
+    assert_eq!(durations(&bench), [(Talk::Group(GROUP), Some(9_000))]);
+    let removal = group.next(identity(1).public(), 0, Change::Remove { who: bob() });
+    group.apply(&SignedStep::sign(&identity(1), &removal)).unwrap();
+    bench.core.groups.put(group, None);
+    let n = bench.bob_writes(2, &Body::Expiry(Expiry { after_ms: Some(1_000) }), |header| {
+        header.conversation = at(3);
+    });
+    assert_eq!(durations(&bench).len(), 1);
+    assert!(bench.ops.contains(&StoreOp::Dismiss(vec![n])));
+}
+
+#[test]
+fn what_a_newcomer_says_of_durations_waits_for_the_chain() {
+    let body = Body::Expiry(Expiry { after_ms: Some(9_000) });
+    for comes in [true, false] {
+        let mut bench = Bench::new();
+        bench.link();
+        let mut group = bench.in_a_group_with(&[identity(3)]);
+        let n = bench.bob_writes(1, &body, |header| {
+            header.conversation = Conversation::Group { id: GROUP, membership: 3 };
+        });
+        assert!(durations(&bench).is_empty() && !bench.ops.contains(&StoreOp::Dismiss(vec![n])));
+        let (who, change) = if comes { (identity(2), Change::Join) } else { (identity(3), Change::Leave) };
+        let step = group.next(who.public(), 0, change);
+        group.apply(&SignedStep::sign(&who, &step)).unwrap();
+        bench.core.groups.put(group, None);
+        bench.core.tend_group(GROUP);
+        bench.drain();
+        assert_eq!(durations(&bench).len(), usize::from(comes));
+        assert_eq!(bench.ops.contains(&StoreOp::Dismiss(vec![n])), !comes);
+    }
 }
 
 #[test]
