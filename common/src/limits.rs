@@ -21,7 +21,7 @@ pub const EXPIRY_MAX_MS: u64 = 365 * DAY_MS;
 
 /// Most members of a group.
 pub const GROUP_MEMBERS_MAX: usize = 256;
-/// Most steps of a group's chain: then nobody may join any more, only leave.
+/// Most steps of a group's chain: then nobody may join any more, only leave or be taken out.
 pub const GROUP_STEPS_MAX: u64 = 4_096;
 /// Steps in one frame.
 pub const GROUP_STEPS_PAGE: usize = 100;

@@ -46,9 +46,9 @@ pub const BY_ID: &str = "WITH RECURSIVE senders (sender) AS (
 /// The line of this writer and id.
 pub const QUOTED: &str =
     "SELECT n, sender, kind, body, gone IS NULL, group_id, other FROM messages WHERE sender = ?1 AND id = ?2";
-/// The lines of this group and id, of two writers at most: whoever else takes an id that is in use.
-pub const QUOTED_IN_GROUP: &str = "SELECT n, sender, kind, body, gone IS NULL, group_id, other FROM messages
-    WHERE group_id = ?1 AND group_id <> x'' AND id = ?2 AND shown = 1 AND listed = 1 LIMIT 2";
+/// The lines of this group and id: of one writer, unless somebody takes an id that is in use.
+pub const QUOTED_IN_GROUP: &str = "SELECT n, sender, kind, body, gone IS NULL, group_id, other, shown FROM messages
+    WHERE group_id = ?1 AND group_id <> x'' AND id = ?2 AND listed = 1";
 
 /// A row of [`messages`], and what of it does not stand in a [`StoredMessage`].
 pub struct Found {
@@ -208,10 +208,14 @@ fn quote(conn: &Connection, of: &StoredMessage, id: &MessageId) -> Result<Option
     let talk = of.talk();
     if let Talk::Group(group) = talk {
         let mut statement = conn.prepare_cached(QUOTED_IN_GROUP)?;
-        let found = statement.query_map(params![group, id.0], quoted)?.collect::<Result<Vec<_>>>()?;
-        // A reply names an id and no writer. Where two have it, one of them took it to be quoted for the other.
-        let only = if found.len() == 1 { found.into_iter().next() } else { None };
-        return Ok(only.and_then(|(quote, _)| quote));
+        let read = |row: &Row<'_>| Ok((quoted(row)?.0, row.get::<_, bool>(7)?));
+        let found = statement.query_map(params![group, id.0], read)?.collect::<Result<Vec<_>>>()?;
+        // A reply names an id and no writer. Where two have it, one of them took it to be quoted for the other; what was
+        // not shown yet may be an outsider's, and takes nothing from what was.
+        let any_shown = found.iter().any(|(_, shown)| *shown);
+        let mut lines = found.into_iter().filter(|(_, shown)| *shown || !any_shown);
+        let (Some((quote, _)), None) = (lines.next(), lines.next()) else { return Ok(None) };
+        return Ok(quote);
     }
     // Of the two people of a pair: the other one, and oneself.
     for writer in [Some(of.other), own_key(conn)?].into_iter().flatten() {

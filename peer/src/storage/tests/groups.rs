@@ -167,21 +167,22 @@ fn a_reply_in_a_group_quotes_any_member_and_nobody_outside() {
 }
 
 #[test]
-fn what_is_not_shown_is_not_quoted_and_an_id_of_two_writers_stands_for_neither() {
+fn what_was_shown_is_quoted_first_and_an_id_of_two_writers_stands_for_neither() {
     let mut store = store();
     let quoted = |store: &mut Store, number, to| match arrived(store, reply(number, to)) {
         Arrived::New { line, .. } => line.and_then(|line| line.quote).map(|quote| (quote.n, quote.sender)),
         other => panic!("{other:?}"),
     };
     arrived(&mut store, in_group(EVE, 1, "an outsider's, as it may be"));
+    assert_eq!(quoted(&mut store, 2, 1), Some((1, EVE)), "in one burst with what it answers");
     arrived(&mut store, in_group(BOB, 1, "who cooks?"));
     assert_eq!(quoted(&mut store, 3, 1), None);
-    apply(&mut store, vec![StoreOp::Shown(vec![2])]);
-    assert_eq!(quoted(&mut store, 4, 1), Some((2, BOB)), "what waits for the chain takes nothing from him");
+    apply(&mut store, vec![StoreOp::Shown(vec![3])]);
+    assert_eq!(quoted(&mut store, 4, 1), Some((3, BOB)), "what waits for the chain takes nothing from him");
     apply(&mut store, vec![StoreOp::Shown(vec![1])]);
     assert_eq!(quoted(&mut store, 5, 1), None);
     apply(&mut store, vec![StoreOp::Dismiss(vec![1])]);
-    assert_eq!(quoted(&mut store, 6, 1), Some((2, BOB)));
+    assert_eq!(quoted(&mut store, 6, 1), Some((3, BOB)));
 }
 
 #[test]
