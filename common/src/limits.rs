@@ -69,6 +69,19 @@ pub const ITEM_LIFETIME_MS: u64 = 35 * DAY_MS;
 /// First warning about an undelivered message.
 pub const UNDELIVERED_WARNING_MS: u64 = DAY_MS;
 
+/// Items that a directory keeps for one recipient.
+pub const MAILBOX_ITEMS_MAX: u64 = 10_000;
+/// Sealed MiB that a directory keeps for one recipient.
+pub const MAILBOX_MIB_MAX: u64 = 64;
+/// Items that a directory keeps from one submitter for one recipient.
+pub const PAIR_ITEMS_MAX: u64 = 2_000;
+/// Items that a directory keeps from one submitter for everybody.
+pub const SUBMITTER_ITEMS_MAX: u64 = 5_000;
+/// Sealed MiB that a directory keeps from one submitter for everybody.
+pub const SUBMITTER_MIB_MAX: u64 = 128;
+/// Items that a directory keeps for one recipient from people whom the recipient has not accepted.
+pub const STRANGER_ITEMS_MAX: u64 = 200;
+
 /// A day in milliseconds.
 pub const DAY_MS: u64 = 24 * HOUR_MS;
 /// An hour in milliseconds.

@@ -247,3 +247,24 @@ fn logging_out_without_leaving_keeps_messages_until_login() {
     bob.wait_message("alice", "while out");
     alice.wait_state(&kept.id, "delivered");
 }
+
+#[test]
+fn what_a_full_room_for_strangers_holds_goes_on_by_itself_when_there_is_room() {
+    let world = World::new();
+    let eve = world.peer("eve");
+    let mut bob = world.peer("bob");
+    bob.quit();
+    let sent = eve.send_many("bob", "knock ", 0..210);
+    eve.wait_states(&sent[..200], "kept", PATIENCE);
+    for held in &sent[200..] {
+        assert_eq!(eve.wait_state(&held.id, "held")["reason"], "strangers-full");
+    }
+    bob.restart_online();
+    bob.wait_messages("eve", 200, PATIENCE);
+    // An answer makes her nobody's stranger.
+    let answer = bob.send("eve", "come in");
+    bob.wait_state(&answer.id, "delivered");
+    eve.wait_states(&sent, "delivered", PATIENCE);
+    bob.wait_messages("eve", 210, PATIENCE);
+    assert_output(&bob, "eve", &numbered("knock ", 210));
+}

@@ -2,8 +2,9 @@
 //! disk. Not here: what both roles share (`common::limits`), and sockets, handshakes and queues, which are the program's.
 
 use common::limits::{
-    BROADCAST_MAX_BYTES, CANDIDATES_MAX, DAY_MS, FRAME_MAX_BYTES, GROUPS_PAGE, ITEM_LIFETIME_MS, NAME_MAX_CHARS,
-    NOTE_MAX_BYTES, SEALED_MAX_BYTES, WATCH_MAX,
+    BROADCAST_MAX_BYTES, CANDIDATES_MAX, DAY_MS, FRAME_MAX_BYTES, GROUPS_PAGE, ITEM_LIFETIME_MS, MAILBOX_ITEMS_MAX,
+    MAILBOX_MIB_MAX, NAME_MAX_CHARS, NOTE_MAX_BYTES, PAIR_ITEMS_MAX, SEALED_MAX_BYTES, STRANGER_ITEMS_MAX,
+    SUBMITTER_ITEMS_MAX, SUBMITTER_MIB_MAX, WATCH_MAX,
 };
 
 const KIB: u64 = 1024;
@@ -94,12 +95,12 @@ pub struct MailboxLimits {
 impl Default for MailboxLimits {
     fn default() -> Self {
         Self {
-            mailbox_items: 10_000,
-            mailbox_bytes: 64 * MIB,
-            pair_items: 2_000,
-            submitter_items: 5_000,
-            submitter_bytes: 128 * MIB,
-            stranger_items: 200,
+            mailbox_items: MAILBOX_ITEMS_MAX,
+            mailbox_bytes: MAILBOX_MIB_MAX * MIB,
+            pair_items: PAIR_ITEMS_MAX,
+            submitter_items: SUBMITTER_ITEMS_MAX,
+            submitter_bytes: SUBMITTER_MIB_MAX * MIB,
+            stranger_items: STRANGER_ITEMS_MAX,
             stranger_bytes_all: 8 * GIB / 10,
         }
     }

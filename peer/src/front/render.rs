@@ -212,7 +212,7 @@ fn state_words(
         parts.extend(via.filter(|_| tally.is_none()).map(|via| words::via(via).to_owned()));
         parts.extend(elapsed_ms.map(words::elapsed));
     }
-    parts.extend(why.map(|why| words::because(why).to_owned()));
+    parts.extend(why.map(words::because));
     parts.join(", ")
 }
 

@@ -1,6 +1,9 @@
 //! The fixed words of states, reasons and paths: for scripts (stable, kebab-case) and for people. No layout.
 
 use common::identity::Fingerprint;
+use common::limits::{
+    MAILBOX_ITEMS_MAX, MAILBOX_MIB_MAX, PAIR_ITEMS_MAX, STRANGER_ITEMS_MAX, SUBMITTER_ITEMS_MAX, SUBMITTER_MIB_MAX,
+};
 use common::wire::directory::Standing;
 use peer_core::event::{GroupChange, Reachable};
 use peer_core::stored::{Gone, Reason, State, Tally, Via};
@@ -51,14 +54,25 @@ pub fn reason(reason: Reason) -> &'static str {
     }
 }
 
-/// A reason, for people.
+/// A reason, for people. Where a limit is reached, it is named.
 #[must_use]
-pub fn because(reason: Reason) -> &'static str {
-    match reason {
+pub fn because(reason: Reason) -> String {
+    let words = match reason {
         Reason::Undelivered24h => "not delivered for 24 hours, still trying",
-        Reason::MailboxFull => "their mailbox is full",
-        Reason::Quota => "your quota at the directory is used up",
-        Reason::StrangersFull => "they do not know you yet and their room for strangers is full",
+        Reason::MailboxFull => {
+            let room = thousands(MAILBOX_ITEMS_MAX);
+            return format!("their mailbox is full, {room} messages or {MAILBOX_MIB_MAX} MiB");
+        }
+        Reason::Quota => {
+            let (one, all) = (thousands(PAIR_ITEMS_MAX), thousands(SUBMITTER_ITEMS_MAX));
+            return format!(
+                "your quota at the directory is used up, {one} messages to one person, {all} or {SUBMITTER_MIB_MAX} MiB in all"
+            );
+        }
+        Reason::StrangersFull => {
+            let room = thousands(STRANGER_ITEMS_MAX);
+            return format!("they do not know you yet and their room for strangers is full, {room} messages");
+        }
         Reason::DiskFull => "the directory's disk is full",
         Reason::RateLimited => "the directory asks to slow down",
         Reason::NoSuchUser => "the name is not registered any more",
@@ -70,6 +84,15 @@ pub fn because(reason: Reason) -> &'static str {
         Reason::Suspended => "this identity is in use on another machine; !login takes it back",
         Reason::Lifetime => "its lifetime of 30 days is over",
         Reason::User => "withdrawn by you",
+    };
+    words.to_owned()
+}
+
+/// A count with a comma before every three digits.
+fn thousands(count: u64) -> String {
+    match count {
+        0..1_000 => count.to_string(),
+        _ => format!("{},{:03}", thousands(count / 1_000), count % 1_000),
     }
 }
 

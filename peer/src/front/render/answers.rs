@@ -93,7 +93,7 @@ impl Render {
             parts.extend(step.state.map(words::state).map(str::to_owned));
             parts.extend(step.what.clone());
             parts.extend(step.via.map(words::via).map(str::to_owned));
-            parts.extend(step.reason.map(words::because).map(str::to_owned));
+            parts.extend(step.reason.map(words::because));
             let at = times::local(step.at_ms, now_ms, &self.zone);
             lines.push(plain(&format!("  {at} {}", parts.join(", "))));
         }

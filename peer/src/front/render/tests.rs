@@ -209,3 +209,17 @@ fn remote_words_in_lists_and_errors_are_sanitised() {
     let shown = written(&render().answer(Ok(&Answer::People(people)), NOW_MS));
     assert!(shown.starts_with("bob ") && shown.contains("online") && shown.ends_with("direct\n"), "{shown}");
 }
+
+#[test]
+fn a_limit_that_holds_a_message_is_named() {
+    let held = |reason| state_words(State::Held, None, Some(reason), None, None);
+    assert_eq!(held(Reason::MailboxFull), "held, their mailbox is full, 10,000 messages or 64 MiB");
+    assert_eq!(
+        held(Reason::Quota),
+        "held, your quota at the directory is used up, 2,000 messages to one person, 5,000 or 128 MiB in all"
+    );
+    assert_eq!(
+        held(Reason::StrangersFull),
+        "held, they do not know you yet and their room for strangers is full, 200 messages"
+    );
+}
