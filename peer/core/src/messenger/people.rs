@@ -80,9 +80,10 @@ impl Messenger {
     }
 
     /// Somebody the user has not accepted may fill only so much of the disk; what is over it is not taken, and waits at
-    /// its sender.
-    pub(super) fn is_too_much(&mut self, sender: PublicKey, bytes: usize) -> bool {
-        if self.is_known(&sender) {
+    /// its sender. Being in a group with them makes room for what is said there, and for nothing else.
+    pub(super) fn is_too_much(&mut self, sender: PublicKey, talk: Conversation, bytes: usize) -> bool {
+        let accepted = self.book.of(&sender).is_some_and(|contact| contact.accepted);
+        if accepted || self.is_of_fellow(&sender, talk) {
             return false;
         }
         let way = self.way(sender);

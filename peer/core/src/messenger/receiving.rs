@@ -55,7 +55,7 @@ impl Messenger {
             self.park(sender, envelope, via, waited, item);
             return;
         }
-        if via == Via::Direct && self.is_too_much(sender, envelope.body.len()) {
+        if via == Via::Direct && self.is_too_much(sender, header.conversation, envelope.body.len()) {
             self.dropped(sender, Dropped::TooMuch);
             return;
         }

@@ -187,6 +187,11 @@ impl Messenger {
         }
     }
 
+    /// Whether something is said in a group by somebody who is in it with this peer.
+    pub(in super::super) fn is_of_fellow(&self, sender: &PublicKey, talk: Conversation) -> bool {
+        matches!(talk, Conversation::Group { id, .. } if self.is_fellow_in(sender, &id))
+    }
+
     /// Whether both are members, by what is committed here.
     pub(in super::super) fn is_fellow_in(&self, sender: &PublicKey, id: &GroupId) -> bool {
         self.groups.is_mine(id) && self.groups.of(id).is_some_and(|group| group.is_member(sender))

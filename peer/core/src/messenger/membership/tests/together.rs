@@ -3,7 +3,8 @@
 use super::asked::{say, write};
 use super::town::{Town, name};
 use crate::command::{Command, ErrorCode, To};
-use crate::event::{Answer, GroupChange};
+use crate::event::{Answer, Dropped, GroupChange};
+use crate::limits::STRANGER_MESSAGES_MAX;
 use crate::stored::State;
 
 const ANNA: usize = 0;
@@ -41,6 +42,23 @@ fn what_one_says_in_a_group_each_other_member_gets_once_and_no_request() {
     assert!(!town.registry.accepts.contains(&(town.key(BERT), town.key(DORA))));
     town.does(BERT, write("dora", "hello")).unwrap();
     assert_eq!(town.seen(DORA).last().map(|view| (view.conversation.as_str(), view.request)), Some(("bert", true)));
+}
+
+#[test]
+fn what_a_fellow_says_to_one_alone_has_the_room_of_a_stranger() {
+    let mut town = family();
+    let most = STRANGER_MESSAGES_MAX as usize;
+    for number in 0..most + 5 {
+        town.says(BERT, "family", &format!("to all {number}"));
+    }
+    assert_eq!((town.lines(DORA).len(), &town.people[DORA].dropped[..]), (most + 5, &[][..]));
+    for number in 0..most {
+        town.does(BERT, write("dora", &format!("to one {number}"))).unwrap();
+    }
+    assert!(town.people[DORA].dropped.is_empty());
+    town.does(BERT, write("dora", "one too many")).unwrap();
+    let dropped = &town.people[DORA].dropped;
+    assert!(dropped.contains(&(town.key(BERT), Dropped::TooMuch)), "{dropped:?}");
 }
 
 #[test]
