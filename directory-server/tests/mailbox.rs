@@ -10,6 +10,7 @@ use common::limits::PREKEY_BYTES;
 use common::message::{Epoch, EpochId};
 use common::record::{Prekey, PrekeyRecord};
 use common::wire::directory::*;
+use directory_core::limits::MailboxLimits;
 use directory_core::{Directory, Input, Limits, Now, Output, SessionId, StoreOp, Ticket};
 use directory_server::store::Store;
 use proptest::collection::vec;
@@ -63,8 +64,9 @@ impl World {
     fn new() -> Self {
         let store = Store::open_in_memory([1; 16]).unwrap();
         let now = Now { mono_ms: 1_000, wall_ms: 1_800_000_000_000 };
-        // Small windows, so that few items reach every corner.
-        let limits = Limits { window_items: 4, ..Limits::default() };
+        // Small windows, so that few items reach every corner. Bob has accepted nobody, and refuses nobody all the same.
+        let mailbox = MailboxLimits { stranger_items: 2_000, ..MailboxLimits::default() };
+        let limits = Limits { window_items: 4, mailbox, ..Limits::default() };
         let core = Directory::new(limits, identity(200), [7; 32], store.head().unwrap(), now);
         let mut world = Self {
             core,
