@@ -7,8 +7,8 @@ use crate::event::{GroupOp, StoreOp};
 
 /// Rows of names that one page of people may look through, by which it weighs as below.
 pub const WHO_ROWS_MAX: usize = 20_000;
-/// Rows of names that one page of groups may look through, each with what the asker is to the group.
-pub const GROUP_ROWS_MAX: usize = 4_000;
+/// For each row of a page of groups: its name, what the asker is to it, and as much again for private groups.
+const LISTED_ROWS: usize = 4;
 /// Rows that a step reads and writes, the members who are to hear of it read in order among them.
 const STEP_ROWS: usize = 16;
 /// A row only read in order costs about so much less than one that is looked up or written.
@@ -32,7 +32,7 @@ pub fn rows(op: &StoreOp) -> usize {
         StoreOp::Group(GroupOp::Step(_)) => STEP_ROWS,
         StoreOp::Group(GroupOp::Steps { limit, .. }) => limit / READ_SHARE + 2,
         StoreOp::Group(GroupOp::News { groups, limit, .. }) => groups.len() + limit / READ_SHARE,
-        StoreOp::Group(GroupOp::List { .. }) => 10 * GROUP_ROWS_MAX / READ_SHARE,
+        StoreOp::Group(GroupOp::List { limit, .. }) => limit * LISTED_ROWS,
         StoreOp::LoadAccount { .. }
         | StoreOp::OfferToken { .. }
         | StoreOp::ConfirmToken { .. }

@@ -8,7 +8,6 @@ use common::wire::codec;
 use common::wire::directory::{ListedGroup, Refusal, WhichGroup};
 use directory_core::StoreResult;
 use directory_core::event::{GroupOp, GroupResult, StepOp};
-use directory_core::weight::GROUP_ROWS_MAX;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::StoreError;
@@ -17,6 +16,19 @@ use super::ledger::{Known, Ledger, count};
 type Answer = Result<StoreResult, StoreError>;
 /// What an operation gives, or why it is refused.
 type Judged<T> = Result<Result<T, Refusal>, StoreError>;
+
+/// A page of groups: those anybody may see, and the private ones that the account is a member of or invited to. Both are
+/// found by an index, so that private groups of others, however many, neither cost anything nor show.
+pub(super) const LIST: &str = "SELECT name, id, private, members, member, invited FROM (
+        SELECT * FROM (
+            SELECT g.folded, g.name, g.id, g.private, g.members, p.joined IS NOT NULL AS member, ifnull(p.invited, 0) AS invited
+            FROM groups g LEFT JOIN group_people p ON p.number = g.number AND p.account = ?1
+            WHERE g.private = 0 AND g.folded > ?2 ORDER BY g.folded LIMIT ?3)
+        UNION ALL
+        SELECT g.folded, g.name, g.id, g.private, g.members, p.joined IS NOT NULL, p.invited
+        FROM group_people p JOIN groups g ON g.number = p.number
+        WHERE p.account = ?1 AND (p.joined IS NOT NULL OR p.invited = 1) AND g.private = 1 AND g.folded > ?2
+    ) ORDER BY folded LIMIT ?3";
 
 /// A group as it is kept.
 struct Group {
@@ -344,27 +356,18 @@ fn list(
     limit: usize,
 ) -> Result<GroupResult, StoreError> {
     let account = ledger.known(key)?.map(|known| known.account);
-    let sql = "SELECT g.name, g.id, g.private, g.members, p.joined IS NOT NULL, ifnull(p.invited, 0)
-               FROM groups g LEFT JOIN group_people p ON p.number = g.number AND p.account = ?1
-               WHERE g.folded > ?2 ORDER BY g.folded LIMIT ?3";
-    let mut statement = ledger.db().prepare_cached(sql)?;
+    let mut statement = ledger.db().prepare_cached(LIST)?;
     let after = after.map(Name::folded).unwrap_or_default();
-    let mut rows = statement.query(params![account, after, GROUP_ROWS_MAX as i64 + 1])?;
+    let mut rows = statement.query(params![account, after, limit as i64 + 1])?;
     let mut groups = Vec::new();
-    let mut looked_at = 0;
     while let Some(row) = rows.next()? {
-        // Whoever asks goes on after the last name given; where there is none, this is all, as for people.
-        if looked_at == GROUP_ROWS_MAX || groups.len() >= limit {
-            let more = !groups.is_empty();
-            return Ok(GroupResult::Groups { groups, more });
+        if groups.len() == limit {
+            return Ok(GroupResult::Groups { groups, more: true });
         }
-        looked_at += 1;
         let name = row.get::<_, String>(0)?.parse().map_err(|_| StoreError::Damaged("a name is none"))?;
-        let (private, member, invited): (bool, bool, bool) = (row.get(2)?, row.get(4)?, row.get(5)?);
         let members = u32::try_from(count(row, 3)?).unwrap_or(u32::MAX);
-        if !private || member || invited {
-            groups.push(ListedGroup { name, group: row.get(1)?, private, members, member, invited });
-        }
+        let (group, private, member, invited) = (row.get(1)?, row.get(2)?, row.get(4)?, row.get(5)?);
+        groups.push(ListedGroup { name, group, private, members, member, invited });
     }
     Ok(GroupResult::Groups { groups, more: false })
 }

@@ -14,6 +14,7 @@ CREATE TABLE groups (
     owner   INTEGER NOT NULL          -- the account of the longest-standing member
 ) STRICT;
 CREATE INDEX groups_by_owner ON groups (owner);
+CREATE INDEX groups_for_all ON groups (folded) WHERE private = 0;
 
 CREATE TABLE group_steps (
     number  INTEGER NOT NULL,

@@ -204,6 +204,27 @@ fn groups_are_listed_in_pages_of_what_one_may_see() {
 }
 
 #[test]
+fn private_groups_of_others_hide_nothing_from_a_list() {
+    let mut bench = Bench::with_people();
+    for n in 0..40 {
+        bench.found([n; 16], 1, &format!("aa{n:02}"), true);
+    }
+    bench.found([40; 16], 1, "public", false);
+    let mut mine = bench.found([41; 16], 3, "mine", true);
+    bench.change(&mut mine, 3, Change::Invite { who: key(2) }).unwrap();
+    let (page, more) = bench.list(2, None, 1);
+    assert_eq!((page[0].name.as_str(), page[0].member, page[0].invited, more), ("mine", false, true, true));
+    let (page, more) = bench.list(2, Some("mine"), 1);
+    assert_eq!((page[0].name.as_str(), page.len(), more), ("public", 1, false));
+    let plan = format!("EXPLAIN QUERY PLAN {}", crate::store::groups::LIST);
+    let mut plan = bench.store.db.prepare(&plan).unwrap();
+    let steps = plan.query_map([(); 3].map(|()| 1), |row| row.get::<_, String>(3)).unwrap();
+    let scans: Vec<String> =
+        steps.map(Result::unwrap).filter(|step| step.starts_with("SCAN g") || step.starts_with("SCAN p")).collect();
+    assert!(scans.is_empty(), "{scans:?}");
+}
+
+#[test]
 fn somebody_founds_and_joins_so_many_groups() {
     let mut bench = Bench::with_people();
     let limits = GroupLimits { owned: 2, joined: 3 };
