@@ -5,7 +5,7 @@
 //! serves any number of users and mailboxes. An error leaves the store unusable: it is dropped, never retried; but for a
 //! disk without room, which leaves it as it was.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -141,7 +141,7 @@ impl Store {
         OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map_err(io)?;
         let mut store_id = [0; 16];
         getrandom::fill(&mut store_id).map_err(|error| StoreError::Entropy(error.to_string()))?;
-        renew_log(path).map_err(io)?;
+        wal::renew(path).map_err(io)?;
         Self::prepare(Connection::open(path)?, true, store_id)
     }
 
@@ -328,32 +328,6 @@ impl Store {
         transaction.commit()?;
         Ok(Self { db, on_disk })
     }
-}
-
-/// Puts a copy of the log in its place, before anybody reads it. What a run before could not flush is read from the
-/// system's memory and never reaches the disk by itself; what is committed behind it would be lost with the power, and the
-/// database, once the log is brought in, be older in parts. The copy is on the disk as a whole. (`docs/decisions/0013`)
-fn renew_log(database: &Path) -> io::Result<()> {
-    let beside = |end: &str| {
-        let mut name = database.as_os_str().to_owned();
-        name.push(end);
-        PathBuf::from(name)
-    };
-    let (log, copy) = (beside("-wal"), beside("-wal-new"));
-    match std::fs::metadata(&log) {
-        Ok(found) if found.len() > 0 => {}
-        Ok(_) => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    }
-    match std::fs::copy(&log, &copy).and_then(|_| File::open(&copy)?.sync_all()) {
-        // Nobody is kept out by a full disk.
-        Err(error) if error.kind() == io::ErrorKind::StorageFull => return std::fs::remove_file(&copy),
-        copied => copied?,
-    }
-    std::fs::rename(&copy, &log)?;
-    let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
 }
 
 /// What one transaction gave.

@@ -14,13 +14,14 @@ use system_tests::tidy::rules;
 use system_tests::tidy::source::{Source, read_tree};
 
 /// Which crate of this project may use which.
-const MAY_DEPEND_ON: [(&str, &[&str]); 9] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 10] = [
     ("common", &[]),
     ("event-log", &[]),
+    ("wal", &[]),
     ("directory-core", &["common"]),
     ("peer-core", &["common"]),
-    ("directory-server", &["common", "directory-core", "event-log"]),
-    ("peer", &["common", "event-log", "peer-core"]),
+    ("directory-server", &["common", "directory-core", "event-log", "wal"]),
+    ("peer", &["common", "event-log", "peer-core", "wal"]),
     ("crash-vfs", &[]),
     ("system-tests", &["common", "crash-vfs", "directory-core", "directory-server", "peer-core", "peer"]),
     ("fuzz", &["system-tests"]),

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use common::identity::PublicKey;
 use common::planted::{self, Bug};
@@ -37,34 +37,9 @@ pub fn on_disk(path: &Path, me: &PublicKey) -> Result<Connection, StoreError> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         Err(error) => return Err(file(error)),
     }
-    renew_log(path, folder).map_err(file)?;
+    wal::renew(path).map_err(file)?;
     let bytes = std::fs::metadata(path).map_err(file)?.len();
     set_up(Connection::open_with_flags(path, FLAGS)?, path, bytes, me)
-}
-
-/// Puts a copy of the log in its place, before anybody reads it. What a run before could not flush is read from the
-/// system's memory and never reaches the disk by itself; what is committed behind it would be lost with the power, and the
-/// database, once the log is brought in, be older in parts. The copy is on the disk as a whole. (`docs/decisions/0013`)
-fn renew_log(database: &Path, folder: &Path) -> std::io::Result<()> {
-    let beside = |end: &str| {
-        let mut name = database.as_os_str().to_owned();
-        name.push(end);
-        PathBuf::from(name)
-    };
-    let (log, copy) = (beside("-wal"), beside("-wal-new"));
-    match std::fs::metadata(&log) {
-        Ok(found) if found.len() > 0 => {}
-        Ok(_) => return Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    }
-    match std::fs::copy(&log, &copy).and_then(|_| File::open(&copy)?.sync_all()) {
-        // Nobody is kept out by a full disk.
-        Err(error) if error.kind() == ErrorKind::StorageFull => return std::fs::remove_file(&copy),
-        copied => copied?,
-    }
-    std::fs::rename(&copy, &log)?;
-    File::open(folder)?.sync_all()
 }
 
 /// Opens or creates the store at `path` of a file system that SQLite knows as `vfs`.

@@ -31,7 +31,7 @@ fn a_log_that_was_left_is_opened_as_a_new_file_with_the_same_content() {
         std::fs::copy(file(&format!("store.db{end}")), file(&format!("left.db{end}"))).unwrap();
     }
     // Kept open, so that its number is not given again.
-    let log = File::open(file("left.db-wal")).unwrap();
+    let log = std::fs::File::open(file("left.db-wal")).unwrap();
     let again = Store::open(&file("left.db")).unwrap();
     assert_ne!(std::fs::metadata(file("left.db-wal")).unwrap().ino(), log.metadata().unwrap().ino());
     assert!(!file("left.db-wal-new").exists());
