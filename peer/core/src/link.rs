@@ -20,6 +20,8 @@ pub struct Link {
     pub instance: Option<[u8; 16]>,
     /// The last frame, milliseconds of the monotonic clock.
     pub heard_ms: u64,
+    /// It was told to end, and is there until it has.
+    pub closing: bool,
 }
 
 /// Which of two greeted links between the same keys is closed.
@@ -59,7 +61,7 @@ impl Links {
 
     /// A connection stands.
     pub fn up(&mut self, link: LinkId, key: PublicKey, address: SocketAddr, dialled: bool, now_ms: u64) {
-        self.links.insert(link, Link { key, address, dialled, instance: None, heard_ms: now_ms });
+        self.links.insert(link, Link { key, address, dialled, instance: None, heard_ms: now_ms, closing: false });
     }
 
     /// The link with this number.
@@ -129,9 +131,9 @@ impl Links {
         self.open.iter()
     }
 
-    /// Of the links whose key `counts`: how many there are, and the one silent longest.
+    /// Of the links whose key `counts` and that stay: how many there are, and the one silent longest.
     pub fn count(&self, counts: impl Fn(&PublicKey) -> bool) -> (usize, Option<LinkId>) {
-        let counted = || self.links.iter().filter(|(_, link)| counts(&link.key));
+        let counted = || self.links.iter().filter(|(_, link)| !link.closing && counts(&link.key));
         (counted().count(), counted().min_by_key(|(_, link)| link.heard_ms).map(|(id, _)| *id))
     }
 }
@@ -179,5 +181,19 @@ mod tests {
         assert_eq!(links.dial(HIGH), None);
         assert_eq!(links.down(first), Some((HIGH, false)));
         assert!(links.dial(HIGH).is_some());
+    }
+
+    #[test]
+    fn a_link_that_is_told_to_end_counts_no_more() {
+        let mut links = Links::default();
+        for number in 0..3 {
+            links.up(LinkId(number), LOW, address(), false, number);
+        }
+        let mut ended = Vec::new();
+        while let (1.., Some(oldest)) = links.count(|_| true) {
+            links.of(oldest).unwrap().closing = true;
+            ended.push(oldest);
+        }
+        assert_eq!(ended, [0, 1, 2].map(LinkId), "each once, the one silent longest first");
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct Company {
     heard: BTreeMap<PublicKey, i64>,
     /// The request that tells the directory what one is.
     standing: Option<u32>,
+    /// The name and key that `!verify` showed last for the user to compare.
+    pub(super) compared: Option<(Name, PublicKey)>,
 }
 
 impl Messenger {
@@ -149,7 +151,8 @@ impl Messenger {
             }
         }
         for link in turned_away.iter().filter_map(|key| self.links.open_to(key)).collect::<Vec<_>>() {
-            self.close_link(link, CloseReason::Busy);
+            // Not `Busy`: that asks to be spared such links for a while.
+            self.close_link(link, CloseReason::Leaving);
         }
     }
 

@@ -101,6 +101,9 @@ impl Messenger {
     }
 
     pub(super) fn close_link(&mut self, link: LinkId, reason: CloseReason) {
+        if let Some(closed) = self.links.of(link) {
+            closed.closing = true;
+        }
         let frame = Box::new(PeerFrame::Close(wire::Close { reason }));
         self.out.push_back(Output::LinkSend { link, frame });
         self.out.push_back(Output::LinkClose { link });

@@ -9,7 +9,8 @@ use crate::event::{Answer, CommandId};
 
 impl Messenger {
     /// `!verify NAME[#FINGERPRINT] [ok|no]`. With a fingerprint the word is about that key and no other, so that it means
-    /// what was compared even if the directory has named yet another key meanwhile.
+    /// what was compared even if the directory has named yet another key meanwhile. Without one, "right" is about the key that
+    /// was shown last, and is no word on a key that was named since.
     pub(super) fn verify(
         &mut self,
         id: CommandId,
@@ -35,6 +36,13 @@ impl Messenger {
                 }
             },
         };
+        let shown = self.company.compared.as_ref().filter(|(of, _)| of.folded() == name.folded());
+        let unseen = fingerprint.is_none() && shown.is_some_and(|(_, key)| *key != meant);
+        if unseen && verdict == Some(Verdict::Right) {
+            let message = format!("another key was named for {name} since you looked: '!verify {name}' shows both");
+            self.fail(id, ErrorCode::KeyChanged, message);
+            return;
+        }
         match verdict {
             None => {}
             Some(Verdict::Right) if meant == pinned => {
@@ -53,6 +61,7 @@ impl Messenger {
 
     fn show_keys(&mut self, id: CommandId, name: &Name) {
         let Some(pin) = self.book.pin_of(name) else { return };
+        self.company.compared = Some((name.clone(), pin.rival.map_or(pin.key, |rival| rival.key)));
         let answer = Answer::Verify {
             name: name.clone(),
             called: self.book.name_of(&pin.key).filter(|called| *called != name).cloned(),

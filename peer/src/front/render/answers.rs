@@ -5,9 +5,10 @@ use peer_core::command::CommandError;
 use peer_core::event::{Answer, ContactView, MessageView, PersonView, SelfView};
 use peer_core::stored::{Reason, State, TraceStep, Via};
 
+use super::super::safe_text::SafeText;
 use super::super::screen::{Line, Look};
 use super::super::{help, times, words};
-use super::{Render, error, now_called, state_words};
+use super::{ASIDE_MAX, Render, error, now_called, state_words};
 
 impl Render {
     /// What an answer puts on the screen; `now_ms` is the wall clock, milliseconds since 1970.
@@ -41,7 +42,7 @@ impl Render {
             Answer::Contacts(contacts) => all_contacts(contacts),
             Answer::Verify { .. } => verify(answer),
             Answer::Found { words, messages } => self.found(words, messages, now_ms),
-            Answer::Contact(view) => vec![contact(view)],
+            Answer::Contact(view) => contact(view),
             Answer::Changed { .. }
             | Answer::Expiry { .. }
             | Answer::Forgotten { .. }
@@ -64,11 +65,10 @@ impl Render {
         let row = |person: &PersonView| {
             let since = times::local(person.since_ms, now_ms, &self.zone);
             let (standing, how) = (words::standing(person.standing), words::reachable(person.reachable));
-            let note = person.note.as_deref().unwrap_or_default();
-            let row = format!("{:<15}  {standing:<7}  since {since:<19}  {how:<9}  {note}", person.name.as_str());
-            plain(row.trim_end())
+            let row = format!("{:<15}  {standing:<7}  since {since:<19}  {how}", person.name.as_str());
+            with_note(&row, person.name.as_str(), person.note.as_deref())
         };
-        people.iter().map(row).collect()
+        people.iter().flat_map(row).collect()
     }
 
     fn history(&self, with: &str, messages: &[MessageView], now_ms: i64) -> Vec<Line> {
@@ -132,13 +132,12 @@ fn all_contacts(contacts: &[ContactView]) -> Vec<Line> {
     if contacts.is_empty() {
         return vec![plain("You know nobody yet: '!who' lists people.")];
     }
-    contacts.iter().map(contact).collect()
+    contacts.iter().flat_map(contact).collect()
 }
 
-fn contact(view: &ContactView) -> Line {
+fn contact(view: &ContactView) -> Vec<Line> {
     let name = format!("{}{}", view.name, if view.verified { "" } else { "?" });
     let mut parts = vec![view.standing.map_or("unknown", words::standing).to_owned()];
-    parts.extend(view.note.clone());
     if view.blocked {
         parts.push("blocked".to_owned());
     } else if !view.accepted {
@@ -154,7 +153,16 @@ fn contact(view: &ContactView) -> Line {
     if let Some((name, _)) = &view.rival {
         parts.push(format!("ANOTHER KEY: see '!verify {name}'"));
     }
-    plain(&format!("{name:<16}  {}  {}", words::grouped(&view.fingerprint), parts.join(", ")))
+    let row = format!("{name:<16}  {}  {}", words::grouped(&view.fingerprint), parts.join(", "));
+    with_note(&row, &view.name.to_string(), view.note.as_deref())
+}
+
+/// What the program says of somebody, and below it what they say of themselves, which looks like nothing else.
+fn with_note(row: &str, who: &str, note: Option<&str>) -> Vec<Line> {
+    let head = SafeText::line(&format!("    {who}: "));
+    let noted =
+        note.map(|note| Line { again: head.clone(), head, text: SafeText::line(note).cut(ASIDE_MAX), ..plain("") });
+    [plain(row)].into_iter().chain(noted).collect()
 }
 
 fn verify(answer: &Answer) -> Vec<Line> {

@@ -4,8 +4,9 @@ use super::super::screen::Form;
 use super::*;
 use common::identity::PublicKey;
 use common::message::MessageId;
+use common::name::Name;
 use common::wire::directory::Standing;
-use peer_core::event::{Answer, ChangeView, PersonView, PresenceView, Reachable};
+use peer_core::event::{Answer, ChangeView, ContactView, PersonView, PresenceView, Reachable};
 
 const NOW_MS: i64 = 1_700_049_600_000;
 
@@ -117,6 +118,34 @@ fn every_row_of_an_edit_and_of_a_note_says_whose_it_is() {
         let rows: String = render().event(&event, NOW_MS).iter().map(|line| line.written(NARROW)).collect();
         assert!(rows.starts_with(head) && rows.lines().count() > 1, "{rows}");
         assert!(rows.lines().skip(1).all(|row| row.starts_with(again)), "{rows}");
+    }
+}
+
+#[test]
+fn what_somebody_says_of_themselves_in_a_list_looks_like_nothing_the_program_says() {
+    let (name, lie) = ("bob".parse::<Name>().unwrap(), "blocked, ANOTHER KEY: see '!verify carol'  ");
+    let (standing, note) = (Standing::Online, Some(lie.repeat(4)));
+    let (since_ms, reachable) = (NOW_MS, Reachable::Direct);
+    let person = PersonView { name: name.clone(), standing, since_ms, reachable, note: note.clone() };
+    let contact = ContactView {
+        name,
+        fingerprint: PublicKey([1; 32]).fingerprint(),
+        verified: true,
+        accepted: true,
+        standing: Some(standing),
+        rival: None,
+        former: Vec::new(),
+        waiting: 0,
+        blocked: false,
+        note,
+    };
+    for answer in [Answer::People(vec![person]), Answer::Contacts(vec![contact])] {
+        let lines = render().answer(Ok(&answer), NOW_MS);
+        let [program, theirs] = &lines[..] else { panic!("{lines:?}") };
+        assert!(!program.written(NARROW).contains("ANOTHER"));
+        let rows = theirs.written(NARROW);
+        assert!(rows.lines().count() == 2 && rows.lines().all(|row| row.starts_with("    bob: ")), "{rows}");
+        assert!(rows.ends_with("…\n"), "{rows}");
     }
 }
 

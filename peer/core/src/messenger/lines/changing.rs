@@ -197,6 +197,11 @@ impl Messenger {
         };
         match (self.talk_of(&to), to) {
             (Some(talk), to) => {
+                if let To::Person { name, .. } = &to
+                    && self.is_given_away(id, name)
+                {
+                    return;
+                }
                 if let Talk::Pair(key) = talk
                     && !self.is_demanded(id, key, to.fingerprint())
                 {
