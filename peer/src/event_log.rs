@@ -1,7 +1,6 @@
 //! The event log: what flows between the messenger and the program around it, as JSON lines for whoever checks that
-//! nothing is lost (`docs/proof.md` has the format). A pure observer: it decides nothing, and writes no text anybody
-//! wrote. The form of a record and the file are those of the
-//! crate [`event_log`].
+//! nothing is lost (`docs/proof.md` has the format). A pure observer: it decides nothing, and writes no text that anybody
+//! wrote. The form of a record and the file are those of the crate [`event_log`].
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};

@@ -88,8 +88,8 @@ pub struct GroupSteps {
     pub more: bool,
 }
 
-/// Subscribes to the chains of groups this peer belongs to: answered by a `GroupNews` for each that has newer steps, and
-/// followed by one for each step made from then on. Members are subscribed to a group by joining it.
+/// Asks once for what was missed of the chains of groups: answered by a `GroupNews` for each that has newer steps. It
+/// subscribes to nothing: each new step is pushed to the members who are logged in, whether they asked or not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FollowGroups {
     /// Each group with the version known here, at most `limits::GROUPS_PAGE`.
