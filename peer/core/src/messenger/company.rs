@@ -263,7 +263,10 @@ impl Messenger {
         }
         self.company.heard.insert(bound.key, shout.at_ms);
         if !self.is_blocked(&bound.key) {
-            self.tell(Event::Broadcast { from: bound.name.to_string(), text: shout.text, sent_at_ms: shout.at_ms });
+            // A key that is known by a name has no other here, whatever the directory calls it now.
+            let name = self.book.name_of(&bound.key).unwrap_or(&bound.name);
+            let from = name.to_string();
+            self.tell(Event::Broadcast { from, text: shout.text, sent_at_ms: shout.at_ms });
         }
     }
 }

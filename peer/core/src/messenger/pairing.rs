@@ -190,12 +190,13 @@ impl Messenger {
         self.way(key).applied = Some((state.epoch, state.version));
         self.follow_lane(key, state.epoch, state.floor);
         self.way(key).blocks_me = state.blocked;
-        if state.blocked {
-            self.end_all(key, State::Refused, Reason::Blocked);
-        }
         let mine = self.meta.epoch;
         if let Some(held) = state.held.filter(|held| held.epoch == mine) {
             self.settle_covered(key, &held, via);
+        }
+        // After what they hold: that was delivered before they blocked.
+        if state.blocked {
+            self.end_all(key, State::Refused, Reason::Blocked);
         }
         if let Some(up_to) = state.read {
             self.read_by(key, up_to);

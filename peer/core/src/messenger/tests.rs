@@ -16,6 +16,7 @@ use crate::stored::{Arrived, Contact};
 
 mod arriving;
 mod pairing;
+mod shouted;
 
 const ALICE: u8 = 1;
 /// Accepted, and known by name.

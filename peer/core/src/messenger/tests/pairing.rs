@@ -469,20 +469,22 @@ fn a_lane_that_contradicts_this_store_is_evidence_in_the_epoch_of_this_store_alo
 }
 
 #[test]
-fn who_blocks_refuses_all_that_is_committed() {
+fn who_blocks_refuses_all_that_is_committed_but_what_they_hold() {
     let mut bench = Bench::new();
-    bench.waiting(BOB, 1, Deposit::Kept);
-    bench.waiting(BOB, 2, Deposit::None);
-    bench.core.outbox.at(&key(BOB), 2).unwrap().committed = false;
-    bench.apply(BOB, PairState { blocked: true, ..state(BOB, 1) });
+    for n in 1..=3 {
+        bench.waiting(BOB, n, Deposit::Kept);
+    }
+    bench.core.outbox.at(&key(BOB), 3).unwrap().committed = false;
+    let held = Some(holds(&bench, BOB, 1));
+    bench.apply(BOB, PairState { held, blocked: true, ..state(BOB, 1) });
     bench.settle();
-    let ended: Vec<(u64, State, Option<Reason>)> = bench
-        .stored
-        .iter()
-        .filter_map(|op| match op {
-            StoreOp::State { n, state, reason, .. } => Some((*n, *state, *reason)),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(ended, [(1, State::Refused, Some(Reason::Blocked))]);
+    let states = bench.stored.iter().filter_map(|op| match op {
+        StoreOp::State { n, state, reason, .. } => Some((*n, *state, *reason)),
+        _ => None,
+    });
+    assert_eq!(
+        states.collect::<Vec<_>>(),
+        [(1, State::Delivered, None), (2, State::Refused, Some(Reason::Blocked))],
+        "the first was there before they blocked"
+    );
 }
