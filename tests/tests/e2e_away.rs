@@ -249,6 +249,30 @@ fn logging_out_without_leaving_keeps_messages_until_login() {
 }
 
 #[test]
+fn what_is_urgent_is_handed_out_before_what_waited_longer_and_each_once() {
+    let world = World::new();
+    let alice = world.peer("alice");
+    let mut bob = world.peer("bob");
+    bob.quit();
+    let mut sent = alice.send_many("bob", "plain ", 0..3);
+    alice.wait_states(&sent, "kept", PATIENCE);
+    let urgent = text(&alice.ok("!urgent bob the kettle is on"), "id");
+    alice.wait_state(&urgent, "kept");
+    bob.restart_online();
+    bob.wait_messages("alice", 4, PATIENCE);
+    alice.wait_states(&sent, "delivered", PATIENCE);
+    alice.wait_state(&urgent, "delivered");
+    // Something later has come too, so that nothing of the four can still come a second time.
+    sent.push(alice.send("bob", "plain 3"));
+    bob.wait_message("alice", "plain 3");
+    let shown = bob.messages_from("alice");
+    let texts: Vec<String> = shown.iter().map(|line| text(&line.json, "text")).collect();
+    assert_eq!(texts, ["the kettle is on", "plain 0", "plain 1", "plain 2", "plain 3"]);
+    let marks: Vec<bool> = shown.iter().map(|line| line.json["urgent"] == true).collect();
+    assert_eq!(marks, [true, false, false, false, false]);
+}
+
+#[test]
 fn what_a_full_room_for_strangers_holds_goes_on_by_itself_when_there_is_room() {
     let world = World::new();
     let eve = world.peer("eve");

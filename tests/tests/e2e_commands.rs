@@ -291,6 +291,17 @@ fn status_tells_every_step_with_its_time_and_path() {
         ["queued", "kept", "delivered"].iter().map(|state| steps.iter().position(|step| step == state)).collect();
     assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{answer}");
     assert!(answer.to_string().contains("directory"), "the path: {answer}");
+    let times: Vec<String> = answer["trace"].as_array().unwrap().iter().map(|step| text(step, "at")).collect();
+    // Of one form, so that their order as words is their order in time.
+    assert!(times.iter().all(|time| is_rfc_3339(time)) && times.is_sorted(), "{answer}");
+    let sent_at = text(&alice.history("bob")[0], "sent_at");
+    assert!(times[0] >= sent_at && sent_at.len() == times[0].len(), "from when it was sent, {sent_at}: {answer}");
+}
+
+/// Whether `time` is one of RFC 3339 in UTC with milliseconds, as `2026-02-03T14:02:07.123Z`.
+fn is_rfc_3339(time: &str) -> bool {
+    let shape: String = time.chars().map(|one| if one.is_ascii_digit() { '0' } else { one }).collect();
+    shape == "0000-00-00T00:00:00.000Z"
 }
 
 #[test]

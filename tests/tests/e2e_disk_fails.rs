@@ -140,6 +140,44 @@ fn a_peer_over_its_quota_waits_says_so_and_goes_on_by_itself() {
 }
 
 #[test]
+fn a_peer_whose_quota_is_used_up_starts_with_the_log_that_a_kill_left() {
+    let world = World::new();
+    let (alice, mut bob) = (world.peer("alice"), world.peer("bob"));
+    let before = bob.send("alice", "before");
+    bob.wait_state(&before.id, "delivered");
+    bob.kill_9();
+    let (database, log) = (bob.setup.data_dir.join("store.sqlite"), bob.setup.data_dir.join("store.sqlite-wal"));
+    assert!(std::fs::metadata(&log).unwrap().len() > 0, "a log is left behind");
+
+    // It starts only when its calls can fail already.
+    let (go, wait) = std::sync::mpsc::channel();
+    let started = around(move || {
+        std::thread::spawn(move || {
+            wait.recv().unwrap();
+            bob.restart();
+            bob
+        })
+    });
+    let Some((calls, bob)) = started else { return };
+    // What the log holds finds no room in the database.
+    calls.fail(Call::Write, &database, EDQUOT);
+    go.send(()).unwrap();
+    let mut bob = bob.join().unwrap();
+    assert!(calls.failed() > 0, "its writes met the quota");
+    assert!(bob.runs(), "a quota ends nothing");
+    assert_eq!(bob.history("alice")[0]["text"], "before", "what the log holds is there");
+    assert!(std::fs::metadata(&log).unwrap().len() > 0, "and stays in it");
+
+    calls.heal();
+    bob.expect("online", "by itself", |_| true);
+    let after = bob.send("alice", "after");
+    bob.wait_state(&after.id, "delivered");
+    alice.wait_message("bob", "after");
+    assert_eq!(alice.messages_from("bob").len(), 2);
+    world.assert_healed();
+}
+
+#[test]
 fn a_directory_over_its_quota_refuses_mail_by_name_and_goes_on_by_itself() {
     let Some((calls, mut world)) = around(World::new) else { return };
     let (alice, mut bob) = (world.peer("alice"), world.peer("bob"));

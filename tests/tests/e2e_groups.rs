@@ -192,6 +192,93 @@ fn whoever_is_taken_out_gets_nothing_more() {
     assert!(carla.messages_from("bert").iter().all(|line| line.json["text"] != "after"));
 }
 
+/// Three in one group, who know of each other.
+fn three_in_a_group(world: &World) -> [Peer; 3] {
+    let [anna, bert, carla] = ["anna", "bert", "carla"].map(|name| world.peer(name));
+    anna.ok("!create family");
+    bert.ok("!join family");
+    carla.ok("!join family");
+    for peer in [&anna, &bert] {
+        happened(peer, "joined", "carla", "@family");
+    }
+    [anna, bert, carla]
+}
+
+/// The line with this identity, as `!history @family` shows it.
+fn line(peer: &Peer, id: &str) -> Value {
+    peer.history("@family").into_iter().find(|line| line["id"] == id).unwrap_or_default()
+}
+
+#[test]
+fn what_is_done_to_a_line_of_a_group_reaches_all_its_members() {
+    let world = World::new();
+    let all @ [anna, bert, carla] = &three_in_a_group(&world);
+    let sent = anna.send("@family", "who cooks?");
+    let number = |peer: &Peer| peer.wait_message("anna", "who cooks?")["n"].as_u64().unwrap();
+    let (at_bert, at_carla) = (number(bert), number(carla));
+
+    let reply = bert.ok(&format!("!reply {at_bert} I do"));
+    for peer in [anna, carla] {
+        let answered = peer.wait_message("bert", "I do");
+        assert_eq!((&answered["id"], &answered["reply_to"]), (&reply["id"], &sent.id.as_str().into()));
+        assert_eq!((&answered["conversation"], &answered["quote"]["text"]), (&"@family".into(), &"who cooks?".into()));
+    }
+
+    carla.ok(&format!("!react {at_carla} 👍"));
+    for peer in [anna, bert] {
+        let reacted = peer.expect("reacted", "the question", |event| event["id"] == sent.id.as_str());
+        assert_eq!((text(&reacted, "by"), text(&reacted, "emoji")), ("carla".into(), "👍".into()));
+    }
+
+    anna.ok(&format!("!edit {} who cooks tonight?", sent.n));
+    for peer in [bert, carla] {
+        let edited = peer.expect("edited", "the question", |event| event["id"] == sent.id.as_str());
+        assert_eq!((text(&edited, "by"), text(&edited, "text")), ("anna".into(), "who cooks tonight?".into()));
+    }
+    for peer in all {
+        let line = line(peer, &sent.id);
+        assert_eq!((text(&line, "text"), &line["edited"]), ("who cooks tonight?".into(), &true.into()), "{line}");
+        assert!(line["reactions"].to_string().contains('👍'), "{line}");
+    }
+    for (peer, n) in [(bert, at_bert), (carla, at_carla)] {
+        assert_eq!(peer.refused(&format!("!edit {n} x")), "not-allowed");
+        assert_eq!(peer.refused(&format!("!delete {n}")), "not-allowed");
+    }
+
+    anna.ok(&format!("!delete {}", sent.n));
+    for peer in [bert, carla] {
+        peer.expect("deleted", "the question", |event| event["id"] == sent.id.as_str() && event["by"] == "anna");
+    }
+    for peer in all {
+        let line = line(peer, &sent.id);
+        assert_eq!((&line["text"], &line["gone"]), (&Value::Null, &"deleted".into()), "{line}");
+    }
+}
+
+#[test]
+fn texts_of_a_group_vanish_at_all_its_members() {
+    let world = World::new();
+    let all @ [anna, bert, carla] = &three_in_a_group(&world);
+    let plain = anna.send("@family", "stays");
+    counted(anna, &plain.id, 2, 0);
+    assert_eq!(anna.ok("!expire @family 2s")["after_ms"], 2_000);
+    for peer in [bert, carla] {
+        let told = peer.expect("expiry", "from anna", |event| event["conversation"] == "@family");
+        assert_eq!((text(&told, "by"), &told["after_ms"]), ("anna".into(), &2_000.into()));
+    }
+    // Not only what is said by who has agreed it.
+    let sent = bert.send("@family", "burn this");
+    for peer in [anna, carla] {
+        assert_eq!(peer.wait_message("bert", "burn this")["vanishes_ms"], 2_000);
+    }
+    for peer in all {
+        peer.expect("vanished", "the secret", |event| event["n"].as_array().is_some_and(|gone| gone.len() == 1));
+        let line = line(peer, &sent.id);
+        assert_eq!((&line["text"], &line["gone"]), (&Value::Null, &"vanished".into()), "{line}");
+        assert_eq!(peer.history("@family")[0]["text"], "stays");
+    }
+}
+
 #[test]
 fn one_message_and_out_goes_to_a_group_too() {
     let world = World::new();

@@ -169,6 +169,51 @@ fn a_name_that_belongs_to_another_key_holds_what_waits_until_the_user_accepts() 
 }
 
 #[test]
+fn a_verified_mark_is_of_a_key_and_is_lost_when_the_name_gets_another() {
+    let world = World::new();
+    let alice = world.peer("alice");
+    let mut bob = world.peer("bob");
+    let first = bob.send("alice", "first");
+    bob.wait_state(&first.id, "delivered");
+    assert_eq!(alice.ok("!verify bob ok")["verified"], true);
+    let second = bob.send("alice", "second");
+    bob.wait_state(&second.id, "delivered");
+    assert_eq!(alice.wait_message("bob", "second")["verified"], true);
+    bob.quit();
+    let released = world.directory.admin(&["user", "release", "bob"]);
+    assert_eq!(released.code, Some(0), "{released:?}");
+    let other = world.setup("other").start();
+    other.ok("!register bob");
+    let (olds, others) = (text(&alice.ok("!verify bob"), "theirs"), text(&other.ok("!whoami"), "fingerprint"));
+    let early = other.send("alice", "it is me, bob");
+    other.wait_state(&early.id, "delivered");
+    alice.expect("error", "another key", |error| error["code"] == "key-changed" && error["name"] == "bob");
+
+    // Until the user says otherwise bob is who was verified, and the mark is of that key alone.
+    let known = |name: &str| {
+        let answer = alice.ok("!contacts");
+        answer["contacts"].as_array().unwrap().iter().find(|contact| contact["name"] == name).cloned().unwrap()
+    };
+    let bobs = known("bob");
+    assert_eq!((text(&bobs, "fingerprint"), text(&bobs, "rival")), (olds, others.clone()), "{bobs}");
+    let shown = alice.log().lines(0, |line| line.event() == "message" && line.json["id"] == early.id.as_str());
+    assert!(shown.is_empty(), "shown before the user's word: {shown:?}");
+
+    let answer = alice.ok(&format!("!verify bob#{others} ok"));
+    assert_eq!((text(&answer, "theirs"), &answer["verified"]), (others, &true.into()), "compared, so marked");
+    assert_eq!(alice.wait_message("bob", "it is me, bob")["verified"], true);
+    // The one who had the mark has lost it with the name.
+    bob.restart();
+    bob.expect("error", "his name is gone", |error| error["code"] == "not-registered" && error["command"].is_null());
+    bob.ok("!register robert");
+    let third = bob.send("alice", "third");
+    bob.wait_state(&third.id, "delivered");
+    let third = alice.expect("message", "third", |message| message["text"] == "third");
+    assert_eq!((text(&third, "from"), &third["verified"]), ("robert".into(), &false.into()), "{third}");
+    assert_eq!((&known("robert")["verified"], &known("bob")["verified"]), (&false.into(), &true.into()));
+}
+
+#[test]
 fn a_key_that_the_user_refuses_gets_nothing_and_is_not_asked_about_again_until_it_is_named() {
     let world = World::new();
     let alice = world.peer("alice");

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use system_tests::programs::files::names_in;
 use system_tests::programs::peer::text;
 use system_tests::programs::{Peer, World, eventually};
 
@@ -183,6 +184,41 @@ fn texts_vanish_from_both_stores_after_they_were_read() {
     assert_eq!(bob.refused("!expire alice soon"), "bad-argument");
     assert_eq!(bob.refused("!expire nobody 5m"), "no-such-user");
     assert_eq!(bob.refused("!expire bob 5m"), "to-yourself");
+}
+
+/// The files of a data folder in which `words` stand.
+fn files_with(peer: &Peer, words: &str) -> Vec<String> {
+    let dir = &peer.setup.data_dir;
+    let holds = |name: &String| {
+        // A socket cannot be read, and holds nothing.
+        let bytes = std::fs::read(dir.join(name)).unwrap_or_default();
+        bytes.windows(words.len()).any(|window| window.eq_ignore_ascii_case(words.as_bytes()))
+    };
+    names_in(dir).into_iter().filter(holds).collect()
+}
+
+#[test]
+fn no_file_of_either_store_holds_a_text_that_has_vanished() {
+    const WORD: &str = "xylophonquartz";
+    let world = World::new();
+    let (alice, bob) = two(&world);
+    let plain = alice.send("bob", "stays marimbaphone");
+    alice.wait_state(&plain.id, "delivered");
+    alice.ok("!expire bob 3s");
+    bob.expect("expiry", "from alice", |event| event["conversation"] == "alice");
+    let sent = bob.send("alice", &format!("the {WORD} is under the bridge"));
+    alice.expect("message", "the secret", |message| message["id"] == sent.id.as_str());
+    for peer in [&alice, &bob] {
+        assert!(!files_with(peer, WORD).is_empty(), "{}: it was there", peer.setup.name);
+    }
+    for (peer, with) in [(&alice, "bob"), (&bob, "alice")] {
+        peer.expect("vanished", "the secret", |event| event["n"].as_array().is_some_and(|gone| gone.len() == 1));
+        assert_eq!(line(peer, with, &sent.id)["gone"], "vanished");
+        // The log of the database is emptied when the store has a moment.
+        eventually("no file holds it", PATIENCE, || files_with(peer, WORD).is_empty());
+        assert!(names_in(&peer.setup.data_dir).iter().any(|name| name.ends_with("-wal")), "the log was looked at");
+        assert!(!files_with(peer, "marimbaphone").is_empty(), "what stays is found in the same way");
+    }
 }
 
 #[test]

@@ -147,3 +147,38 @@ fn errors_are_words_for_people() {
     });
     assert!(alice.messages_from("bob").is_empty());
 }
+
+/// Waits until the program has written `codes`, and not before `from`.
+fn wait_written(terminal: &Terminal, from: usize, codes: &str) {
+    let holds = || terminal.bytes()[from..].windows(codes.len()).any(|window| window == codes.as_bytes());
+    eventually(&format!("{codes:?} is written"), PATIENCE, holds);
+}
+
+#[test]
+fn marks_are_shown_as_such_and_as_typed_with_format_off_and_hits_stand_out() {
+    const BOLD: &str = "\u{1b}[1m";
+    const HIT: &str = "\u{1b}[7m";
+    let world = World::new();
+    let alice = world.peer("alice");
+    let mut bob = on_terminal(&world, "bob", &alice);
+    alice.send("bob", "the *pumpkin* soup");
+    wait_written(&bob, 0, &format!("{BOLD}pumpkin\u{1b}[0m soup"));
+    let from = bob.bytes().len();
+    bob.type_keys("!search pumpkin\r");
+    wait_written(&bob, from, &format!("{BOLD}{HIT}pumpkin\u{1b}[0m soup"));
+
+    let from = bob.bytes().len();
+    bob.type_keys("!format off\r");
+    wait_written(&bob, from, "Texts are shown as typed.");
+    alice.send("bob", "the *melon* soup");
+    wait_written(&bob, from, "the *melon* soup");
+    let from = bob.bytes().len();
+    bob.type_keys("!search melon\r");
+    wait_written(&bob, from, &format!("the *\u{1b}[0m{HIT}melon\u{1b}[0m* soup"));
+    let from = bob.bytes().len();
+    bob.type_keys("!format on\r");
+    wait_written(&bob, from, "Texts are shown formatted.");
+    let from = bob.bytes().len();
+    bob.type_keys("!history alice\r");
+    wait_written(&bob, from, &format!("{BOLD}melon\u{1b}[0m soup"));
+}
