@@ -8,6 +8,7 @@ mod arrival;
 mod codes;
 mod error;
 mod facts;
+mod files;
 mod lanes;
 mod migrate;
 mod open;
@@ -324,7 +325,9 @@ fn pages_of(op: &StoreOp) -> usize {
         | StoreOp::Read { .. }
         | StoreOp::ForgetTexts(_)
         | StoreOp::PutDuration { .. }
-        | StoreOp::PutSteps { .. } => 0,
+        | StoreOp::PutSteps { .. }
+        | StoreOp::NewFile(_)
+        | StoreOp::PutFile(_) => 0,
     };
     1 + bytes / 1_024
 }

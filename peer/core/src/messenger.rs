@@ -13,6 +13,7 @@ mod beginning;
 mod commands;
 mod company;
 mod depositing;
+mod files;
 mod leaving;
 mod lines;
 mod links;
@@ -326,6 +327,7 @@ impl Messenger {
                 }
             }
             Input::PrekeyMade { record, secret } => self.on_prekey_made(record, secret),
+            Input::File(news) => self.on_file(*news),
             Input::NetworkChanged(candidates) => self.on_network_changed(candidates),
             Input::EndOfInput => self.leave(None),
             Input::Wake => {}

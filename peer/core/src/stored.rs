@@ -2,6 +2,7 @@
 //! Words only: the store carries them out, the messenger decides them.
 
 mod facts;
+mod file;
 mod line;
 mod people;
 mod snapshot;
@@ -12,6 +13,7 @@ use common::message::{Conversation, Epoch, MessageId};
 
 pub use crate::command::Which;
 pub use facts::{DirectoryRecord, Meta, OwnPrekey};
+pub use file::{FileRow, FileState};
 pub use line::{Amended, Amendment, Copy, Gone, Quote, StoredMessage, Talk, Tally};
 pub use people::{Claim, Contact, Pin};
 pub use snapshot::Snapshot;
@@ -240,6 +242,10 @@ pub enum StoreOp {
         /// In order.
         steps: Vec<SignedStep>,
     },
+    /// A file that is offered, unless it is known: then nothing changes.
+    NewFile(Box<FileRow>),
+    /// How a file stands now.
+    PutFile(Box<FileRow>),
     /// An own message changed state; also a step of its trace; answered by `Tallied` when it is one to a group. Bodies of settled rows may be dropped from the outbox.
     State {
         /// Which.
@@ -422,6 +428,11 @@ pub enum Query {
         /// At most so many.
         count: u32,
     },
+    /// The newest files, whichever way, newest last.
+    Files {
+        /// At most so many.
+        count: u32,
+    },
     /// One message and the steps it took.
     Trace {
         /// Its number.
@@ -436,6 +447,8 @@ pub enum QueryResult {
     History(Vec<StoredMessage>),
     /// None: there is no such message.
     Message(Option<Box<StoredMessage>>),
+    /// Files, newest last.
+    Files(Vec<FileRow>),
     /// None: no such number.
     Trace(Option<(Box<StoredMessage>, Vec<TraceStep>)>),
     /// It could not be read; says why.

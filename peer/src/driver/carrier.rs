@@ -60,6 +60,7 @@ impl Carrier {
             Output::MakePrekey { counter, created_ms } => {
                 self.seal(sealing::Job::MakePrekey { counter, created_ms });
             }
+            Output::File(_) => {}
             Output::Dropped { from, why } => tracing::debug!(from = %from.fingerprint(), ?why, "dropped"),
             Output::Exit(exit) => return Some(exit),
         }

@@ -48,6 +48,7 @@ fn one(event: &Event) -> Option<Value> {
         Event::Group { group, change, name, by, .. } => json!({
             "event": "group", "group": format!("@{group}"), "change": words::group_change(*change), "name": name, "by": by,
         }),
+        Event::File(_) => return None,
         Event::Pending(count) => json!({"event": "pending", "count": count}),
         Event::Gap { from, conversation, missing } => json!({
             "event": "gap", "from": from.as_str(), "conversation": conversation, "missing": missing,
@@ -166,6 +167,7 @@ fn state(view: &StateView) -> Value {
 fn fields(answer: &Answer) -> Value {
     match answer {
         Answer::Done | Answer::Offline | Answer::Closed | Answer::Bye => json!({}),
+        Answer::File(_) | Answer::Files(_) => json!({}),
         Answer::Help(topic) => json!({"help": super::help::texts(topic.as_deref())}),
         Answer::Registered(name) | Answer::Online(name) => json!({"name": name.as_str()}),
         Answer::Deregistered(name) => json!({"name": name.as_str(), "released": true}),

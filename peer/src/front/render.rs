@@ -55,6 +55,7 @@ impl Render {
             Event::Deregistered(name) => vec![system(&format!("the name {name} is released"))],
             Event::Message(view) => self.theirs(view, now_ms),
             Event::State(view) => self.state(view, now_ms),
+            Event::File(_) => Vec::new(),
             Event::Presence(people) => talk::presence(people),
             Event::Edited(view) => talk::edited(view),
             Event::Deleted(view) => vec![talk::deleted(view)],

@@ -75,6 +75,8 @@ impl<'a> Writer<'a> {
             StoreOp::ForgetTexts(talk) => return Ok(StoreResult::Forgotten(self.forget_texts(talk)?)),
             StoreOp::PutDuration { talk, id, after_ms } => self.put_duration(talk, id, *after_ms)?,
             StoreOp::PutSteps { group, first, steps } => self.put_steps(group, *first, steps)?,
+            StoreOp::NewFile(row) => self.new_file(row)?,
+            StoreOp::PutFile(row) => self.put_file(row)?,
         }
         Ok(StoreResult::Done)
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BroadcastSent, GroupNews, GroupSteps, Groups, Notices, Place, RequestId, Shouted, Token};
+use super::{BroadcastSent, FileRoom, GroupNews, GroupSteps, Groups, Notices, Piece, Place, RequestId, Shouted, Token};
 use crate::identity::PublicKey;
 use crate::name::Name;
 use crate::record::{Binding, PrekeyRecord};
@@ -381,5 +381,9 @@ frames! {
         Groups(Groups) = GROUPS,
         /// Who came and left.
         Notices(Notices) = NOTICES,
+        /// How far a file is.
+        FileRoom(FileRoom) = FILE_ROOM,
+        /// A piece of a file.
+        Piece(Piece) = PIECE,
     }
 }

@@ -231,6 +231,9 @@ impl Messenger {
             | Command::Unblock(_)
             | Command::Stand { .. }
             | Command::Broadcast(_) => self.run_in_company(id, command),
+            Command::File { .. } | Command::Files | Command::Accept { .. } | Command::Decline(_) => {
+                self.run_on_files(id, command);
+            }
             Command::Format(how) => self.done(id, Answer::Format(how)),
         }
     }

@@ -201,6 +201,8 @@ impl Messenger {
             FromDirectory::GroupSteps(steps) => self.on_group_steps(steps),
             FromDirectory::GroupNews(news) => self.on_group_news(news),
             FromDirectory::Groups(page) => self.on_groups(page),
+            FromDirectory::FileRoom(room) => self.on_file_room(&room),
+            FromDirectory::Piece(piece) => self.on_piece(piece),
             FromDirectory::Pong(_) | FromDirectory::Unsupported(_) => {}
         }
     }

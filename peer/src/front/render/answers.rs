@@ -54,6 +54,7 @@ impl Render {
             | Answer::Groups(_)
             | Answer::Members { .. }
             | Answer::Broadcast { .. } => super::talk::answer(answer),
+            Answer::File(_) | Answer::Files(_) => Vec::new(),
             Answer::Bye => vec![plain("Bye.")],
         }
     }
