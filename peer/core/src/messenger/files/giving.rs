@@ -147,7 +147,7 @@ impl Messenger {
         (open.row.kept, open.row.reason) = (true, None);
         let row = open.row.clone();
         let view = self.file_view(&row, row.state);
-        self.store(StoreOp::PutFile(Box::new(row)), crate::messenger::Then::File(Box::new(view)));
+        self.store(StoreOp::PutFile(Box::new(row)), crate::messenger::Then::File(key, Box::new(view)));
     }
 
     /// The directory's word ends nothing: the file flows when both are there.
