@@ -164,7 +164,7 @@ fn a_file_goes_on_from_where_it_was_after_either_side_is_killed() {
 #[test]
 fn a_file_passes_a_way_that_loses_a_third() {
     let world = World::new();
-    let shape = Shape { loss: 0.3, ..Shape::default() };
+    let shape = Shape { loss_percent: 30, ..Shape::default() };
     let relays = [Relay::open(world.ip.into(), shape, 5), Relay::open(world.ip.into(), shape, 6)];
     let alice = world.setup("alice").advertising(relays[0].address()).start();
     relays[0].pass_to(alice.address());
