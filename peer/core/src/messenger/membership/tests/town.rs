@@ -104,6 +104,7 @@ impl Town {
             candidates: vec![address(who)],
             shows: true,
             version: "0".to_owned(),
+            accept_from: crate::event::AcceptFrom::Nobody,
         };
         person.core = Some(Messenger::new(config, person.disk.snapshot.clone(), self.now));
     }
@@ -280,7 +281,7 @@ impl Town {
                 self.inputs.push_back((who, Input::PrekeyMade { record, secret }));
             }
             Output::Dropped { from, why } => person.dropped.push((from, why)),
-            Output::DirectorySend(_) | Output::DirectoryClose | Output::Exit(_) => {}
+            Output::DirectorySend(_) | Output::DirectoryClose | Output::File(_) | Output::Exit(_) => {}
         }
     }
 
