@@ -10,7 +10,7 @@ use super::*;
 
 fn recount(store: &Store) {
     let all = include_str!("../recounts.sql").split(';').map(str::trim).filter(|sql| !sql.is_empty());
-    assert_eq!(all.clone().count(), 8);
+    assert_eq!(all.clone().count(), 11);
     for sql in all {
         assert!(!store.db.prepare(sql).unwrap().exists([]).unwrap(), "{sql}");
     }
