@@ -226,7 +226,7 @@ impl Messenger {
         }
     }
 
-    fn ended_there(&mut self, key: FileKey, state: FileState) {
+    pub(super) fn ended_there(&mut self, key: FileKey, state: FileState) {
         self.stop_file(key);
         if self.files.open.get(&key).is_some_and(|open| open.row.kept || open.shelved.is_some()) {
             self.drop_at_directory(key);

@@ -42,7 +42,9 @@ fn nobody_says_what_becomes_of_a_file_of_others() {
             let body = Body::FileWord(FileWord { author, offer, saying });
             let conversation = common::message::Conversation::Pair;
             let post = Post { conversation, recipients, body, urgent: false, key: None, amends: None };
-            house.town.with(CARLA, |carla| drop(carla.post(Waiting::Nobody, post)));
+            house.town.with(CARLA, |carla| {
+                carla.post(Waiting::Nobody, post);
+            });
             house.settle();
         }
     }
@@ -51,7 +53,9 @@ fn nobody_says_what_becomes_of_a_file_of_others() {
     let body = Body::FileWord(FileWord { author, offer, saying: FileSaying::Done });
     let (conversation, recipients) = (common::message::Conversation::Pair, vec![house.town.key(BERT)]);
     let post = Post { conversation, recipients, body, urgent: false, key: None, amends: None };
-    house.town.with(ANNA, |anna| drop(anna.post(Waiting::Nobody, post)));
+    house.town.with(ANNA, |anna| {
+        anna.post(Waiting::Nobody, post);
+    });
     house.settle();
     assert!(house.told(BERT, house.offered(BERT)).is_empty());
     house.accepts(BERT);
