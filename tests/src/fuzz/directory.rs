@@ -15,7 +15,7 @@ use common::name::Name;
 use common::record::{Prekey, PrekeyRecord};
 use common::wire::Frame;
 use common::wire::directory::{self as wire, Fate, FromDirectory, Place, ToDirectory};
-use directory_core::event::{CheckedPrekey, GroupOp};
+use directory_core::event::{CheckedPrekey, FileOp, GroupOp};
 use directory_core::{Directory, Input as Told, Limits, Now, Output, SessionId, StoreOp, StoreResult, Ticket};
 use directory_server::store::{Applied, Store};
 
@@ -198,6 +198,13 @@ impl World<'_> {
             StoreOp::PutSlot(op) => &op.from,
             StoreOp::Group(GroupOp::Step(op)) => &op.step.by,
             StoreOp::Group(GroupOp::Steps { key, .. } | GroupOp::News { key, .. } | GroupOp::List { key, .. }) => key,
+            StoreOp::File(FileOp::Begin(op)) => &op.submitter,
+            StoreOp::File(FileOp::Put(op)) => &op.submitter,
+            StoreOp::File(FileOp::Get { recipient, .. }) => recipient,
+            StoreOp::File(FileOp::Drop { key, submitter, recipient, .. }) => {
+                assert!([submitter, recipient].contains(&key), "somebody drops a file of others");
+                key
+            }
             StoreOp::Withdraw { submitter, .. } | StoreOp::Have { submitter, .. } => submitter,
             StoreOp::Take { recipient, .. }
             | StoreOp::Page { recipient, .. }

@@ -214,7 +214,7 @@ impl<'a> World<'a> {
             Output::DirectoryConnect => self.connecting = true,
             Output::DirectorySend(frame) => self.sent_up(&frame),
             Output::DirectoryClose => self.connected = false,
-            Output::Dropped { .. } => {}
+            Output::Dropped { .. } | Output::File(_) => {}
             Output::Dial { link, key, addresses } => {
                 assert!(addresses.len() <= 16);
                 self.dials.insert(link, key);

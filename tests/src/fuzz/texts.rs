@@ -221,6 +221,7 @@ fn message(input: &mut Input<'_>, mine: bool) -> MessageView {
         reactions: Vec::new(),
         forwarded: None,
         vanishes_ms: None,
+        file: None,
         tally: None,
     }
 }

@@ -80,6 +80,7 @@ fn view(n: u8) -> MessageView {
         reactions: Vec::new(),
         forwarded: None,
         vanishes_ms: None,
+        file: None,
         tally: None,
     }
 }

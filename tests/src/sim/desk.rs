@@ -309,6 +309,8 @@ impl World {
                 self.model.writes_in(meta.epoch.id);
                 self.model.receipts(who, meta.receipts);
             }
+            (StoreOp::NewFile(row), _) => self.file_committed(number, row, true),
+            (StoreOp::PutFile(row), _) => self.file_committed(number, row, false),
             (StoreOp::NewEpoch { epoch, .. }, _) => self.model.writes_in(epoch.id),
             (StoreOp::Readdress(moves), _) => {
                 for each in moves {
