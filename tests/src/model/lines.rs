@@ -302,7 +302,10 @@ impl Model {
             }
             signs.retain(|_, sign| !sign.is_empty());
             let text = newest.clone().unwrap_or(line.text);
-            let stands = Body::decode(message.kind, &message.body).text().map(str::to_owned);
+            let body = Body::decode(message.kind, &message.body);
+            // A file has no words, and nobody can give it any.
+            let wordless = matches!(body, Body::File(_)).then_some("");
+            let stands = body.text().or(wordless).map(str::to_owned);
             let vanished = self.disks[machine].gone.contains(&id);
             let right = match message.gone {
                 None => !deleted && !vanished && stands.as_ref() == Some(&text) && message.edited == newest.is_some(),
