@@ -107,5 +107,7 @@ pub fn open(settings: &Settings, data_dir: &DataDir, shows: bool) -> Result<Part
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let advertise = settings.advertise;
-    Ok(Parts { identity, config, snapshot, store, socket: bound.socket, advertise, event_log })
+    // The place for an option of the user's.
+    let downloads = data_dir.downloads();
+    Ok(Parts { identity, config, snapshot, store, socket: bound.socket, advertise, downloads, event_log })
 }

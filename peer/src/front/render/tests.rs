@@ -36,6 +36,7 @@ fn message(n: u64, from: &str, text: &str) -> MessageView {
         forwarded: None,
         vanishes_ms: None,
         tally: None,
+        file: None,
     }
 }
 
