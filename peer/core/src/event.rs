@@ -13,7 +13,7 @@ use common::seal::PrekeySecret;
 use common::wire::directory::{FromDirectory, ToDirectory};
 use common::wire::peer::PeerFrame;
 
-pub use file::{FileFacts, FileJob, FileNews, FileSource, FileStep, FileStop, FileTarget, Serving};
+pub use file::{AcceptFrom, FileFacts, FileJob, FileNews, FileSource, FileStep, FileStop, FileTarget, Serving};
 pub use talk::{ChangeView, FileView, GroupChange, GroupView, MemberView, OfferedView, PresenceView, QuoteView};
 pub use view::{Answer, ContactView, Event, MessageView, PersonView, Reachable, SelfView, StateView};
 
@@ -52,6 +52,8 @@ pub struct Config {
     pub shows: bool,
     /// Version of the program, for `ready`.
     pub version: String,
+    /// Whose files are accepted without asking.
+    pub accept_from: AcceptFrom,
 }
 
 /// A QUIC connection, dialled or accepted, numbered by the program: dialled ones by the messenger (even), accepted ones

@@ -38,6 +38,7 @@ use common::message::{Conversation, Epoch, MessageId};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
+use self::files::{FileKey, Files};
 use crate::answers::Answers;
 use crate::clock::{AgeClock, IdMaker};
 use crate::contact::Book;
@@ -102,6 +103,8 @@ enum Then {
     Prekey(Box<OwnPrekey>),
     Epoch,
     Lines(lines::Committed),
+    /// People are told how a file stands.
+    File(FileKey, Box<crate::event::FileView>),
     /// What a command asked for is written: it is answered.
     Done {
         id: crate::event::CommandId,
@@ -203,6 +206,7 @@ pub struct Messenger {
     chains: Chains,
     lines: Lines,
     company: Company,
+    files: Files,
     /// Committed messages of keys that no believed name belongs to; not shown until the user accepts the key.
     unnamed: BTreeMap<PublicKey, Vec<StoredMessage>>,
     prekeys: Prekeys,
@@ -262,6 +266,7 @@ impl Messenger {
             chains: Chains::default(),
             lines: Lines::new(snapshot.read, snapshot.durations, snapshot.next_vanish_ms),
             company: Company::default(),
+            files: Files::new(snapshot.files),
             unnamed: BTreeMap::new(),
             prekeys: Prekeys::new(snapshot.prekeys),
             answers: Answers::default(),
@@ -373,6 +378,7 @@ impl Messenger {
                 Timer::Chain(id) => self.tend_group(id),
                 Timer::GroupEvents => self.tell_group_events(),
                 Timer::Vanish => self.vanish_due(),
+                Timer::Files => self.tend_files(),
             }
         }
     }
@@ -440,6 +446,7 @@ impl Messenger {
                 Then::Prekey(key) => self.on_prekey_committed(*key),
                 Then::Epoch => self.on_epoch_committed(),
                 Then::Done { id, answer } => self.reply(id, Ok(answer)),
+                Then::File(key, view) => self.on_file_settled(key, view),
                 Then::Lines(committed) => self.on_lines_committed(committed, result),
             }
         }

@@ -33,6 +33,7 @@ fn parts(seed: u8) -> Parts {
         candidates: candidates(bound.address, None),
         shows: true,
         version: "0".to_owned(),
+        accept_from: peer_core::event::AcceptFrom::Nobody,
     };
     Parts {
         identity,

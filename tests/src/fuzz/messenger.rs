@@ -117,6 +117,7 @@ fn start(store: &mut Store, now: Now, seed: u8) -> Messenger {
         candidates: vec![address],
         shows: true,
         version: "0".to_owned(),
+        accept_from: peer_core::event::AcceptFrom::Nobody,
     };
     let snapshot = store.load(DIRECTORY).expect("a store loads");
     Messenger::new(config, snapshot, now)

@@ -141,6 +141,7 @@ impl World {
             candidates: vec![SocketAddr::from(([0, 0, 0, 0], machine.address.port()))],
             shows: true,
             version: "0".to_owned(),
+            accept_from: peer_core::event::AcceptFrom::Nobody,
         };
         let snapshot =
             machine.disk.open().expect("it is open").load(machine.directory.address()).expect("a disk loads");

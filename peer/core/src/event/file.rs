@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use common::body::{File, FileFault};
 use common::message::MessageId;
+use common::name::Name;
 
 use super::{LinkId, Ticket};
 
@@ -41,6 +42,20 @@ pub struct FileTarget {
     pub offer: MessageId,
     /// The user's own choice: a folder, or the path of the file; none: the folder for downloads.
     pub place: Option<PathBuf>,
+}
+
+/// Whose files are accepted without asking the user.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum AcceptFrom {
+    /// Nobody's.
+    #[default]
+    Nobody,
+    /// Those of people the user has written to or accepted.
+    Contacts,
+    /// Those of people whose key the user has compared.
+    Verified,
+    /// Those of people of these names.
+    Names(Vec<Name>),
 }
 
 /// The number of a file that somebody asks for on a link, given by the shell.

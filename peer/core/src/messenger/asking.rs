@@ -124,6 +124,7 @@ impl Messenger {
                 self.fail(id, ErrorCode::NoSuchMessage, "there is no message of that number");
             }
             (Some(Asked::Line { id, command }), QueryResult::Message(line)) => self.on_line(id, *command, line),
+            (Some(Asked::Files { id }), QueryResult::Files(rows)) => self.on_files_listed(id, &rows),
             (Some(Asked::Search { id, words }), QueryResult::History(messages)) => {
                 let messages = messages.iter().map(|message| self.view(message, false)).collect();
                 self.done(id, Answer::Found { words, messages });

@@ -81,6 +81,9 @@ pub(super) enum Asked {
         id: CommandId,
         command: Box<Command>,
     },
+    Files {
+        id: CommandId,
+    },
     Search {
         id: CommandId,
         words: Vec<String>,
@@ -101,9 +104,11 @@ impl Asked {
     /// The command that waits for it, if it is one.
     pub(super) fn id(&self) -> Option<CommandId> {
         match self {
-            Self::History { id, .. } | Self::Trace { id } | Self::Line { id, .. } | Self::Search { id, .. } => {
-                Some(*id)
-            }
+            Self::History { id, .. }
+            | Self::Trace { id }
+            | Self::Line { id, .. }
+            | Self::Files { id }
+            | Self::Search { id, .. } => Some(*id),
             Self::Read { .. } | Self::Change { .. } => None,
         }
     }

@@ -180,6 +180,7 @@ impl Messenger {
         self.opened(link, key);
         self.apply(key, greeting.state, Via::Direct);
         self.tend(key);
+        self.files_linked(&key);
     }
 
     fn opened(&mut self, link: LinkId, key: PublicKey) {

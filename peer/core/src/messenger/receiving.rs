@@ -185,7 +185,11 @@ impl Messenger {
         if planted::is(Bug::ShownBeforeCommit) {
             self.bring_in(message.clone(), true);
         }
+        let file = self.file_arrives(&message);
         self.store(StoreOp::Receive(Box::new(arrival)), Then::Arrived { message: Box::new(message), held, item });
+        if let Some(file) = file {
+            self.store(file, Then::Nothing);
+        }
     }
 
     /// What comes through the directory although a link stands is a sign that nothing gets through on the link, so
@@ -234,6 +238,7 @@ impl Messenger {
         let whole = self.hold(sender, held, id);
         if let Some((n, line, settled)) = new {
             message.n = n;
+            self.file_arrived(&message);
             if !settled.is_empty() {
                 // They are put out with the line they changed.
                 self.store(StoreOp::Shown(settled), Then::Nothing);
@@ -354,6 +359,7 @@ impl Messenger {
             let view = self.view(&message, late);
             self.lines.tells(&message, &view);
             self.tell(Event::Message(Box::new(view)));
+            self.file_told(&message);
         }
     }
 

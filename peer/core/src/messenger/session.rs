@@ -343,6 +343,7 @@ impl Messenger {
             }
             self.watch_all();
             self.groups_online();
+            self.files_online();
             self.repeat_acks();
             self.send_takes();
             self.commands_after_online();

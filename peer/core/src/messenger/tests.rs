@@ -146,6 +146,7 @@ impl Bench {
             candidates: vec![bind],
             shows: true,
             version: "0".to_owned(),
+            accept_from: crate::event::AcceptFrom::Nobody,
         };
         let contacts = vec![contact(BOB, "bob", true), contact(EVE, "eve", false)];
         let core = Messenger::new(config, Snapshot { contacts, ..snapshot }, now);
