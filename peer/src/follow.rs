@@ -1,10 +1,11 @@
 //! One command and what comes of it: submits it as a front of its own and hands out the JSON objects that tell of it,
 //! until waiting longer changes nothing or the time is over.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use peer_core::command::{Command, CommandError};
-use peer_core::event::{CommandId, Event};
+use peer_core::event::{Answer, CommandId, Event};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
@@ -16,14 +17,22 @@ use crate::progress::{Progress, Wanted};
 /// stored.
 pub const ANSWER_PATIENCE: Duration = Duration::from_secs(8);
 
+/// The number of the command that is followed.
+const SUBMITTED: u64 = 1;
+/// The number of the command that asks how files stand.
+const LISTED: u64 = 2;
+
 /// A command on its way.
 #[derive(Debug)]
 pub struct Follow {
+    handle: Handle,
     attached: Attached,
     word: &'static str,
     begun: Instant,
     timeout: Duration,
     progress: Progress,
+    /// What was told at once and is not handed out yet.
+    told: VecDeque<Value>,
     /// Nothing but the answer is wanted.
     answer_only: bool,
     gone: bool,
@@ -31,7 +40,7 @@ pub struct Follow {
 }
 
 impl Follow {
-    /// Submits a message and follows it to `wanted`, for `timeout` at most.
+    /// Submits a message, or a file, and follows it to `wanted`, for `timeout` at most.
     ///
     /// # Errors
     /// [`Gone`] when the loop has left.
@@ -65,14 +74,18 @@ impl Follow {
         command: Command,
         (wanted, timeout, answer_only): (Wanted, Duration, bool),
     ) -> Result<Self, Gone> {
-        let id = CommandId { source: attached.source, number: 1 };
+        let id = CommandId { source: attached.source, number: SUBMITTED };
+        let is_file = matches!(command, Command::File { .. });
+        let progress = if is_file { Progress::of_file(wanted) } else { Progress::new(wanted) };
         handle.submit(FrontInput::Command { id, command: Ok(command) }).await?;
         Ok(Self {
+            handle: handle.clone(),
             attached,
             word,
             begun: Instant::now(),
             timeout,
-            progress: Progress::new(wanted),
+            progress,
+            told: VecDeque::new(),
             answer_only,
             gone: false,
             aside: None,
@@ -82,6 +95,11 @@ impl Follow {
     /// The next object about this command; none when there is nothing more to wait for.
     pub async fn next(&mut self) -> Option<Value> {
         loop {
+            while let Some(value) = self.told.pop_front() {
+                if self.progress.take(&value) {
+                    return Some(value);
+                }
+            }
             let answered = self.progress.is_answered();
             if self.progress.is_done() || (answered && self.answer_only) {
                 return None;
@@ -92,16 +110,34 @@ impl Follow {
                 self.gone = true;
                 return None;
             };
-            if let Event::Error(error) = &event {
+            self.hear(&event).await;
+        }
+    }
+
+    async fn hear(&mut self, event: &Event) {
+        match event {
+            Event::Error(error) => {
                 self.aside = Some(error.clone());
+                self.told.extend(json::events(event));
             }
-            let values = match &event {
-                Event::Answer { answer, .. } => vec![json::answer(self.word, answer.as_deref())],
-                event => json::events(event),
-            };
-            if let Some(value) = values.into_iter().find(|value| self.progress.take(value)) {
-                return Some(value);
+            Event::Answer { id, answer } if id.number == SUBMITTED => {
+                self.told.push_back(json::answer(self.word, answer.as_deref()));
+                let before = |answer: &Answer| matches!(answer, Answer::Sent { before: Some(_), .. });
+                if self.progress.is_of_file() && answer.as_deref().is_ok_and(before) {
+                    // Offered before: how the file stands is told again only to who asks.
+                    let id = CommandId { source: self.attached.source, number: LISTED };
+                    // A loop that has left says so by its last event.
+                    let _ = self.handle.submit(FrontInput::Command { id, command: Ok(Command::Files) }).await;
+                }
             }
+            Event::Answer { answer: Ok(answer), .. } => {
+                if let Answer::Files(views) = answer.as_ref() {
+                    let mine = views.iter().filter(|view| view.mine).cloned();
+                    self.told.extend(mine.flat_map(|view| json::events(&Event::File(Box::new(view)))));
+                }
+            }
+            Event::Answer { answer: Err(_), .. } => {}
+            event => self.told.extend(json::events(event)),
         }
     }
 
