@@ -159,3 +159,70 @@ impl Follow {
         &self.progress
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::api::{FrontSide, Patience, fronts};
+    use crate::front::render::samples::file_view;
+    use crate::progress::exit;
+    use common::message::MessageId;
+    use peer_core::event::{FileView, Source};
+    use peer_core::stored::{FileState, State};
+    use tokio::sync::mpsc::Sender;
+
+    type Before = Option<(State, Option<peer_core::stored::Via>, Option<peer_core::stored::Reason>, u64)>;
+
+    /// A file for bob, submitted to a loop that the test plays, which has offered it as [12].
+    async fn offered(wanted: Wanted, patience: Duration, before: Before) -> (Follow, FrontSide, Sender<Event>, Source) {
+        let (handle, mut side) = fronts();
+        let attached = handle.attach(Patience::Wait);
+        let (source, tells) = (attached.source, side.tells().unwrap());
+        let file = Command::File { to: "bob".parse().unwrap(), path: "/a".to_owned(), key: None };
+        let follow = Follow::message(&handle, attached, file.clone(), wanted, patience).await.unwrap();
+        let Some(FrontInput::Command { id, command }) = side.command().await else { panic!("no command") };
+        assert_eq!(command, Ok(file));
+        let answer = Answer::Sent { id: MessageId([3; 16]), n: 12, to: "bob".to_owned(), before };
+        tells.send(Event::Answer { id, answer: Ok(Box::new(answer)) }).await.unwrap();
+        (follow, side, tells, source)
+    }
+
+    fn told(state: FileState, n: u64) -> FileView {
+        FileView { n, ..file_view("a", state, true) }
+    }
+
+    #[tokio::test]
+    async fn a_file_is_followed_until_it_is_where_it_is_wanted() {
+        let (mut follow, _side, tells, _) = offered(Wanted::Delivered, Duration::from_secs(60), None).await;
+        assert_eq!(follow.next().await.unwrap()["event"], "result");
+        for view in [told(FileState::Done, 11), told(FileState::Progress, 12), told(FileState::Done, 12)] {
+            tells.send(Event::File(Box::new(view))).await.unwrap();
+        }
+        assert_eq!(follow.next().await.unwrap()["state"], "progress");
+        assert_eq!(follow.next().await.unwrap()["state"], "done");
+        assert_eq!((follow.next().await, follow.progress().exit_code()), (None, exit::DONE));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_nobody_accepts_ends_with_its_time() {
+        let (mut follow, _side, tells, _) = offered(Wanted::Delivered, Duration::from_millis(50), None).await;
+        let kept = FileView { kept: true, ..told(FileState::Offered, 12) };
+        tells.send(Event::File(Box::new(kept))).await.unwrap();
+        while follow.next().await.is_some() {}
+        assert_eq!((follow.is_gone(), follow.progress().exit_code()), (false, exit::KEPT));
+    }
+
+    #[tokio::test]
+    async fn how_a_file_stands_that_was_offered_before_is_asked_for() {
+        let before = Some((State::Delivered, None, None, 5));
+        let (mut follow, mut side, tells, source) = offered(Wanted::Delivered, Duration::from_secs(60), before).await;
+        assert_eq!(follow.next().await.unwrap()["state"], "delivered");
+        let Some(FrontInput::Command { id, command }) = side.command().await else { panic!("no command") };
+        assert_eq!((id.source, command), (source, Ok(Command::Files)));
+        let theirs = FileView { mine: false, ..told(FileState::Failed, 12) };
+        let views = vec![told(FileState::Declined, 11), theirs, told(FileState::Done, 12)];
+        tells.send(Event::Answer { id, answer: Ok(Box::new(Answer::Files(views))) }).await.unwrap();
+        assert_eq!(follow.next().await.unwrap()["state"], "done");
+        assert_eq!((follow.next().await, follow.progress().exit_code()), (None, exit::DONE));
+    }
+}

@@ -5,7 +5,7 @@ mod answers;
 mod echo;
 mod files;
 #[cfg(test)]
-pub(super) mod samples;
+pub(crate) mod samples;
 mod talk;
 #[cfg(test)]
 mod tests;
