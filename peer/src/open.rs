@@ -105,7 +105,7 @@ pub fn open(settings: &Settings, data_dir: &DataDir, shows: bool) -> Result<Part
         candidates: driver::candidates(bound.address, settings.advertise),
         shows,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        accept_from: peer_core::event::AcceptFrom::Nobody,
+        accept_from: settings.accept_from.clone(),
     };
     let advertise = settings.advertise;
     // The place for an option of the user's.
