@@ -88,6 +88,8 @@ pub const FILE_PART_BYTES: u64 = 1024 * 1024;
 pub const PIECE_BYTES: u64 = 32 * 1024;
 /// Most bytes of a sealed piece.
 pub const PIECE_SEALED_MAX_BYTES: usize = PIECE_BYTES as usize + 64;
+/// Pieces of files that one peer asks a directory for before it has read the answers.
+pub const PIECES_ASKED_MAX: usize = 4;
 /// Most bytes of a file that a directory keeps: larger ones wait until both are there. MiB.
 pub const KEPT_FILE_MIB_MAX: u64 = 10;
 /// MiB of files that a directory keeps for one recipient.

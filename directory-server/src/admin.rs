@@ -97,6 +97,7 @@ fn sheet(entry: &Entry) -> String {
         ("last seen", time(entry.seen_ms)),
         ("last login", time(entry.login_ms)),
         ("waiting", format!("{} messages, {} bytes", entry.items, entry.bytes)),
+        ("files waiting", format!("{} files, {} bytes", entry.files, entry.file_bytes)),
         ("sent and waiting elsewhere", format!("{} messages", entry.sent_items)),
         ("accepted senders", entry.accepted.to_string()),
     ];

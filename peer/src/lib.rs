@@ -8,6 +8,7 @@ pub mod config;
 pub mod control;
 pub mod driver;
 pub mod event_log;
+pub mod files;
 pub mod follow;
 pub mod front;
 pub mod keystore;

@@ -108,5 +108,7 @@ pub fn open(settings: &Settings, data_dir: &DataDir, shows: bool) -> Result<Part
         accept_from: settings.accept_from.clone(),
     };
     let advertise = settings.advertise;
-    Ok(Parts { identity, config, snapshot, store, socket: bound.socket, advertise, event_log })
+    // The place for an option of the user's.
+    let downloads = data_dir.downloads();
+    Ok(Parts { identity, config, snapshot, store, socket: bound.socket, advertise, downloads, event_log })
 }

@@ -2,9 +2,10 @@
 //! disk. Not here: what both roles share (`common::limits`), and sockets, handshakes and queues, which are the program's.
 
 use common::limits::{
-    BROADCAST_MAX_BYTES, CANDIDATES_MAX, DAY_MS, FRAME_MAX_BYTES, GROUPS_PAGE, ITEM_LIFETIME_MS, MAILBOX_ITEMS_MAX,
-    MAILBOX_MIB_MAX, NAME_MAX_CHARS, NOTE_MAX_BYTES, PAIR_ITEMS_MAX, SEALED_MAX_BYTES, STRANGER_ITEMS_MAX,
-    SUBMITTER_ITEMS_MAX, SUBMITTER_MIB_MAX, WATCH_MAX,
+    BROADCAST_MAX_BYTES, CANDIDATES_MAX, DAY_MS, FRAME_MAX_BYTES, GROUPS_PAGE, ITEM_LIFETIME_MS, KEPT_FILE_MIB_MAX,
+    MAILBOX_FILES_MIB_MAX, MAILBOX_ITEMS_MAX, MAILBOX_MIB_MAX, NAME_MAX_CHARS, NOTE_MAX_BYTES, PAIR_FILES_MAX,
+    PAIR_ITEMS_MAX, PIECE_SEALED_MAX_BYTES, PIECES_ASKED_MAX, SEALED_MAX_BYTES, STRANGER_ITEMS_MAX,
+    SUBMITTER_FILES_MIB_MAX, SUBMITTER_ITEMS_MAX, SUBMITTER_MIB_MAX, WATCH_MAX,
 };
 
 const KIB: u64 = 1024;
@@ -46,12 +47,14 @@ pub const NEWS_STEPS: usize = 20;
 pub const SHARED_BEHIND_BYTES: usize = 32 * 1024;
 /// Most bytes of a frame that is shared with many.
 const SHARED_MAX_BYTES: usize = 6 + 2 + NOTICES_PAGE * LISTED_MAX_BYTES;
+/// Most bytes of a piece's frame beside what is sealed.
+const PIECE_HEAD_MAX_BYTES: usize = 6 + 32 + 16 + 5 + 1 + 5;
 /// Most bytes of the answer to one deposit.
 const ANSWER_MAX_BYTES: usize = 68;
 
 /// Most bytes that one session may be given before it reads anything, all at once: what waits for its owner, the
-/// presence of everybody watched, the news of its groups, the answers to its deposits, what is shared with many, a few small
-/// frames. A send queue that holds them never
+/// presence of everybody watched, the news of its groups, the answers to its deposits, the pieces of files it asked for, what is
+/// shared with many, a few small frames. A send queue that holds them never
 /// cuts off a peer for being slow to read what it needs.
 pub const HANDED_OUT_MAX_BYTES: usize = WINDOW_ITEMS * ITEM_HEAD_MAX_BYTES
     + WINDOW_BYTES
@@ -63,6 +66,7 @@ pub const HANDED_OUT_MAX_BYTES: usize = WINDOW_ITEMS * ITEM_HEAD_MAX_BYTES
     + SHARED_BEHIND_BYTES
     + SHARED_MAX_BYTES
     + (IN_FLIGHT + 1) * ANSWER_MAX_BYTES
+    + PIECES_ASKED_MAX * (PIECE_HEAD_MAX_BYTES + PIECE_SEALED_MAX_BYTES)
     + 1024;
 
 const _: () = {
@@ -138,6 +142,30 @@ impl Default for GroupLimits {
     }
 }
 
+/// What files in pieces may take, checked by the store in the transaction that begins one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileLimits {
+    /// Bytes of one file as its sender knows it; more is `TooLarge`. 0: none is kept.
+    pub file_bytes: u64,
+    /// Sealed bytes of the files for one recipient; more is `MailboxFull`.
+    pub mailbox_bytes: u64,
+    /// Sealed bytes of the files from one submitter to everybody; more is `QuotaExceeded`.
+    pub submitter_bytes: u64,
+    /// Files from one submitter to one recipient; more is `QuotaExceeded`.
+    pub pair_files: u64,
+}
+
+impl Default for FileLimits {
+    fn default() -> Self {
+        Self {
+            file_bytes: KEPT_FILE_MIB_MAX * MIB,
+            mailbox_bytes: MAILBOX_FILES_MIB_MAX * MIB,
+            submitter_bytes: SUBMITTER_FILES_MIB_MAX * MIB,
+            pair_files: PAIR_FILES_MAX,
+        }
+    }
+}
+
 /// A rate: so many at once, then one every so often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
@@ -202,7 +230,9 @@ pub struct Limits {
     pub slots: SlotLimits,
     /// For groups.
     pub groups: GroupLimits,
-    /// Items live so many milliseconds.
+    /// For files in pieces.
+    pub files: FileLimits,
+    /// Items and files live so many milliseconds.
     pub item_lifetime_ms: u64,
     /// A key without a name that has nothing here is forgotten so many milliseconds after its last login.
     pub nameless_lifetime_ms: u64,
@@ -252,6 +282,7 @@ impl Default for Limits {
             mailbox: MailboxLimits::default(),
             slots: SlotLimits::default(),
             groups: GroupLimits::default(),
+            files: FileLimits::default(),
             item_lifetime_ms: ITEM_LIFETIME_MS,
             nameless_lifetime_ms: ITEM_LIFETIME_MS,
             tombstone_lifetime_ms: 70 * DAY_MS,

@@ -3,7 +3,7 @@
 
 use common::wire::directory::ToDirectory;
 
-use crate::event::{GroupOp, StoreOp};
+use crate::event::{FileOp, GroupOp, StoreOp};
 
 /// Rows of names that one page of people may look through, by which it weighs as below.
 pub const WHO_ROWS_MAX: usize = 20_000;
@@ -15,8 +15,10 @@ const STEP_ROWS: usize = 16;
 const READ_SHARE: usize = 40;
 /// Keys or places of one frame that count as one more request.
 const ENTRIES_PER_REQUEST: usize = 50;
+/// A question about a file: a piece is as much to read or write as so many rows. What it deletes was paid for when it was put.
+const FILE_ROWS: usize = 8;
 /// Sorts of rows that expiry looks for.
-const EXPIRY_SORTS: usize = 5;
+const EXPIRY_SORTS: usize = 6;
 
 /// Rows that an operation may touch, at least one.
 #[must_use]
@@ -33,6 +35,7 @@ pub fn rows(op: &StoreOp) -> usize {
         StoreOp::Group(GroupOp::Steps { limit, .. }) => limit / READ_SHARE + 2,
         StoreOp::Group(GroupOp::News { groups, limit, .. }) => groups.len() + limit / READ_SHARE,
         StoreOp::Group(GroupOp::List { limit, .. }) => limit * LISTED_ROWS,
+        StoreOp::File(_) => FILE_ROWS,
         StoreOp::LoadAccount { .. }
         | StoreOp::OfferToken { .. }
         | StoreOp::ConfirmToken { .. }
@@ -65,9 +68,11 @@ pub enum Need {
 #[must_use]
 pub fn need(op: &StoreOp) -> Need {
     match op {
-        StoreOp::Deposit(_) | StoreOp::Register { .. } | StoreOp::Accept { .. } | StoreOp::Group(GroupOp::Step(_)) => {
-            Need::Much
-        }
+        StoreOp::Deposit(_)
+        | StoreOp::Register { .. }
+        | StoreOp::Accept { .. }
+        | StoreOp::Group(GroupOp::Step(_))
+        | StoreOp::File(FileOp::Begin(_) | FileOp::Put(_)) => Need::Much,
         StoreOp::PutSlot(_) => Need::Little,
         StoreOp::LoadAccount { .. }
         | StoreOp::OfferToken { .. }
@@ -85,13 +90,14 @@ pub fn need(op: &StoreOp) -> Need {
         | StoreOp::Page { .. }
         | StoreOp::Waiting { .. }
         | StoreOp::Group(_)
+        | StoreOp::File(FileOp::Get { .. } | FileOp::Drop { .. })
         | StoreOp::TakeSlot { .. }
         | StoreOp::SlotPage { .. }
         | StoreOp::Expire(_) => Need::None,
     }
 }
 
-/// How many requests a frame counts as; none: deposits, takes and acknowledgements are not rationed.
+/// How many requests a frame counts as; none: deposits, takes and acknowledgements are not rationed, nor are pieces.
 #[must_use]
 pub fn requests(frame: &ToDirectory) -> Option<u32> {
     let entries = match frame {
@@ -100,6 +106,9 @@ pub fn requests(frame: &ToDirectory) -> Option<u32> {
         | ToDirectory::Take(_)
         | ToDirectory::PutSlot(_)
         | ToDirectory::TakeSlot(_)
+        | ToDirectory::PutPiece(_)
+        | ToDirectory::GetPiece(_)
+        | ToDirectory::DropFile(_)
         | ToDirectory::ConfirmToken(_) => return None,
         ToDirectory::Hello(_)
         | ToDirectory::Register(_)
@@ -110,6 +119,7 @@ pub fn requests(frame: &ToDirectory) -> Option<u32> {
         | ToDirectory::PublishPrekey(_)
         | ToDirectory::SetStanding(_)
         | ToDirectory::Broadcast(_)
+        | ToDirectory::BeginFile(_)
         | ToDirectory::Ping(_) => 0,
         ToDirectory::ChangeGroup(_) | ToDirectory::LookUpGroup(_) | ToDirectory::ListGroups(_) => {
             4 * ENTRIES_PER_REQUEST

@@ -38,7 +38,7 @@ use common::message::{Conversation, Epoch, MessageId};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
-use self::files::Files;
+use self::files::{FileKey, Files};
 use crate::answers::Answers;
 use crate::clock::{AgeClock, IdMaker};
 use crate::contact::Book;
@@ -104,7 +104,7 @@ enum Then {
     Epoch,
     Lines(lines::Committed),
     /// People are told how a file stands.
-    File(Box<crate::event::FileView>),
+    File(FileKey, Box<crate::event::FileView>),
     /// What a command asked for is written: it is answered.
     Done {
         id: crate::event::CommandId,
@@ -446,7 +446,7 @@ impl Messenger {
                 Then::Prekey(key) => self.on_prekey_committed(*key),
                 Then::Epoch => self.on_epoch_committed(),
                 Then::Done { id, answer } => self.reply(id, Ok(answer)),
-                Then::File(view) => self.tell(Event::File(view)),
+                Then::File(key, view) => self.on_file_settled(key, view),
                 Then::Lines(committed) => self.on_lines_committed(committed, result),
             }
         }

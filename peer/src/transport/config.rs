@@ -10,16 +10,15 @@ use quinn::{
 };
 use thiserror::Error;
 
+use super::bulk::{STREAM_WINDOW_BYTES, WINDOW_BYTES};
 use super::congestion::Floored;
 
 /// Open handshakes above which newcomers are refused.
 pub const HANDSHAKES_MAX: usize = 64;
 /// Open handshakes from one address, loopback exempt: above that it is refused.
 pub const HANDSHAKES_PER_ADDRESS_MAX: usize = 8;
-/// Streams that the other side may open. One is used; the limit is memory of every connection.
+/// Streams that the other side may open: the link's own, and those of files. The limit is memory of every connection.
 const STREAMS_MAX: u32 = 8;
-/// Bytes in flight on one stream and on one connection.
-const WINDOW_BYTES: u32 = 1024 * 1024;
 const IDLE_TIMEOUT_MS: u32 = 15_000;
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// Assumed until measured: loss in the first round trip is repaired after three times this.
@@ -71,7 +70,7 @@ fn transport() -> Arc<TransportConfig> {
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .max_idle_timeout(Some(VarInt::from_u32(IDLE_TIMEOUT_MS).into()))
         .keep_alive_interval(Some(KEEP_ALIVE))
-        .stream_receive_window(VarInt::from_u32(WINDOW_BYTES))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
         .receive_window(VarInt::from_u32(WINDOW_BYTES))
         .send_window(u64::from(WINDOW_BYTES))
         .datagram_receive_buffer_size(Some(DATAGRAM_BYTES))

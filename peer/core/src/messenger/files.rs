@@ -5,6 +5,8 @@ mod answering;
 mod fetching;
 mod giving;
 mod offering;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -179,8 +181,10 @@ impl Messenger {
     pub(super) fn files_linked(&mut self, other: &PublicKey) {
         let logged_in = self.session.is_logged_in();
         let rests = |flow| match flow {
+            // A link is better than the piece that was asked for.
+            Flow::Asked(_) => true,
             // The session that was asked is gone.
-            Flow::Asked(_) | Flow::Putting => !logged_in,
+            Flow::Putting => !logged_in,
             flow => flow == Flow::Idle,
         };
         let theirs = self.files.open.iter_mut().filter(|(key, open)| key.other == *other && rests(open.flow));
@@ -261,11 +265,17 @@ impl Messenger {
         (open.told, open.rate) = (None, None);
         let row = open.row.clone();
         let view = self.file_view(&row, state);
-        self.store(StoreOp::PutFile(Box::new(row)), Then::File(Box::new(view)));
+        self.store(StoreOp::PutFile(Box::new(row)), Then::File(key, Box::new(view)));
         if !state.is_open() && state != FileState::Failed {
             self.files.open.remove(&key);
         }
         self.timers.set_by(Timer::Files, self.now.mono_ms + 1);
+    }
+
+    /// That is committed: people are told, and what was accepted begins to come.
+    pub(super) fn on_file_settled(&mut self, key: FileKey, view: Box<FileView>) {
+        self.tell(Event::File(view));
+        self.tend_file(key);
     }
 
     /// Says to the other side what becomes of a file.

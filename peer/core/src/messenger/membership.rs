@@ -14,7 +14,7 @@ mod speaking;
 mod tasks;
 mod telling;
 #[cfg(test)]
-mod tests;
+pub(in crate::messenger) mod tests;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

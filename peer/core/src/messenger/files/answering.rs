@@ -226,9 +226,9 @@ impl Messenger {
         }
     }
 
-    fn ended_there(&mut self, key: FileKey, state: FileState) {
+    pub(super) fn ended_there(&mut self, key: FileKey, state: FileState) {
         self.stop_file(key);
-        if key.author == self.config.me {
+        if self.files.open.get(&key).is_some_and(|open| open.row.kept || open.shelved.is_some()) {
             self.drop_at_directory(key);
         }
         self.settle_file(key, state, None);

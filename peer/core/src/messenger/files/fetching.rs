@@ -75,9 +75,10 @@ impl Messenger {
         open.flow = Flow::Idle;
         open.bytes = open.row.file.size;
         open.row.path = Some(path);
-        let (via, pieces) = (open.via, piece::count(open.row.file.size));
+        let pieces = piece::count(open.row.file.size);
         self.say_of_file(key, FileSaying::Done);
-        if let (Some(Via::Directory), Some(index)) = (via, pieces) {
+        if let Some(index) = pieces.filter(|_| self.session.is_logged_in()) {
+            // What the directory has of it is not needed any more.
             self.ask_for_piece(key, index);
         }
         self.settle_file(key, FileState::Done, None);

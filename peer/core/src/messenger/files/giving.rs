@@ -1,14 +1,15 @@
 //! An own file goes: to who asks for it on a link, and to the directory for who does not come for it.
 
 use common::body::{FileFault, FileSaying};
+use common::identity::PublicKey;
 use common::message::MessageId;
 use common::piece;
 use common::wire::directory::{BeginFile, FileRoom, PutPiece, Refusal, ToDirectory};
 
-use super::{FileKey, Flow, RETRY_MAX_MS};
+use super::{FileKey, Flow, Open, RETRY_MAX_MS, key_of};
 use crate::event::{FileJob, FileSource, FileStop, LinkId, Output, Serving, Ticket};
-use crate::messenger::Messenger;
-use crate::stored::{FileRow, FileState, StoreOp, Via};
+use crate::messenger::{Messenger, Then};
+use crate::stored::{FileRow, FileState, State, StoreOp, Via};
 use crate::timers::Timer;
 
 /// Files that are given at once on links.
@@ -62,6 +63,26 @@ impl Messenger {
         if let Err(FileStop::Fault(fault)) = result {
             self.give_up_file(key, fault);
         }
+    }
+
+    /// The message that offers an own file has come to its end. Without having arrived, it offers nothing any more.
+    pub(in crate::messenger) fn offer_settled(&mut self, other: PublicKey, offer: MessageId, state: State) {
+        let key = FileKey { author: self.config.me, offer, other };
+        match state {
+            State::Refused => self.ended_there(key, FileState::Declined),
+            State::Expired => self.ended_there(key, FileState::Cancelled),
+            State::Queued | State::Kept | State::Held | State::Delivered | State::Read | State::Cancelled => {}
+        }
+    }
+
+    /// The user has put another key in the place of the one that a file was offered to, and the offer goes there.
+    pub(in crate::messenger) fn offer_moves(&mut self, offer: MessageId, from: PublicKey, to: PublicKey) {
+        let key = FileKey { author: self.config.me, offer, other: from };
+        let Some(row) = self.files.open.get(&key).map(|open| open.row.clone()) else { return };
+        self.ended_there(key, FileState::Cancelled);
+        let row = FileRow { other: to, state: FileState::Offered, reason: None, kept: false, ..row };
+        self.store(StoreOp::PutFile(Box::new(row.clone())), Then::Nothing);
+        self.files.open.insert(key_of(&row), Open::new(row));
     }
 
     /// An own file is not what was offered any more, or cannot be read.
@@ -147,7 +168,7 @@ impl Messenger {
         (open.row.kept, open.row.reason) = (true, None);
         let row = open.row.clone();
         let view = self.file_view(&row, row.state);
-        self.store(StoreOp::PutFile(Box::new(row)), crate::messenger::Then::File(Box::new(view)));
+        self.store(StoreOp::PutFile(Box::new(row)), Then::File(key, Box::new(view)));
     }
 
     /// The directory's word ends nothing: the file flows when both are there.

@@ -1,8 +1,8 @@
 //! Groups of several messengers: what each of them sees.
 
-mod asked;
+pub(in crate::messenger) mod asked;
 mod hostile;
 mod registry;
 mod together;
-mod town;
+pub(in crate::messenger) mod town;
 mod wrong;

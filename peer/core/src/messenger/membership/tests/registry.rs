@@ -12,7 +12,7 @@ use common::wire::directory::{
     WhichGroup, Whom,
 };
 
-pub(super) struct Registry {
+pub(in crate::messenger) struct Registry {
     pub identity: Identity,
     pub people: BTreeMap<PublicKey, (Name, Option<PrekeyRecord>)>,
     online: BTreeSet<PublicKey>,
@@ -30,6 +30,8 @@ pub(super) struct Registry {
     mail: Vec<(PublicKey, Item)>,
     items: u64,
     pub outbox: Vec<(PublicKey, FromDirectory)>,
+    /// What is for the keeper of files.
+    pub files: Vec<(PublicKey, ToDirectory)>,
     /// Steps after which a page ends.
     pub page: usize,
 }
@@ -50,6 +52,7 @@ impl Registry {
             mail: Vec::new(),
             items: 0,
             outbox: Vec::new(),
+            files: Vec::new(),
             page: 2,
         }
     }
@@ -226,7 +229,7 @@ impl Registry {
                 listed.truncate(self.page);
                 self.say(from, Groups { request: list.request, groups: listed, more });
             }
-            _ => {}
+            other => self.files.push((from, other)),
         }
     }
 

@@ -12,15 +12,16 @@ use common::seal::PrekeySecret;
 use common::wire::directory::Standing;
 
 use super::registry::Registry;
-use crate::event::{Config, DirectoryEnd, Dropped, Event, Input, LinkEnd, LinkId, Now, Output};
+use crate::event::{AcceptFrom, Config, DirectoryEnd, Dropped, Event, FileJob, Input, LinkEnd, LinkId, Now, Output};
 use crate::messenger::Messenger;
 use crate::stored::{
-    Arrived, DirectoryRecord, Meta, OwnPrekey, QueryResult, Snapshot, State, StoreOp, StoreResult, StoredMessage, Tally,
+    Arrived, DirectoryRecord, FileRow, FileState, Meta, OwnPrekey, QueryResult, Snapshot, State, StoreOp, StoreResult,
+    StoredMessage, Tally,
 };
 
 const START_MS: i64 = 1_700_000_000_000;
 
-pub(super) fn name(text: &str) -> Name {
+pub(in crate::messenger) fn name(text: &str) -> Name {
     text.parse().expect("a name")
 }
 
@@ -33,17 +34,19 @@ struct Disk {
     copies: BTreeMap<u64, BTreeMap<PublicKey, State>>,
 }
 
-pub(super) struct Person {
+pub(in crate::messenger) struct Person {
     pub identity: Identity,
     core: Option<Messenger>,
     disk: Disk,
     pub events: Vec<Event>,
     pub dropped: Vec<(PublicKey, Dropped)>,
     pub dismissed: Vec<u64>,
+    pub jobs: Vec<FileJob>,
+    pub accept_from: AcceptFrom,
     pub next: u64,
 }
 
-pub(super) struct Town {
+pub(in crate::messenger) struct Town {
     pub people: Vec<Person>,
     pub registry: Registry,
     pub now: Now,
@@ -86,8 +89,17 @@ impl Town {
         let (key, name) = (identity.public(), name(text));
         self.registry.people.insert(key, (name.clone(), None));
         let disk = Disk { snapshot: new_snapshot(&self.registry, key, &name), ..Disk::default() };
-        let (events, dropped, dismissed) = (Vec::new(), Vec::new(), Vec::new());
-        self.people.push(Person { identity, core: None, disk, events, dropped, dismissed, next: 0 });
+        self.people.push(Person {
+            identity,
+            core: None,
+            disk,
+            events: Vec::new(),
+            dropped: Vec::new(),
+            dismissed: Vec::new(),
+            jobs: Vec::new(),
+            accept_from: AcceptFrom::Nobody,
+            next: 0,
+        });
         self.start(number);
     }
 
@@ -104,7 +116,7 @@ impl Town {
             candidates: vec![address(who)],
             shows: true,
             version: "0".to_owned(),
-            accept_from: crate::event::AcceptFrom::Nobody,
+            accept_from: person.accept_from.clone(),
         };
         person.core = Some(Messenger::new(config, person.disk.snapshot.clone(), self.now));
     }
@@ -121,6 +133,13 @@ impl Town {
         let key = self.key(who);
         self.registry.offline(&key);
         self.settle();
+    }
+
+    /// Does something with somebody's messenger that no user could.
+    pub fn with(&mut self, who: usize, what: impl FnOnce(&mut Messenger)) {
+        if let Some(core) = self.people[who].core.as_mut() {
+            what(core);
+        }
     }
 
     pub fn key(&self, who: usize) -> PublicKey {
@@ -280,8 +299,9 @@ impl Town {
                 let secret = PrekeySecret::from_bytes(&[2; 32]).expect("32 bytes");
                 self.inputs.push_back((who, Input::PrekeyMade { record, secret }));
             }
+            Output::File(job) => person.jobs.push(job),
             Output::Dropped { from, why } => person.dropped.push((from, why)),
-            Output::DirectorySend(_) | Output::DirectoryClose | Output::File(_) | Output::Exit(_) => {}
+            Output::DirectorySend(_) | Output::DirectoryClose | Output::Exit(_) => {}
         }
     }
 
@@ -316,6 +336,7 @@ impl Town {
         match op {
             StoreOp::Queue(new) => {
                 disk.next += 1;
+                disk.known.insert((person.identity.public(), new.row.id), disk.next);
                 let others = new.copies.iter().map(|copy| copy.recipient);
                 let all = std::iter::once(new.row.recipient).chain(others).map(|key| (key, State::Queued));
                 disk.copies.insert(disk.next, all.collect());
@@ -352,6 +373,8 @@ impl Town {
                 assert_eq!(chain.len() as u64 + 1, first, "steps are put after those that are there");
                 chain.extend(steps);
             }
+            StoreOp::NewFile(row) => keep_file(disk, *row, false),
+            StoreOp::PutFile(row) => keep_file(disk, *row, true),
             StoreOp::PutContact(contact) => {
                 snapshot.contacts.retain(|known| known.key != contact.key);
                 snapshot.contacts.push(*contact);
@@ -375,6 +398,19 @@ impl Town {
 fn keep_prekey(snapshot: &mut Snapshot, key: OwnPrekey) {
     snapshot.prekeys.retain(|known| known.counter != key.counter);
     snapshot.prekeys.push(key);
+}
+
+fn keep_file(disk: &mut Disk, mut row: FileRow, replaces: bool) {
+    row.n = disk.known.get(&(row.author, row.offer)).copied().unwrap_or(0);
+    let same = |known: &FileRow| (known.author, known.offer, known.other) == (row.author, row.offer, row.other);
+    if replaces {
+        disk.snapshot.files.retain(|known| !same(known));
+    } else if disk.snapshot.files.iter().any(same) {
+        return;
+    }
+    if row.state.is_open() || row.state == FileState::Failed {
+        disk.snapshot.files.push(row);
+    }
 }
 
 fn tally(copies: &BTreeMap<PublicKey, State>) -> Tally {

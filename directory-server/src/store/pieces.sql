@@ -1,0 +1,37 @@
+-- What version 3 of the directory's store adds: files in sealed pieces. What a file may take is counted when it is begun, by
+-- the size it was declared with, so that it can be finished; until its recipient has it, or it is dropped or too old.
+
+CREATE TABLE files (
+    file      INTEGER PRIMARY KEY AUTOINCREMENT,
+    recipient INTEGER NOT NULL,
+    submitter INTEGER NOT NULL,
+    offer     BLOB,                   -- 16 bytes, the message that offers it; none: nobody asks for it any more
+    begun_ms  INTEGER NOT NULL,
+    bytes     INTEGER NOT NULL,       -- sealed bytes of all pieces, as declared
+    pieces    INTEGER NOT NULL,       -- how many, as declared
+    next      INTEGER NOT NULL,       -- the next one wanted
+    kept      INTEGER NOT NULL,       -- sealed bytes handed over so far
+    state     INTEGER NOT NULL,       -- 0: open, 1: its recipient has it, 2: its recipient does not want it, 3: forgotten
+    litter    INTEGER NOT NULL,       -- 1: pieces that nobody wants are still to be deleted
+    UNIQUE (recipient, submitter, offer)
+) STRICT;
+CREATE INDEX files_by_age ON files (begun_ms);
+CREATE INDEX files_open ON files (recipient, submitter) WHERE state = 0;
+CREATE INDEX files_ended ON files (recipient, submitter, file) WHERE state IN (1, 2);
+CREATE INDEX files_with_litter ON files (file) WHERE litter = 1;
+
+CREATE TABLE pieces (
+    piece  INTEGER PRIMARY KEY,
+    file   INTEGER NOT NULL,
+    number INTEGER NOT NULL,          -- from 0
+    sealed BLOB NOT NULL,
+    UNIQUE (file, number)
+) STRICT;
+
+CREATE TABLE file_tallies (
+    account    INTEGER PRIMARY KEY,
+    files      INTEGER NOT NULL,      -- open ones for this account
+    bytes      INTEGER NOT NULL,      -- of these, as declared
+    sent_files INTEGER NOT NULL,      -- open ones from this account, for anybody
+    sent_bytes INTEGER NOT NULL
+) STRICT;
