@@ -46,6 +46,7 @@ enum What {
     File(String),
 }
 
+/// It, and how it is sent.
 struct Message {
     what: What,
     /// Idempotency key.
