@@ -29,9 +29,9 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::transport::{Accepted, Bulk};
+use pace::SILENT;
 pub use place::Reserve;
 use serve::{Askings, Decision, Hashes};
-use pace::SILENT;
 use threads::{Flag, Threads};
 
 /// Files that are fetched at once; more wait.
