@@ -78,11 +78,20 @@ impl Askings {
 
     /// Hands over a decision; it is given back when nobody waits for it any more.
     pub(super) fn decide(&self, serving: Serving, decision: Decision) -> Result<(), Decision> {
+        if matches!(decision, Decision::Refuse { later: true }) {
+            // Somebody waits: a slow one goes, and asks again.
+            displace(&mut self.slots(), |_| true);
+        }
         let decide = self.open().get_mut(&serving).and_then(|asking| asking.decide.take());
         match decide {
             Some(decide) => decide.send(decision),
             None => Err(decision),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.slots().is_empty()
     }
 
     pub(super) fn stop(&self, serving: Serving) {
@@ -97,14 +106,19 @@ impl Askings {
         let of_one = slots.iter().filter(|slot| slot.key == key).count();
         let full = slots.len() >= SERVING_MAX;
         if of_one >= SERVING_EACH_MAX || full {
-            let slow =
-                slots.iter().position(|slot| slot.slow.is() && (of_one < SERVING_EACH_MAX || slot.key == key))?;
-            slots.remove(slow).displaced.notify_one();
+            displace(&mut slots, |slot| of_one < SERVING_EACH_MAX || slot.key == key)?;
         }
         let slot = Slot { serving, key, slow: Slow::default(), displaced: Arc::default() };
         slots.push(slot.clone());
         Some(slot)
     }
+}
+
+/// Takes the place of a slow one. None: there is none.
+fn displace(slots: &mut Vec<Slot>, may: impl Fn(&Slot) -> bool) -> Option<()> {
+    let slow = slots.iter().position(|slot| slot.slow.is() && may(slot))?;
+    slots.remove(slow).displaced.notify_one();
+    Some(())
 }
 
 /// Forgets an asking at its end.
@@ -326,5 +340,52 @@ impl Hashes {
     fn of(&self, root: &[u8; 32]) -> Option<Arc<[PartHash]>> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.iter().find(|(other, _)| other == root).map(|(_, parts)| parts.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::identity::Identity;
+
+    use super::*;
+
+    fn key(seed: u8) -> PublicKey {
+        Identity::from_seed(&[seed; 32]).public()
+    }
+
+    /// What a minute with so many bytes makes of it.
+    fn minute(slot: &Slot, bytes: u64) {
+        let mut pace = Pace::new(slot.slow.clone());
+        pace.at(bytes, Instant::now() + Duration::from_secs(61));
+    }
+
+    #[test]
+    fn nobody_takes_all_places_and_a_slow_one_makes_room() {
+        let askings = Askings::default();
+        let greedy: Vec<Slot> = (0..4).map(|n| askings.slot(Serving(n), key(1)).unwrap()).collect();
+        assert!(askings.slot(Serving(4), key(1)).is_none());
+        for n in 5..9 {
+            askings.slot(Serving(n), key(2)).unwrap();
+        }
+        assert!(askings.slot(Serving(9), key(3)).is_none());
+        minute(&greedy[2], 64 * 1024 * 1024);
+        assert!(askings.slot(Serving(9), key(3)).is_none(), "nobody is slow");
+        minute(&greedy[2], 59);
+        assert!(askings.slot(Serving(9), key(2)).is_none(), "whoever has all of theirs displaces nobody else");
+        assert!(askings.slot(Serving(9), key(3)).is_some());
+        assert!(askings.slots().iter().all(|slot| slot.serving != Serving(2)));
+        minute(&greedy[0], 59);
+        let _ = askings.decide(Serving(77), Decision::Refuse { later: true });
+        assert_eq!(askings.slots().len(), 7, "somebody was refused while a slow one went on");
+    }
+
+    #[test]
+    fn hashes_are_kept_up_to_a_bound() {
+        let hashes = Hashes::default();
+        hashes.keep([1; 32], vec![[1; 32]; PART_HASHES_MAX / 2].into());
+        hashes.keep([2; 32], vec![[2; 32]; PART_HASHES_MAX / 2].into());
+        assert!(hashes.of(&[1; 32]).is_some());
+        hashes.keep([3; 32], vec![[3; 32]; 1].into());
+        assert!(hashes.of(&[1; 32]).is_none() && hashes.of(&[2; 32]).is_some() && hashes.of(&[3; 32]).is_some());
     }
 }
