@@ -20,7 +20,6 @@ const NEW_KEY_FILE: &str = "identity.key.new";
 const LOCK_FILE: &str = "lock";
 const STORE_FILE: &str = "store.sqlite";
 const CONTROL_SOCKET: &str = "control.sock";
-const DOWNLOADS: &str = "downloads";
 
 /// Why a data directory cannot be used.
 #[derive(Debug, Error)]
@@ -124,12 +123,6 @@ impl DataDir {
     #[must_use]
     pub fn store_path(&self) -> PathBuf {
         self.path.join(STORE_FILE)
-    }
-
-    /// Where files of others go, unless the user says otherwise.
-    #[must_use]
-    pub fn downloads(&self) -> PathBuf {
-        self.path.join(DOWNLOADS)
     }
 
     /// Where the control socket is to be. A file found there is stale: this process has the lock.

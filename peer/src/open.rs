@@ -108,7 +108,6 @@ pub fn open(settings: &Settings, data_dir: &DataDir, shows: bool) -> Result<Part
         accept_from: settings.accept_from.clone(),
     };
     let advertise = settings.advertise;
-    // The place for an option of the user's.
-    let downloads = data_dir.downloads();
+    let downloads = settings.downloads.clone();
     Ok(Parts { identity, config, snapshot, store, socket: bound.socket, advertise, downloads, event_log })
 }
