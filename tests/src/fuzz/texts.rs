@@ -222,6 +222,7 @@ fn message(input: &mut Input<'_>, mine: bool) -> MessageView {
         forwarded: None,
         vanishes_ms: None,
         tally: None,
+        file: None,
     }
 }
 

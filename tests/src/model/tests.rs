@@ -81,6 +81,7 @@ fn view(n: u8) -> MessageView {
         forwarded: None,
         vanishes_ms: None,
         tally: None,
+        file: None,
     }
 }
 
