@@ -261,6 +261,7 @@ fn message(input: &mut Input<'_>, mine: bool) -> MessageView {
         vanishes_ms: None,
         file: None,
         tally: None,
+        file: None,
     }
 }
 

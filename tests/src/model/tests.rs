@@ -83,6 +83,7 @@ fn view(n: u8) -> MessageView {
         forwarded: None,
         vanishes_ms: None,
         tally: None,
+        file: None,
     }
 }
 
