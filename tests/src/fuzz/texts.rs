@@ -261,7 +261,6 @@ fn message(input: &mut Input<'_>, mine: bool) -> MessageView {
         vanishes_ms: None,
         file: None,
         tally: None,
-        file: None,
     }
 }
 
