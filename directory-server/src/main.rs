@@ -32,7 +32,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         }
         None | Some(Command::Serve) => {
             let (bind, event_log) = (cli.bind, cli.event_log.clone());
-            serve(Config { data_dir, bind, port: cli.port, limits: Default::default(), event_log })
+            serve(Config { data_dir, bind, port: cli.port, limits: cli.limits(), event_log })
         }
     }
 }

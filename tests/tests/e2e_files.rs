@@ -38,15 +38,13 @@ fn n(value: &Value) -> u64 {
     value["n"].as_u64().expect("a number")
 }
 
-/// Waits until the file `n` was told to be in `state`, in this run.
+/// Waits until the file `n` was told to be in `state`, in any run.
 fn wait_file(peer: &Peer, n: u64, state: &str) -> Value {
-    let mut found = None;
-    eventually(&format!("file {n} {state}"), PATIENCE, || {
-        let is = |line: &Value| line["event"] == "file" && line["n"] == n && line["state"] == state;
-        found = peer.log().lines().into_iter().map(|line| line.value).find(is);
-        found.is_some()
-    });
-    found.unwrap_or_default()
+    wait_event(peer, &format!("{n} {state}"), |event| event["n"] == n && event["state"] == state)
+}
+
+fn wait_event(peer: &Peer, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    peer.expect_line(0, PATIENCE, "file", what, wanted).json
 }
 
 /// Waits for the offer of a file of this name.
@@ -105,10 +103,7 @@ fn a_file_for_who_is_away_waits_sealed_at_the_directory_and_comes_without_its_se
     alice.send("bob", "before");
     let offered = offer(&alice, "bob", &path);
     alice.send("bob", "after");
-    eventually("kept", PATIENCE, || {
-        let kept = |line: &Value| line["event"] == "file" && line["n"] == offered["n"] && line["kept"] == true;
-        alice.log().lines().into_iter().any(|line| kept(&line.value))
-    });
+    wait_event(&alice, "kept", |event| event["n"] == offered["n"] && event["kept"] == true);
     alice.quit();
     bob.restart_online();
     let came = wait_offer(&bob, "minutes.txt");

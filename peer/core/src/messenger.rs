@@ -105,6 +105,8 @@ enum Then {
     Lines(lines::Committed),
     /// People are told how a file stands.
     File(FileKey, Box<crate::event::FileView>),
+    /// Somebody is blocked: they are told now.
+    Blocked(PublicKey),
     /// What a command asked for is written: it is answered.
     Done {
         id: crate::event::CommandId,
@@ -447,6 +449,7 @@ impl Messenger {
                 Then::Epoch => self.on_epoch_committed(),
                 Then::Done { id, answer } => self.reply(id, Ok(answer)),
                 Then::File(key, view) => self.on_file_settled(key, view),
+                Then::Blocked(key) => self.on_blocked(key),
                 Then::Lines(committed) => self.on_lines_committed(committed, result),
             }
         }

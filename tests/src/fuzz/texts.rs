@@ -9,8 +9,8 @@ use peer::front::render::Render;
 use peer::front::safe_text::{LINES_MAX, SafeText, is_invisible};
 use peer::front::screen::{Form, Line};
 use peer_core::command::{Command, Console, Fed, To};
-use peer_core::event::{Event, MessageView, StateView};
-use peer_core::stored::{State, Via};
+use peer_core::event::{Answer, Event, FileView, MessageView, OfferedView, StateView};
+use peer_core::stored::{FileState, State, Via};
 use vte::{Params, Parser, Perform};
 
 use super::Input;
@@ -185,11 +185,49 @@ pub(super) fn screen(bytes: &[u8]) {
     lines.extend(render.rest(now_ms));
     check_rows(&lines, form);
     told(&written(&lines));
-    for value in json::events(&Event::Message(Box::new(view))) {
+    files(&mut render, &view, form);
+    is_told(&Event::Message(Box::new(view)));
+}
+
+/// A script reads exactly what was meant, and nothing that cannot be seen.
+fn is_told(event: &Event) {
+    for value in json::events(event) {
         let line = json::line(&value);
         assert!(!line.chars().any(is_invisible));
         assert_eq!(serde_json::from_str::<serde_json::Value>(&line).ok(), Some(value));
     }
+}
+
+/// A file whose name is the text of this message.
+fn files(render: &mut Render, view: &MessageView, form: Form) {
+    let name = view.text.clone().unwrap_or_default();
+    let offered = OfferedView { name, size: view.n, sha256: [7; 32] };
+    let offer = Event::Message(Box::new(MessageView { text: None, file: Some(offered.clone()), ..view.clone() }));
+    let mut lines = render.event(&offer, view.sent_at_ms);
+    is_told(&offer);
+    for state in [FileState::Accepted, FileState::Progress, FileState::Done, FileState::Failed] {
+        let file = FileView {
+            n: view.n,
+            id: view.id,
+            from: view.from.clone(),
+            to: view.to.clone(),
+            mine: view.mine,
+            file: offered.clone(),
+            state,
+            bytes: view.n / 2,
+            rate: Some(view.n / 3),
+            via: view.via,
+            kept: view.late,
+            path: Some(std::path::Path::new("/downloads").join(&offered.name)),
+            reason: None,
+        };
+        lines.extend(render.answer(Ok(&Answer::Files(vec![file.clone()])), 0));
+        let event = Event::File(Box::new(file));
+        lines.extend(render.event(&event, 0));
+        is_told(&event);
+    }
+    check_rows(&lines, form);
+    lines.iter().for_each(|line| drop(told(&line.written(form))));
 }
 
 fn message(input: &mut Input<'_>, mine: bool) -> MessageView {
