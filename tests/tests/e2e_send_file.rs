@@ -101,6 +101,8 @@ fn declined_is_6() {
 fn in_time_it_is_kept_or_waits_here() {
     let world = World::new();
     let (alice, mut bob) = (alone(&world), world.peer("bob"));
+    // Of strangers nothing waits at the directory.
+    bob.ok("!add alice");
     bob.quit();
     let small = made(&world, "small.bin", 100_000).display().to_string();
     let large = made(&world, "large.bin", LARGE).display().to_string();
