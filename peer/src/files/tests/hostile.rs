@@ -233,6 +233,12 @@ async fn asking_from_beyond_the_end_gives_the_list_and_nothing_more() {
     }
 }
 
+async fn something_lies(partial: &Path) {
+    while !std::fs::metadata(partial).is_ok_and(|found| found.len() > 0) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 #[tokio::test]
 async fn either_side_may_break_off_and_what_is_there_stays() {
     let content = bytes(64 * MIB);
@@ -241,9 +247,7 @@ async fn either_side_may_break_off_and_what_is_there_stays() {
     let partial = part_path(&taker.downloads(), &target);
     taker.fetch(1, &target);
     let serving = giver.serve_next(&source).await;
-    while !partial.exists() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    something_lies(&partial).await;
     let begun = Instant::now();
     taker.submit(FileJob::Stop { ticket: Ticket(1) });
     assert_eq!(taker.fetched(1).await, Err(FileStop::Stopped));
@@ -272,9 +276,7 @@ async fn a_link_that_goes_and_a_program_that_ends_leave_the_part() {
     let partial = part_path(&taker.downloads(), &target);
     taker.fetch(1, &target);
     giver.serve_next(&source).await;
-    while !partial.exists() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    something_lies(&partial).await;
     taker.quic.close(LinkId(2));
     assert_eq!(taker.fetched(1).await, Err(FileStop::Broken));
     taker.fetch(2, &target);
