@@ -2,6 +2,7 @@
 //! what commands are answered, and that says at once when a promise is broken. It knows no core and decides nothing.
 
 mod company;
+mod files;
 mod groups;
 mod lines;
 mod marks;
@@ -84,6 +85,7 @@ pub(crate) struct Model {
     dark_ms: u64,
     lines: lines::Lines,
     groups: groups::Groups,
+    files: files::Files,
     company: company::Company,
     /// Ids by tag.
     tags: BTreeMap<[u8; 8], MessageId>,
@@ -352,7 +354,7 @@ impl Model {
         let (screen, marks) = (&mut self.screens[machine], &self.disks[machine]);
         screen.last.clear();
         for id in marks.shown.difference(&marks.dismissed).filter_map(|n| marks.numbers.get(n)) {
-            let line = !self.lines.changes_or_durations(id);
+            let line = !self.lines.changes_or_durations(id) && !self.files.is_word(id);
             if let Some(written) = self.written.get(id).filter(|written| line && !written.urgent) {
                 let last = screen.last.entry((written.sender, written.group)).or_insert(*id);
                 *last = (*last).max(*id);
@@ -366,7 +368,8 @@ impl Model {
             return self.broken(format!("machine {machine} shows {}, which nobody wrote", view.id));
         };
         let (id, from) = (view.id, written.sender);
-        if self.is_plain(&id) {
+        self.is_rightly_offered(machine, view);
+        if self.is_plain(&id) && view.file.is_none() {
             promise!(
                 self,
                 view.text.as_deref() == Some(&written.text),

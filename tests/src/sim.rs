@@ -8,6 +8,9 @@ mod dice;
 mod directory;
 mod directory_desk;
 mod faults;
+mod files;
+mod filing;
+mod folder;
 mod gathering;
 mod liar;
 mod links;
@@ -17,6 +20,7 @@ mod medium;
 mod plan;
 mod sealing;
 mod sessions;
+mod streams;
 mod trace;
 mod user;
 mod world;
@@ -67,6 +71,8 @@ pub struct Outcome {
     pub refused: u64,
     /// Messages of groups that were put out.
     pub in_groups: u64,
+    /// Files that came, and pieces of files.
+    pub files: (u64, u64),
     /// What was seen of blocks, of being busy, and of what is said to everybody.
     pub in_company: Told,
 }
@@ -80,8 +86,18 @@ pub fn run(seed: u64, verbose: bool) -> Outcome {
 /// The same with another kind of storm than the seed's own.
 #[must_use]
 pub fn run_as(profile: Profile, seed: u64, verbose: bool) -> Outcome {
+    run_plan(|dice| Plan::new(profile, seed, dice), seed, verbose)
+}
+
+/// The same where nobody has a file: such as all worlds once were.
+#[must_use]
+pub fn run_without_files(profile: Profile, seed: u64, verbose: bool) -> Outcome {
+    run_plan(|dice| Plan { files: false, ..Plan::new(profile, seed, dice) }, seed, verbose)
+}
+
+fn run_plan(plan: impl FnOnce(&mut Dice) -> Plan, seed: u64, verbose: bool) -> Outcome {
     let mut dice = Dice::new(seed);
-    let plan = Plan::new(profile, seed, &mut dice);
+    let plan = plan(&mut dice);
     let identity = Identity::from_seed(&dice.bytes());
     let directory = DirectoryNode::new(Which::First, identity, dice.bytes());
     let weights = plan.weights;
@@ -91,6 +107,9 @@ pub fn run_as(profile: Profile, seed: u64, verbose: bool) -> Outcome {
     let mut world = World::new(plan, dice, Dice::new(!seed), directory, verbose);
     if !world.plan.malicious && !forgets {
         world.model.groups_are_strict();
+    }
+    if weights.rename + weights.copy + weights.put_back == 0 {
+        world.model.files_are_strict();
     }
     world.model.comes_late(late, weights.cut_off + weights.isolate + weights.half_open > 0);
     world.populate(crier);
@@ -104,6 +123,7 @@ pub fn run_as(profile: Profile, seed: u64, verbose: bool) -> Outcome {
         renamed: world.liar.renamed,
         refused: world.liar.refused,
         in_groups: world.model.said_in_groups(),
+        files: world.model.files_done(),
         in_company: world.model.told_in_company(),
         tail: world.trace.into_lines(),
     }
@@ -255,6 +275,10 @@ impl World {
             if machine.user.active && !machine.user.online {
                 open.push(format!("machine {number} is not online"));
             }
+            let files = self.model.unsettled_files(number, &self.all_machines());
+            if !files.is_empty() {
+                open.push(format!("machine {number} still has files {files:?}"));
+            }
             if self.model.is_busy(number) {
                 open.push(format!("machine {number} is busy"));
             }
@@ -287,9 +311,9 @@ impl World {
         if self.model.failure().is_some() {
             return;
         }
-        let machines: Vec<(usize, usize)> =
-            self.machines.iter().enumerate().map(|(number, machine)| (number, machine.who)).collect();
+        let machines = self.all_machines();
         for (number, who) in &machines {
+            self.model.are_files_right(*number, &machines);
             self.model.is_there(*number, &machines);
             if !self.machines[*number].retired {
                 self.model.is_all_shown(*number);
@@ -302,6 +326,11 @@ impl World {
             self.judge_groups(*number);
             self.judge_company(*number);
         }
+    }
+
+    /// Machines and whose they are.
+    fn all_machines(&self) -> Vec<(usize, usize)> {
+        self.machines.iter().enumerate().map(|(number, machine)| (number, machine.who)).collect()
     }
 
     /// What is kept of a group stands in the order in which each member wrote it.

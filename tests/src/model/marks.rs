@@ -7,6 +7,7 @@ use common::message::MessageId;
 use peer_core::stored::{Reason, State, Tally};
 
 use super::Who;
+use super::files::FileMarks;
 use super::company::Manners;
 use super::lines::Page;
 
@@ -31,6 +32,7 @@ pub(crate) struct DiskMarks {
     pub(super) begun: BTreeMap<MessageId, u64>,
     /// Texts that have vanished.
     pub(super) gone: BTreeSet<MessageId>,
+    pub(super) files: FileMarks,
     /// Whom its user blocks, and whether they are busy.
     pub(super) manners: Manners,
 }

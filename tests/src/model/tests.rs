@@ -82,6 +82,7 @@ fn view(n: u8) -> MessageView {
         reactions: Vec::new(),
         forwarded: None,
         vanishes_ms: None,
+        file: None,
         tally: None,
         file: None,
     }

@@ -12,6 +12,7 @@ use peer_core::messenger::Messenger;
 
 use super::desk::{Desk, Job};
 use super::directory::Which;
+use super::folder::{Downloads, Folder};
 use super::medium::Medium;
 use super::sealing::Seals;
 use super::user::User;
@@ -26,6 +27,8 @@ const WAKES_MAX: u32 = 150;
 pub(crate) struct Saved {
     pub(crate) image: Image,
     pub(crate) marks: DiskMarks,
+    /// The folder for downloads, where it lies beside the store.
+    pub(crate) downloads: Option<Downloads>,
 }
 
 /// A machine.
@@ -36,6 +39,7 @@ pub(crate) struct Machine {
     pub(crate) directory: Which,
     pub(crate) user: User,
     pub(crate) disk: Medium<Store>,
+    pub(crate) folder: Folder,
     pub(crate) core: Option<Messenger>,
     /// Counts the starts and ends of the program.
     pub(crate) run: u32,
@@ -49,6 +53,8 @@ pub(crate) struct Machine {
     pub(crate) links: BTreeMap<LinkId, (usize, usize)>,
     pub(crate) dials: BTreeMap<LinkId, (common::identity::PublicKey, Vec<SocketAddr>)>,
     pub(crate) next_accepted: u64,
+    /// Numbers of askings for files.
+    pub(super) servings: u64,
     pub(super) desk: Desk,
     /// When the last answer of the disk, of the sealing thread and of the front comes.
     pub(super) answers_at: u64,
@@ -76,6 +82,7 @@ impl Machine {
             directory: Which::First,
             user: User::new(name),
             disk,
+            folder: Folder::default(),
             core: None,
             run: 0,
             started_ms: 0,
@@ -85,6 +92,7 @@ impl Machine {
             links: BTreeMap::new(),
             dials: BTreeMap::new(),
             next_accepted: 1,
+            servings: 0,
             desk: Desk::default(),
             answers_at: 0,
             sealed_at: 0,
@@ -98,6 +106,13 @@ impl Machine {
             told_full: false,
             retired: false,
         }
+    }
+
+    /// The folder for downloads, if it is in the data directory and goes with copies of that one. Every other machine, by its
+    /// number, has it elsewhere: there it stays as it is when the store is put back, and a copy begins without. Own files
+    /// never lie in the data directory.
+    pub(crate) fn beside_the_store(&self, number: usize) -> Option<Downloads> {
+        number.is_multiple_of(2).then(|| self.folder.downloads.clone())
     }
 
     pub(crate) fn clock(&self, now: u64) -> Now {
@@ -116,6 +131,9 @@ impl World {
         let number = self.machines.len();
         let name = name.parse().expect("a name");
         self.machines.push(Machine::new(who, number, name, disk, self.plan.real_seal));
+        if let Some(downloads) = copy_of.and_then(|from| self.machines[from].beside_the_store(from)) {
+            self.machines[number].folder.downloads = downloads;
+        }
         self.model.machine(who, me, copy_of);
         number
     }
@@ -169,6 +187,9 @@ impl World {
         self.trace.note(self.now, format_args!("m{number} dies"));
         self.die_writing(number, power_lost);
         let machine = &mut self.machines[number];
+        if power_lost {
+            machine.folder.downloads.lose_power(&mut self.disk_dice);
+        }
         machine.run += 1;
         machine.user.end();
         self.drop_conn(number, power_lost);
@@ -295,6 +316,7 @@ impl World {
                 let at_ms = machine.sealed_at;
                 self.at(at_ms, What::Input(number, run, Box::new(input)));
             }
+            Output::File(job) => self.begin_file_job(number, run, job),
             Output::Dropped { .. } | Output::Exit(_) => {}
         }
     }
@@ -324,6 +346,16 @@ impl World {
                 );
                 self.model.told(number, run, who, view);
             }
+            Event::File(view) => {
+                self.trace.note(
+                    self.now,
+                    format_args!(
+                        "m{number}: file {} {} to {} is {:?} {:?} {} {:?} {}",
+                        view.n, view.id, view.to, view.state, view.reason, view.bytes, view.via, view.kept
+                    ),
+                );
+                self.model.file_told(number, run, view);
+            }
             other => {
                 self.trace.note(self.now, format_args!("m{number}: {other:?}"));
                 self.model.met(number, who, run, other);
@@ -343,6 +375,9 @@ impl World {
             );
             self.model.shown(number, who, run, view);
             self.machines[number].user.sees(view.n);
+            if view.file.is_some() && !view.mine {
+                self.machines[number].user.filing.is_offered(view.n);
+            }
         } else {
             self.trace.note(self.now, format_args!("m{number}: {event:?}"));
             self.model.changed(number, who, run, event);

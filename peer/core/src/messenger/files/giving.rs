@@ -95,7 +95,9 @@ impl Messenger {
     pub(super) fn leave_at_directory(&mut self, key: FileKey) {
         let Some(open) = self.files.open.get(&key) else { return };
         let row = &open.row;
-        if row.n == 0 || row.kept || !row.state.is_open() || !self.session.is_logged_in() {
+        // What one directory kept may be lost there, or was kept by another one: each session asks once.
+        let known = row.kept && open.shelved.is_some();
+        if row.n == 0 || known || !row.state.is_open() || !self.session.is_logged_in() {
             return;
         }
         let Some(pieces) = piece::count(row.file.size) else { return };
@@ -129,8 +131,13 @@ impl Messenger {
             return;
         }
         if pieces == Some(room.next) {
-            return self.file_is_kept(key);
+            return self.file_is_kept(key, true);
         }
+        if open.row.kept {
+            // It was, and is not any more.
+            self.file_is_kept(key, false);
+        }
+        let Some(open) = self.files.open.get_mut(&key) else { return };
         let Some(source) = source(&open.row) else { return };
         if !further {
             // It says the same again: a directory that goes nowhere is not asked without a pause.
@@ -162,10 +169,10 @@ impl Messenger {
         }
     }
 
-    /// All of it is on the directory's disk: the recipient can have it without this program.
-    fn file_is_kept(&mut self, key: FileKey) {
-        let Some(open) = self.files.open.get_mut(&key) else { return };
-        (open.row.kept, open.row.reason) = (true, None);
+    /// All of it is on the directory's disk: the recipient can have it without this program. Or that is not so any more.
+    fn file_is_kept(&mut self, key: FileKey, kept: bool) {
+        let Some(open) = self.files.open.get_mut(&key).filter(|open| open.row.kept != kept) else { return };
+        (open.row.kept, open.row.reason) = (kept, None);
         let row = open.row.clone();
         let view = self.file_view(&row, row.state);
         self.store(StoreOp::PutFile(Box::new(row)), Then::File(key, Box::new(view)));
