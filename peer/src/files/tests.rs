@@ -70,11 +70,9 @@ impl Peer {
     }
 
     async fn input(&mut self) -> Input {
-        loop {
-            match timeout(PATIENCE, self.batches.recv()).await.expect("nothing came").expect("the endpoint is gone") {
-                Batch::Links(inputs) => return inputs.into_iter().next().unwrap(),
-                Batch::Directory { .. } => panic!("an endpoint speaks of links"),
-            }
+        match timeout(PATIENCE, self.batches.recv()).await.expect("nothing came").expect("the endpoint is gone") {
+            Batch::Links(inputs) => inputs.into_iter().next().unwrap(),
+            Batch::Directory { .. } => panic!("an endpoint speaks of links"),
         }
     }
 

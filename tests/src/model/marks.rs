@@ -7,8 +7,8 @@ use common::message::MessageId;
 use peer_core::stored::{Reason, State, Tally};
 
 use super::Who;
-use super::files::FileMarks;
 use super::company::Manners;
+use super::files::FileMarks;
 use super::lines::Page;
 
 /// What one disk holds. Saved and put back with it.
