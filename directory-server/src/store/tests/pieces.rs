@@ -231,8 +231,7 @@ fn strangers_share_a_small_room_of_each_recipient() {
         let mut bench = Bench::with_friends();
         let limits = FileLimits { stranger_files: files, stranger_bytes: bytes, ..FileLimits::default() };
         let begin = |from, number| BeginFileOp { limits, ..begin_op(from, 2, number, SIZE) };
-        assert_eq!(bench.begin(begin(3, 1)), (0, None));
-        assert_eq!(bench.begin(begin(3, 2)), (0, None));
+        (1..=2).for_each(|number| assert_eq!(bench.begin(begin(3, number)), (0, None)));
         assert_eq!(bench.begin(begin(3, 3)), (0, Some(Refusal::StrangersFull)));
         assert_eq!(bench.begin(begin(1, 4)), (0, None), "who is accepted has room of their own");
         assert_eq!(bench.begin(BeginFileOp { limits, ..begin_op(2, 3, 5, SIZE) }), (0, None), "so has each recipient");
