@@ -282,7 +282,6 @@ fn message(input: &mut Input<'_>, mine: bool) -> MessageView {
         vanishes_ms: None,
         file: None,
         tally: None,
-        file: None,
     }
 }
 
