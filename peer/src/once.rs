@@ -18,6 +18,7 @@ use crate::driver::api::{Attached, FrontInput, Handle, Patience};
 use crate::follow::Follow;
 use crate::front::json as lines;
 use crate::front::safe_text::SafeText;
+use crate::front::words;
 use crate::keystore::{DataDir, DataDirError};
 use crate::open::{Failure, open};
 use crate::progress::{Progress, Wanted, exit};
@@ -294,7 +295,8 @@ fn say(settings: &Settings, progress: &Progress) {
         return complain(&format!("{} ({})", text("message"), text("code")));
     }
     let mut words = format!("[{}] {} to {}", last["n"], text("state"), text("to"));
-    for more in [text("via"), text("reason")].into_iter().filter(|more| !more.is_empty()) {
+    let via = text("via").to_owned();
+    for more in [via, words::because_of(text("reason"))].into_iter().filter(|more| !more.is_empty()) {
         words = format!("{words}, {more}");
     }
     if !progress.is_reached() {
