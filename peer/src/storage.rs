@@ -9,6 +9,7 @@ mod codes;
 mod error;
 mod facts;
 mod files;
+mod filing;
 mod lanes;
 mod migrate;
 mod open;

@@ -53,7 +53,7 @@ fn words_of(line: &str) -> Vec<&str> {
     let mut rest = words.as_slice();
     let mut out = Vec::new();
     while let [first, after @ ..] = rest {
-        let is_key = rest.get(..KEY_GROUPS).is_some_and(|groups| groups.iter().all(|group| is_key_group(group)));
+        let is_key = rest.get(..KEY_GROUPS).is_some_and(|groups| groups.iter().all(is_key_group));
         out.push(if is_key { "KEY" } else { *first });
         rest = if is_key { &rest[KEY_GROUPS..] } else { after };
     }

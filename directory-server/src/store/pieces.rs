@@ -192,12 +192,18 @@ fn begin(ledger: &mut Ledger<'_>, op: &BeginFileOp) -> Answer {
         return room(0, Some(refusal));
     }
     let begun_ms = ledger.stamp(op.now_ms);
+    let stranger = is_stranger(ledger, to, from)?;
     count_in(ledger.db(), to, from, bytes)?;
-    let sql = "INSERT INTO files (recipient, submitter, offer, begun_ms, bytes, pieces, next, kept, state, litter)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, 0, 0)";
-    let row = params![to, from, &offer.0[..], begun_ms, bytes as i64, pieces];
+    let sql =
+        "INSERT INTO files (recipient, submitter, offer, begun_ms, bytes, pieces, next, kept, state, litter, stranger)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, 0, 0, ?7)";
+    let row = params![to, from, &offer.0[..], begun_ms, bytes as i64, pieces, stranger];
     ledger.db().prepare_cached(sql)?.execute(row)?;
     room(0, None)
+}
+
+fn is_stranger(ledger: &mut Ledger<'_>, recipient: i64, submitter: i64) -> Result<bool, StoreError> {
+    Ok(!ledger.pair(recipient, submitter)?.accepted)
 }
 
 /// Which limit a new file would break.
@@ -212,8 +218,14 @@ fn over_limit(
     if limits.file_bytes == 0 || bytes > sealed_bytes(limits.file_bytes) {
         return Ok(Some(Refusal::TooLarge { limit: limits.file_bytes }));
     }
-    if !ledger.pair(recipient, submitter)?.accepted {
-        return Ok(Some(Refusal::StrangersFull));
+    if is_stranger(ledger, recipient, submitter)? {
+        let sql =
+            "SELECT count(*), ifnull(sum(bytes), 0) FROM files WHERE recipient = ?1 AND state = 0 AND stranger = 1";
+        let read = |row: &Row<'_>| Ok((count(row, 0)?, count(row, 1)?));
+        let (files, kept) = ledger.db().prepare_cached(sql)?.query_row([recipient], read)?;
+        if files >= limits.stranger_files || kept + bytes > limits.stranger_bytes {
+            return Ok(Some(Refusal::StrangersFull));
+        }
     }
     let (_, kept, _) = tally(ledger.db(), recipient)?;
     if kept + bytes > limits.mailbox_bytes {

@@ -13,10 +13,12 @@ CREATE TABLE files (
     kept      INTEGER NOT NULL,       -- sealed bytes handed over so far
     state     INTEGER NOT NULL,       -- 0: open, 1: its recipient has it, 2: its recipient does not want it, 3: forgotten
     litter    INTEGER NOT NULL,       -- 1: pieces that nobody wants are still to be deleted
+    stranger  INTEGER NOT NULL,       -- 1: its recipient had not accepted its submitter when it began
     UNIQUE (recipient, submitter, offer)
 ) STRICT;
 CREATE INDEX files_by_age ON files (begun_ms);
 CREATE INDEX files_open ON files (recipient, submitter) WHERE state = 0;
+CREATE INDEX files_of_strangers ON files (recipient) WHERE state = 0 AND stranger = 1;
 CREATE INDEX files_ended ON files (recipient, submitter, file) WHERE state IN (1, 2);
 CREATE INDEX files_with_litter ON files (file) WHERE litter = 1;
 

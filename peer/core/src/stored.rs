@@ -95,6 +95,27 @@ pub enum Reason {
     User,
 }
 
+impl Reason {
+    /// Every one.
+    pub const ALL: [Self; 15] = [
+        Self::Undelivered24h,
+        Self::MailboxFull,
+        Self::Quota,
+        Self::StrangersFull,
+        Self::DiskFull,
+        Self::RateLimited,
+        Self::NoSuchUser,
+        Self::KeyChanged,
+        Self::NoPrekey,
+        Self::CannotOpen,
+        Self::DirectoryStore,
+        Self::Blocked,
+        Self::Suspended,
+        Self::Lifetime,
+        Self::User,
+    ];
+}
+
 /// One own message on its way to one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxRow {

@@ -118,9 +118,8 @@ impl Fetch<'_> {
         let (mut send, receive) = opened.ok_or(FileStop::Broken)?;
         let ask = FileFrame::from(Ask { offer: self.target.offer, from_part });
         timeout(self.shared.patience, stream::write(&mut send, &ask)).await.ok().flatten().ok_or(FileStop::Broken)?;
-        let mut wire = Wire { patience: self.shared.patience, _send: send, receive };
-        let (frame, rest) = wire.frame().await?;
-        match frame {
+        let mut wire = Wire { patience: self.shared.patience, _send: send, receive, ahead: Vec::new() };
+        match wire.frame().await? {
             FileFrame::Answer(Answer { coming: Coming::Here }) => {}
             FileFrame::Answer(Answer { coming: Coming::NotOffered }) => {
                 return Err(FileStop::Fault(FileFault::Withdrawn));
@@ -129,7 +128,7 @@ impl Fetch<'_> {
             FileFrame::Answer(Answer { coming: Coming::Later }) => return Err(FileStop::Later),
             FileFrame::Ask(_) => return Err(FileStop::Broken),
         }
-        let parts = wire.parts(rest, hash::parts(self.target.file.size)).await?;
+        let parts = wire.parts(hash::parts(self.target.file.size)).await?;
         Ok((wire, parts))
     }
 
@@ -156,40 +155,47 @@ struct Wire {
     patience: Duration,
     _send: SendStream,
     receive: RecvStream,
+    /// Read, and not looked at.
+    ahead: Vec<u8>,
 }
 
 impl Wire {
-    async fn frame(&mut self) -> Result<(FileFrame, Vec<u8>), FileStop> {
-        timeout(self.patience, stream::read(&mut self.receive)).await.ok().flatten().ok_or(FileStop::Broken)
+    async fn frame(&mut self) -> Result<FileFrame, FileStop> {
+        let read = timeout(self.patience, stream::read(&mut self.receive)).await;
+        let (frame, ahead) = read.ok().flatten().ok_or(FileStop::Broken)?;
+        self.ahead = ahead;
+        Ok(frame)
     }
 
     /// The hashes of `count` parts.
-    async fn parts(&mut self, mut bytes: Vec<u8>, count: u64) -> Result<Vec<PartHash>, FileStop> {
+    async fn parts(&mut self, count: u64) -> Result<Vec<PartHash>, FileStop> {
         let wanted = usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(size_of::<PartHash>());
-        while bytes.len() < wanted {
-            let read = timeout(self.patience, self.receive.read_chunk(wanted - bytes.len(), true)).await;
+        while self.ahead.len() < wanted {
+            let read = timeout(self.patience, self.receive.read_chunk(wanted - self.ahead.len(), true)).await;
             match read {
-                Ok(Ok(Some(chunk))) => bytes.extend_from_slice(&chunk.bytes),
+                Ok(Ok(Some(chunk))) => self.ahead.extend_from_slice(&chunk.bytes),
                 Ok(Err(error)) => return Err(why(&error)),
                 Ok(Ok(None)) | Err(_) => return Err(FileStop::Broken),
             }
         }
-        let (parts, more) = bytes.as_chunks::<{ size_of::<PartHash>() }>();
-        if parts.len() as u64 == count && more.is_empty() { Ok(parts.to_vec()) } else { Err(FileStop::Broken) }
+        let further = self.ahead.split_off(wanted);
+        let list = std::mem::replace(&mut self.ahead, further);
+        Ok(list.as_chunks::<{ size_of::<PartHash>() }>().0.to_vec())
     }
 
     /// Reads to the end of the stream, or of who takes it.
     async fn pour(&mut self, feed: mpsc::Sender<Feed>) -> Result<(), FileStop> {
+        let mut chunks = vec![Bytes::from(std::mem::take(&mut self.ahead))];
         loop {
-            let mut chunks = vec![Bytes::new(); CHUNKS];
+            if feed.send(chunks).await.is_err() {
+                return Ok(());
+            }
+            chunks = vec![Bytes::new(); CHUNKS];
             match timeout(self.patience, self.receive.read_chunks(&mut chunks)).await {
                 Ok(Ok(Some(count))) => chunks.truncate(count),
                 Ok(Ok(None)) => return Ok(()),
                 Ok(Err(error)) => return Err(why(&error)),
                 Err(_) => return Err(FileStop::Broken),
-            }
-            if feed.send(chunks).await.is_err() {
-                return Ok(());
             }
         }
     }

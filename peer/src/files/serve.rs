@@ -325,7 +325,10 @@ fn pour(
 
 /// Hashes of the parts of own files, so that none is read twice for them. The oldest go first.
 #[derive(Debug, Default)]
-pub(super) struct Hashes(Mutex<VecDeque<([u8; 32], Arc<[PartHash]>)>>);
+pub(super) struct Hashes(Mutex<VecDeque<Parts>>);
+
+/// The root of a file, and the hashes of its parts.
+type Parts = ([u8; 32], Arc<[PartHash]>);
 
 impl Hashes {
     pub(super) fn keep(&self, root: [u8; 32], parts: Arc<[PartHash]>) {

@@ -31,6 +31,7 @@ struct Peer {
     key: PublicKey,
     address: SocketAddr,
     batches: mpsc::Receiver<Batch>,
+    inputs: VecDeque<Input>,
     folder: TempDir,
     files: Files,
     news: mpsc::Receiver<FileNews>,
@@ -51,14 +52,25 @@ impl Peer {
     fn start_with(seed: u8, serves: bool, patience: Duration) -> Self {
         let me = Identity::from_seed(&[seed; 32]);
         let bound = socket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let (inputs, batches) = mpsc::channel(BATCHES_MAX);
+        let (batching, batches) = mpsc::channel(BATCHES_MAX);
         let (streams, accepted) = mpsc::channel(ACCEPTED_MAX);
         let (key, address) = (me.public(), bound.address);
-        let quic = Quic::start(bound.socket, me, inputs, streams).unwrap();
+        let quic = Quic::start(bound.socket, me, batching, streams).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let (nothing, accepted) = if serves { (accepted, None) } else { (mpsc::channel(1).1, Some(accepted)) };
         let (files, news) = Files::start_with(folder.path().join("downloads"), NO_RESERVE, patience, nothing);
-        Self { quic, key, address, batches, folder, files, news, kept: VecDeque::new(), accepted }
+        Self {
+            quic,
+            key,
+            address,
+            batches,
+            inputs: VecDeque::new(),
+            folder,
+            files,
+            news,
+            kept: VecDeque::new(),
+            accepted,
+        }
     }
 
     fn downloads(&self) -> PathBuf {
@@ -70,12 +82,13 @@ impl Peer {
     }
 
     async fn input(&mut self) -> Input {
-        loop {
+        while self.inputs.is_empty() {
             match timeout(PATIENCE, self.batches.recv()).await.expect("nothing came").expect("the endpoint is gone") {
-                Batch::Links(inputs) => return inputs.into_iter().next().unwrap(),
+                Batch::Links(inputs) => self.inputs.extend(inputs),
                 Batch::Directory { .. } => panic!("an endpoint speaks of links"),
             }
         }
+        self.inputs.pop_front().unwrap()
     }
 
     /// The news that `wanted` picks; others are kept for later.

@@ -92,6 +92,13 @@ pub fn because(reason: Reason) -> String {
     words.to_owned()
 }
 
+/// The same of a reason as scripts read it.
+#[must_use]
+pub fn because_of(reason_for_scripts: &str) -> String {
+    let known = Reason::ALL.into_iter().find(|known| reason(*known) == reason_for_scripts);
+    known.map_or_else(|| reason_for_scripts.to_owned(), because)
+}
+
 /// A count with a comma before every three digits.
 fn thousands(count: u64) -> String {
     match count {

@@ -50,7 +50,8 @@ fn all_words(progress: &Progress, last: &Value, file: Option<&str>) -> Vec<Strin
 
 fn state_words(state: &Value) -> String {
     let mut words = format!("[{}] {} to {}", state["n"], text(state, "state"), text(state, "to"));
-    for more in [text(state, "via"), text(state, "reason")].into_iter().filter(|more| !more.is_empty()) {
+    let reason = words::because_of(text(state, "reason"));
+    for more in [text(state, "via"), &reason].into_iter().filter(|more| !more.is_empty()) {
         words = format!("{words}, {more}");
     }
     words

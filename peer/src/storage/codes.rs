@@ -83,23 +83,7 @@ fn reason_code(reason: Reason) -> i64 {
     }
 }
 
-const REASONS: [Reason; 15] = [
-    Reason::Undelivered24h,
-    Reason::MailboxFull,
-    Reason::Quota,
-    Reason::StrangersFull,
-    Reason::DiskFull,
-    Reason::RateLimited,
-    Reason::NoSuchUser,
-    Reason::KeyChanged,
-    Reason::NoPrekey,
-    Reason::CannotOpen,
-    Reason::DirectoryStore,
-    Reason::Blocked,
-    Reason::Suspended,
-    Reason::Lifetime,
-    Reason::User,
-];
+const REASONS: [Reason; 15] = Reason::ALL;
 
 fn via_code(via: Via) -> i64 {
     match via {
@@ -271,9 +255,9 @@ mod tests {
             assert_eq!(decode(ValueRef::Integer(code), &STATES, state_code).unwrap().0, state);
             assert_eq!(code > SETTLED_ABOVE, state.is_settled(), "{state:?}");
         }
-        for reason in REASONS {
+        for reason in Reason::ALL {
             let code = reason_code(reason);
-            assert_eq!(decode(ValueRef::Integer(code), &REASONS, reason_code).unwrap().0, reason);
+            assert_eq!(decode(ValueRef::Integer(code), &Reason::ALL, reason_code).unwrap().0, reason);
         }
         for gone in GONE {
             assert_eq!(decode(ValueRef::Integer(gone_code(gone)), &GONE, gone_code).unwrap().0, gone);
@@ -285,7 +269,7 @@ mod tests {
         for fault in FAULTS {
             assert_eq!(decode(ValueRef::Integer(fault_code(fault)), &FAULTS, fault_code).unwrap().0, fault);
         }
-        assert!(decode(ValueRef::Integer(99), &REASONS, reason_code).is_err());
+        assert!(decode(ValueRef::Integer(99), &Reason::ALL, reason_code).is_err());
     }
 
     #[test]

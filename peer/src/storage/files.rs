@@ -1,13 +1,11 @@
-//! Files that were offered, one row for each offer and person. No bytes of files here.
+//! Files that were offered, one row for each offer and person: reading them. No bytes of files here.
 
 use common::body::{Body, File};
-use common::identity::PublicKey;
 use peer_core::stored::FileRow;
 use rusqlite::types::Type;
-use rusqlite::{Connection, Result, Row, params};
+use rusqlite::{Connection, Result, Row};
 
-use super::codes::{Col, conversation, conversation_columns, id, key, maybe, number, signed};
-use super::write::Writer;
+use super::codes::{Col, conversation, id, key, maybe, number};
 
 /// What version 3 of the schema adds.
 pub const SCHEMA: &str = include_str!("files.sql");
@@ -52,43 +50,5 @@ fn file(row: &Row<'_>, at: usize) -> Result<File> {
     match Body::decode(Body::FILE, row.get_ref(at)?.as_blob()?) {
         Body::File(file) => Ok(file),
         _ => Err(rusqlite::Error::InvalidColumnType(at, "file".to_owned(), Type::Blob)),
-    }
-}
-
-impl Writer<'_> {
-    /// A file that is offered, unless it is known.
-    pub(super) fn new_file(&mut self, row: &FileRow) -> Result<()> {
-        self.write_file("INSERT OR IGNORE", row)
-    }
-
-    /// How a file stands now.
-    pub(super) fn put_file(&mut self, row: &FileRow) -> Result<()> {
-        self.write_file("INSERT OR REPLACE", row)
-    }
-
-    fn write_file(&self, verb: &str, row: &FileRow) -> Result<()> {
-        let FileRow { author: PublicKey(author), offer, other, .. } = row;
-        let (group, membership) = conversation_columns(&row.conversation);
-        let (_, file) = Body::File(row.file.clone()).encode();
-        let place = row.path.as_ref().map(|path| path.to_string_lossy());
-        let sql = format!(
-            "{verb} INTO files (author, offer, other, group_id, membership, file, place, stamp, state, reason, via, kept)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
-        );
-        self.tx.prepare_cached(&sql)?.execute(params![
-            author,
-            offer.0,
-            other.0,
-            group,
-            membership,
-            file,
-            place,
-            signed(row.stamp),
-            Col(row.state),
-            row.reason.map(Col),
-            row.via.map(Col),
-            row.kept,
-        ])?;
-        Ok(())
     }
 }

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 /// On its way on one stream.
-pub(super) const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+pub(super) const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 /// On its way on one connection, beside files.
 pub(super) const WINDOW_BYTES: u32 = 1024 * 1024;
 /// Below the link's own stream, which has 0.

@@ -1,9 +1,12 @@
 //! Text: lines that become commands, and text from others that becomes output. What is put out is held against a terminal's own
 //! parser: it must end in its ground state and have obeyed nothing but the colours that the program chose.
 
+use std::path::{Component, Path};
+
 use common::limits::TEXT_MAX_BYTES;
 use common::message::MessageId;
 use jiff::tz::TimeZone;
+use peer::files::name;
 use peer::front::json;
 use peer::front::render::Render;
 use peer::front::safe_text::{LINES_MAX, SafeText, is_invisible};
@@ -14,6 +17,24 @@ use peer_core::stored::{FileState, State, Via};
 use vte::{Params, Parser, Perform};
 
 use super::Input;
+
+/// What a stranger calls a file becomes one component of a path, harmless wherever it is carried to.
+pub(super) fn file_names(bytes: &[u8]) {
+    let raw = String::from_utf8_lossy(bytes);
+    let clean = name::clean(&raw);
+    assert!(!clean.is_empty() && clean.len() <= name::NAME_MAX_BYTES, "{clean:?}");
+    let mut components = Path::new(&clean).components();
+    assert_eq!((components.next(), components.next()), (Some(Component::Normal(clean.as_ref())), None));
+    assert!(
+        !clean.contains(['/', '\\', ':']) && !clean.chars().any(|c| c.is_control() || is_invisible(c)),
+        "{clean:?}"
+    );
+    assert!(!clean.starts_with(['.', '-', ' ']) && !clean.ends_with(['.', ' ']), "{clean:?}");
+    let stem = clean.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
+    assert!(!["CON", "PRN", "AUX", "NUL", "COM1", "COM9", "LPT1", "LPT9"].contains(&stem.as_str()), "{clean:?}");
+    assert_eq!(name::clean(&clean), clean, "what is clean stays as it is");
+    assert!(name::numbered(&clean, 9_999).len() <= 255);
+}
 
 /// Lines in order, as a prompt or a pipe gives them.
 pub(super) fn commands(bytes: &[u8]) {

@@ -84,7 +84,6 @@ fn view(n: u8) -> MessageView {
         vanishes_ms: None,
         file: None,
         tally: None,
-        file: None,
     }
 }
 

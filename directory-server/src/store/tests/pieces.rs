@@ -171,7 +171,14 @@ fn a_known_file_is_answered_with_how_far_it_is_and_not_changed() {
         assert_eq!(bench.begin(other), (2, Some(Refusal::Conflict)));
     }
     let mut small = begin_op(1, 2, 1, SIZE);
-    small.limits = FileLimits { file_bytes: 0, mailbox_bytes: 0, submitter_bytes: 0, pair_files: 0 };
+    small.limits = FileLimits {
+        file_bytes: 0,
+        mailbox_bytes: 0,
+        submitter_bytes: 0,
+        pair_files: 0,
+        stranger_files: 0,
+        stranger_bytes: 0,
+    };
     assert_eq!(bench.begin(small), (2, None), "what was begun can be finished");
     assert_eq!(bench.tally(2).0, 1);
 }
@@ -219,12 +226,29 @@ fn a_file_that_ended_leaves_its_room_to_another() {
 }
 
 #[test]
-fn a_file_needs_two_with_names_of_whom_the_one_is_accepted() {
+fn strangers_share_a_small_room_of_each_recipient() {
+    for (files, bytes) in [(2, u64::MAX), (9, 2 * sealed_bytes(SIZE))] {
+        let mut bench = Bench::with_friends();
+        let limits = FileLimits { stranger_files: files, stranger_bytes: bytes, ..FileLimits::default() };
+        let begin = |from, number| BeginFileOp { limits, ..begin_op(from, 2, number, SIZE) };
+        (1..=2).for_each(|number| assert_eq!(bench.begin(begin(3, number)), (0, None)));
+        assert_eq!(bench.begin(begin(3, 3)), (0, Some(Refusal::StrangersFull)));
+        assert_eq!(bench.begin(begin(1, 4)), (0, None), "who is accepted has room of their own");
+        assert_eq!(bench.begin(BeginFileOp { limits, ..begin_op(2, 3, 5, SIZE) }), (0, None), "so has each recipient");
+        let op = FileOp::Drop { key: key(3), submitter: key(3), recipient: key(2), offer: offer(1) };
+        bench.ask(StoreOp::File(op));
+        assert_eq!(bench.begin(begin(3, 3)), (0, None));
+        bench.ask(StoreOp::Accept { key: key(2), keys: vec![key(3)], limit: 9 });
+        assert_eq!(bench.begin(begin(3, 6)), (0, None));
+        recount(&bench.store);
+    }
+}
+
+#[test]
+fn a_file_needs_two_with_names() {
     let mut bench = Bench::with_friends();
     assert_eq!(bench.begin(begin_op(9, 2, 1, SIZE)), (0, Some(Refusal::NotRegistered)));
     assert_eq!(bench.begin(begin_op(1, 9, 1, SIZE)), (0, Some(Refusal::NoSuchUser)));
-    assert_eq!(bench.begin(begin_op(3, 2, 1, SIZE)), (0, Some(Refusal::StrangersFull)));
-    assert_eq!(bench.begin(begin_op(2, 3, 1, SIZE)), (0, Some(Refusal::StrangersFull)), "the other way does not count");
     assert_eq!(bench.rows("files") + bench.rows("file_tallies"), 0);
     bench.file(1, 1);
     bench.ask(StoreOp::Deregister { key: key(2) });

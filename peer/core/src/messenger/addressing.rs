@@ -148,6 +148,9 @@ impl Messenger {
             self.outbox.at(key, *seq).is_some_and(|message| !message.ending && message.committed)
         };
         let waiting: Vec<(PublicKey, u64)> = places.into_iter().filter(waits).collect();
+        if waiting.is_empty() && self.cancel_file(id, n) {
+            return;
+        }
         if waiting.is_empty() || self.cancels.contains_key(&n) {
             self.fail(id, ErrorCode::NoSuchMessage, format!("message {n} has just ended otherwise"));
             return;

@@ -82,7 +82,10 @@ impl Messenger {
     }
 
     fn quote_view(&self, quote: &Quote) -> QuoteView {
-        let text = Body::decode(quote.kind, &quote.body).text().map(str::to_owned);
+        let text = match Body::decode(quote.kind, &quote.body) {
+            Body::File(file) => Some(file.name),
+            body => body.text().map(str::to_owned),
+        };
         QuoteView { n: quote.n, from: self.called(&quote.sender), text }
     }
 

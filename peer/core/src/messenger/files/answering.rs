@@ -113,18 +113,19 @@ impl Messenger {
             self.fail(id, ErrorCode::NotAllowed, format!("file {n} is accepted already"));
             return;
         }
-        if self.files.open.get(&key).is_some_and(|open| open.row.conversation == Conversation::Pair) {
-            // As an answer does.
-            self.talked_with(key.author, true);
-        }
         let view = self.accept(key, place.map(PathBuf::from));
         self.answer_with_file(id, view);
     }
 
     fn accept(&mut self, key: FileKey, place: Option<PathBuf>) -> Option<FileView> {
         let open = self.files.open.get_mut(&key)?;
+        let pair = open.row.conversation == Conversation::Pair;
         open.row.path = place;
         (open.retry_at_ms, open.tries) = (0, 0);
+        if pair {
+            // As an answer does.
+            self.talked_with(key.author, true);
+        }
         self.settle_file(key, FileState::Accepted, None);
         self.say_of_file(key, FileSaying::Accepted);
         self.view_of_open(key)

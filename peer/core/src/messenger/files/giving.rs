@@ -13,7 +13,7 @@ use crate::stored::{FileRow, FileState, State, StoreOp, Via};
 use crate::timers::Timer;
 
 /// Files that are given at once on links.
-const GIVING_MAX: usize = 4;
+const GIVING_MAX: usize = 8;
 /// Files that go to the directory at once; more wait.
 const LEAVING_MAX: usize = 2;
 
