@@ -29,7 +29,7 @@ fn storms_break_no_promise() {
 
 #[test]
 fn the_same_seed_gives_the_same_world() {
-    let (mut in_groups, mut seen) = (0, Told::default());
+    let (mut in_groups, mut files, mut pieces, mut seen) = (0, 0, 0, Told::default());
     for seed in 0..30 {
         let (one, other) = (run(seed, false), run(seed, false));
         assert!(one.events > 400 && one.messages > 0, "seed {seed} is an empty world: {} events", one.events);
@@ -45,7 +45,7 @@ fn the_same_seed_gives_the_same_world() {
             noted: seen.noted + noted,
         };
     }
-    eprintln!("{in_groups} messages of groups, {seen:?}");
+    eprintln!("{in_groups} messages of groups, {files} files in {pieces} pieces, {seen:?}");
     assert!(in_groups > 100, "only {in_groups} messages of groups were put out");
     assert!(files > 100 && pieces > 200, "only {files} files came, in {pieces} pieces");
     let Told { refused, rung, heard, noted } = seen;
