@@ -91,11 +91,21 @@ const ONCE_BROKEN: [(Profile, u64, &str); 9] = [
 ];
 
 /// The same with files.
-const FILES_ONCE_BROKEN: [(Profile, u64, &str); 1] = [(
-    Profile::Malicious,
-    13,
-    "a file that a directory said to keep, and did not, was never handed over again, and never came",
-)];
+const FILES_ONCE_BROKEN: [(Profile, u64, &str); 5] = [
+    (
+        Profile::Malicious,
+        13,
+        "a file that a directory said to keep, and did not, was never handed over again, and never came",
+    ),
+    (Profile::Crashes, 74, "a file was told as accepted before that was committed"),
+    (Profile::Calm, 108, "whoever accepted a file of somebody who blocks them dialled every second for ever"),
+    (Profile::NoDirect, 136, "the same with the directory, which was asked for the first piece every second"),
+    (
+        Profile::Malicious,
+        157,
+        "a line that went out with the words of an edit, which expired itself (the reference's mistake)",
+    ),
+];
 
 #[test]
 fn what_once_broke_a_promise_breaks_it_no_more() {

@@ -184,6 +184,19 @@ impl Model {
         })
     }
 
+    /// Whether its writer gave a line these words in an edit that was never delivered.
+    fn is_given_up_edit(&self, id: &MessageId, text: &str) -> bool {
+        let given_up = |edit: &MessageId| {
+            let all = self.disks.iter().flat_map(|disk| disk.own.values());
+            all.filter(|(own, _)| own == edit).any(|(_, state)| matches!(state, State::Expired | State::Refused))
+        };
+        let edits = self.lines.of.get(id).into_iter().flatten();
+        edits
+            .filter(|edit| given_up(edit))
+            .filter_map(|edit| self.lines.changes.get(edit))
+            .any(|change| matches!(&change.done, Done::Edit(words) if words == text))
+    }
+
     /// A line is put out with words that it had at some time, as far as this disk knows.
     pub(super) fn is_as_written(&mut self, machine: MachineNo, view: &MessageView) {
         let Some(line) = self.lines.lines.get(&view.id).cloned() else { return };
@@ -311,7 +324,13 @@ impl Model {
             let stands = body.text().or(wordless).map(str::to_owned);
             let vanished = self.disks[machine].gone.contains(&id);
             let right = match message.gone {
-                None => !deleted && !vanished && stands.as_ref() == Some(&text) && message.edited == newest.is_some(),
+                None => {
+                    // It went out with the words of an edit that was given up itself.
+                    let given_up =
+                        newest.is_none() && stands.as_deref().is_some_and(|text| self.is_given_up_edit(&id, text));
+                    let same = stands.as_ref() == Some(&text) || given_up;
+                    !deleted && !vanished && same && message.edited == newest.is_some()
+                }
                 Some(Gone::Deleted) => deleted && stands.as_deref().unwrap_or_default().is_empty(),
                 Some(Gone::Vanished) => vanished,
                 Some(Gone::Forgotten) => false,

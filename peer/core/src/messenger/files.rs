@@ -192,7 +192,8 @@ impl Messenger {
             .map(|(key, open)| {
                 open.flow = Flow::Idle;
                 if open.row.author == *other {
-                    (open.retry_at_ms, open.tries) = (0, 0);
+                    // At once, but as patiently as before: the link may be closed again by somebody who has blocked this user.
+                    open.retry_at_ms = 0;
                 }
                 *key
             })
@@ -242,7 +243,9 @@ impl Messenger {
     fn file_flows(&mut self, key: FileKey, bytes: u64) {
         let now_ms = self.now.mono_ms;
         let Some(open) = self.files.open.get_mut(&key) else { return };
-        open.tries = 0;
+        if bytes > open.bytes {
+            open.tries = 0;
+        }
         open.bytes = bytes.min(open.row.file.size);
         let Some((told_ms, told_bytes)) = open.told else {
             // A file that is there in no time has no progress.
