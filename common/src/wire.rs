@@ -45,6 +45,7 @@ pub mod kind {
         pub const LOOK_UP_GROUP: u16 = 0x0116;
         pub const FOLLOW_GROUPS: u16 = 0x0117;
         pub const LIST_GROUPS: u16 = 0x0118;
+        pub const RESTORE_GROUP: u16 = 0x0119;
     }
     /// From a directory to a peer.
     pub mod from_directory {

@@ -20,12 +20,14 @@ use thiserror::Error;
 
 mod accounts;
 mod expiry;
+mod group_room;
 mod groups;
 mod lanes;
 mod ledger;
 mod mail;
 mod pages;
 pub mod people;
+mod restore;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -34,7 +36,7 @@ pub mod writer;
 use ledger::{Head, Ledger};
 
 /// The layout that this build reads and writes.
-pub const SCHEMA_VERSION: i32 = 2;
+pub const SCHEMA_VERSION: i32 = 3;
 /// Says that a SQLite file is a directory's store ("HOMD").
 const APPLICATION_ID: i32 = 0x484f_4d44;
 /// Bytes of a page: three sealed items of the smallest size.
@@ -315,12 +317,16 @@ impl Store {
             0 => {
                 transaction.execute_batch(include_str!("store/schema.sql"))?;
                 transaction.execute_batch(include_str!("store/groups.sql"))?;
+                transaction.execute_batch(include_str!("store/group_bounds.sql"))?;
                 transaction.execute("INSERT INTO head VALUES (1, ?1, 0, 0, 0, 0, 0, 0, 0)", [store_id])?;
                 transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
                 transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
             }
-            1 => {
-                transaction.execute_batch(include_str!("store/groups.sql"))?;
+            found @ (1 | 2) => {
+                if found == 1 {
+                    transaction.execute_batch(include_str!("store/groups.sql"))?;
+                }
+                transaction.execute_batch(include_str!("store/group_bounds.sql"))?;
                 transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
             }
             found => return Err(StoreError::Newer { found }),

@@ -324,6 +324,7 @@ fn pages_of(op: &StoreOp) -> usize {
         | StoreOp::Read { .. }
         | StoreOp::ForgetTexts(_)
         | StoreOp::PutDuration { .. }
+        | StoreOp::PutGroupHome { .. }
         | StoreOp::PutSteps { .. } => 0,
     };
     1 + bytes / 1_024

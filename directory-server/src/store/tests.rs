@@ -18,6 +18,7 @@ mod items;
 mod layout;
 mod migration;
 mod names;
+mod restored;
 
 /// A store and a few questions in short.
 struct Bench {

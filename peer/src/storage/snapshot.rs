@@ -39,6 +39,7 @@ pub fn load(conn: &Connection, me: &PublicKey, directory_address: &str) -> Resul
         read: talks::read_marks(conn)?,
         durations: talks::durations(conn)?,
         groups: talks::groups(conn)?,
+        homes: talks::homes(conn)?,
         next_vanish_ms: conn.query_row(texts::NEXT, [], |row| number(row, 0)).optional()?,
     })
 }

@@ -197,6 +197,7 @@ impl World<'_> {
             StoreOp::Deposit(op) => &op.submitter,
             StoreOp::PutSlot(op) => &op.from,
             StoreOp::Group(GroupOp::Step(op)) => &op.step.by,
+            StoreOp::Group(GroupOp::Restore(op)) => &op.key,
             StoreOp::Group(GroupOp::Steps { key, .. } | GroupOp::News { key, .. } | GroupOp::List { key, .. }) => key,
             StoreOp::Withdraw { submitter, .. } | StoreOp::Have { submitter, .. } => submitter,
             StoreOp::Take { recipient, .. }

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Broadcast, ChangeGroup, FollowGroups, ListGroups, LookUpGroup, Place, RequestId, SetStanding, Standing, Token,
+    Broadcast, ChangeGroup, FollowGroups, ListGroups, LookUpGroup, Place, RequestId, RestoreGroup, SetStanding,
+    Standing, Token,
 };
 use crate::identity::PublicKey;
 use crate::message::Epoch;
@@ -254,5 +255,7 @@ frames! {
         FollowGroups(FollowGroups) = FOLLOW_GROUPS,
         /// A page of groups.
         ListGroups(ListGroups) = LIST_GROUPS,
+        /// Steps of a group's chain that the directory has lost.
+        RestoreGroup(RestoreGroup) = RESTORE_GROUP,
     }
 }

@@ -68,6 +68,7 @@ impl Request {
             ToDirectory::LookUpGroup(frame) => self.look_up_group(to, frame),
             ToDirectory::FollowGroups(frame) => self.follow_groups(to, frame),
             ToDirectory::ListGroups(frame) => self.list_groups(to, frame),
+            ToDirectory::RestoreGroup(frame) => self.restore_group(to, frame),
         }
     }
 

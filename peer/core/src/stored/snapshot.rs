@@ -39,6 +39,8 @@ pub struct Snapshot {
     pub durations: Vec<(Talk, MessageId, Option<u64>)>,
     /// The chain of each group, whole.
     pub groups: Vec<(GroupId, Vec<SignedStep>)>,
+    /// The directory at which each group was seen last.
+    pub homes: Vec<(GroupId, PublicKey)>,
     /// When the next countdown of a text is over, on the age clock, milliseconds.
     pub next_vanish_ms: Option<u64>,
     /// Own prekeys, by counter.

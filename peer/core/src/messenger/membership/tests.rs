@@ -3,6 +3,7 @@
 mod asked;
 mod hostile;
 mod registry;
+mod restored;
 mod together;
 mod town;
 mod wrong;
