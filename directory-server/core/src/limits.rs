@@ -135,11 +135,18 @@ pub struct GroupLimits {
     pub owned: u64,
     /// Groups that one key may be a member of before it may found or join no more.
     pub joined: u64,
+    /// Groups that one key may have founded, or brought back after the directory lost them, and that still exist, whoever
+    /// owns them by now.
+    pub founded: u64,
+    /// Groups in the store, those of everybody. One that is over is still kept for a while, and gives way.
+    pub all: u64,
+    /// Bytes of the chains of all groups; leaving and taking out go on above it. A group that is over gives way.
+    pub bytes_all: u64,
 }
 
 impl Default for GroupLimits {
     fn default() -> Self {
-        Self { owned: 50, joined: GROUPS_PAGE as u64 }
+        Self { owned: 50, joined: GROUPS_PAGE as u64, founded: 100, all: 100_000, bytes_all: 256 * MIB }
     }
 }
 
@@ -243,8 +250,8 @@ pub struct Limits {
     pub item_lifetime_ms: u64,
     /// A key without a name that has nothing here is forgotten so many milliseconds after its last login.
     pub nameless_lifetime_ms: u64,
-    /// What became of an item is remembered for so many milliseconds after it went unread, and an empty lane after its
-    /// last deposit.
+    /// What became of an item is remembered for so many milliseconds after it went unread, an empty lane after its
+    /// last deposit, and a group after its last member left.
     pub tombstone_lifetime_ms: u64,
     /// Milliseconds between two looks for what has expired.
     pub expire_every_ms: u64,
