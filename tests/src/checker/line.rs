@@ -134,6 +134,7 @@ pub(super) enum Record {
         seq: u64,
         state: State,
         reason: Option<String>,
+        kind: Option<u16>,
     },
     Lane {
         from: String,
@@ -158,6 +159,7 @@ pub(super) enum Record {
         to: String,
         epoch: Option<String>,
         seq: u64,
+        kind: Option<u16>,
     },
     State {
         n: u64,
@@ -194,6 +196,7 @@ pub(super) enum Record {
         from: String,
         epoch: Option<String>,
         seq: Option<u64>,
+        kind: Option<u16>,
     },
     Acknowledged {
         to: String,
@@ -208,10 +211,21 @@ pub(super) enum Record {
         name: String,
         late: bool,
     },
+    /// A change of a line, or of how a conversation goes on, goes to the fronts.
+    Changed {
+        n: u64,
+    },
     PutOut {
         n: Vec<u64>,
     },
     Marked {
+        n: Vec<u64>,
+    },
+    /// Asked of the store.
+    Dismissing {
+        n: Vec<u64>,
+    },
+    Dismissed {
         n: Vec<u64>,
     },
     Kept(Kept),
@@ -242,6 +256,8 @@ pub(super) struct Theirs {
     pub(super) conversation: String,
     pub(super) epoch: Option<String>,
     pub(super) seq: Option<u64>,
+    /// Of the body; logs of older programs do not say it of what a start lists.
+    pub(super) kind: Option<u16>,
 }
 
 /// The directory has committed an item.

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use common::body::Body;
+
 use super::across::Facts;
 use super::line::{Record, State};
 use super::{At, Court, Rule};
@@ -14,6 +16,7 @@ type Told = (Word, Option<Vec<u64>>, u32, At);
 /// An own message on its way to one person; one to a group has several, all under one number.
 struct Message {
     id: String,
+    kind: Option<u16>,
     state: State,
     at: At,
     /// Every state it was ever committed in.
@@ -68,19 +71,19 @@ impl Own {
 
     pub(super) fn read(&mut self, record: &Record, at: At, facts: &mut Facts, court: &mut Court<'_>) {
         match record {
-            Record::Outbox { n, id, to, epoch, seq, state, reason } => {
+            Record::Outbox { n, id, to, epoch, seq, state, reason, kind } => {
                 self.listed.insert((*n, to.clone()));
                 self.place(id, to, epoch.as_deref(), *seq, at, court);
                 self.found_elsewhere(*n, to, facts);
                 if self.messages.contains_key(&(*n, to.clone())) {
                     self.enter(*n, to, (*state, reason.clone()), true, at, facts, court);
                 } else {
-                    self.new_message(*n, id, to, (*state, reason.clone()), at, facts);
+                    self.new_message(*n, id, *kind, to, (*state, reason.clone()), at, facts);
                 }
             }
-            Record::Queued { n, id, to, epoch, seq } => {
+            Record::Queued { n, id, to, epoch, seq, kind } => {
                 self.place(id, to, epoch.as_deref(), *seq, at, court);
-                self.new_message(*n, id, to, (State::Queued, None), at, facts);
+                self.new_message(*n, id, *kind, to, (State::Queued, None), at, facts);
             }
             Record::Moved { n, from, to, epoch, seq } => {
                 let from = from.as_ref().unwrap_or(to);
@@ -114,12 +117,14 @@ impl Own {
         }
     }
 
-    fn new_message(&mut self, n: u64, id: &str, to: &str, word: Word, at: At, facts: &mut Facts) {
+    #[expect(clippy::too_many_arguments, reason = "the fields of one record")]
+    fn new_message(&mut self, n: u64, id: &str, kind: Option<u16>, to: &str, word: Word, at: At, facts: &mut Facts) {
         facts.written(&self.me, id, to);
+        facts.kind(id, kind);
         facts.said(&self.me, id, word.0, at);
         let (id, to, state) = (id.to_owned(), to.to_owned(), word.0);
         let committed = HashSet::from([word]);
-        self.messages.insert((n, to), Message { id, state, at, committed });
+        self.messages.insert((n, to), Message { id, kind, state, at, committed });
     }
 
     fn copies(&self, n: u64) -> impl Iterator<Item = &Message> {
@@ -180,6 +185,10 @@ impl Own {
         if !known {
             court.breach(Rule::Committed, format!("message {n} is told as {word:?}, which is not committed"), &[at]);
             return;
+        }
+        let change = self.copies(n).find(|message| message.kind.is_some_and(|kind| !Body::is_line(kind)));
+        if let Some(change) = change {
+            court.breach(Rule::Line, format!("message {n} is told of, and is no line"), &[change.at, at]);
         }
         if let Some((last, count, run, before)) = self.told.get(&n)
             && (last, count) == (word, &tally)

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod kinds;
+
 fn key(of: char) -> String {
     of.to_string().repeat(64)
 }
