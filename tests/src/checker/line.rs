@@ -74,6 +74,12 @@ impl Log {
         Self { name: name.to_owned(), text, entries, damage }
     }
 
+    /// How many records it holds.
+    #[must_use]
+    pub fn records(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(super) fn entries(&self) -> &[Entry] {
         &self.entries
     }
@@ -240,6 +246,8 @@ pub(super) enum Record {
 pub(super) struct Start {
     pub(super) role: String,
     pub(super) key: String,
+    /// Whether the store begins with this run.
+    pub(super) new: Option<bool>,
     #[serde(default)]
     pub(super) crashed: bool,
     #[serde(default)]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use common::body::Body;
 
 use super::across::Facts;
-use super::line::{Record, State};
+use super::line::{Record, Start, State};
 use super::{At, Court, Rule};
 
 type Word = (State, Option<String>);
@@ -31,6 +31,10 @@ pub(super) struct Own {
     /// By number and recipient.
     messages: BTreeMap<(u64, String), Message>,
     told: BTreeMap<u64, Told>,
+    /// The store is older than what is known of it: it was put back, or it is a copy.
+    older: bool,
+    /// States of messages that it holds from then, by number: settled, and so not listed at a start.
+    from_then: HashMap<u64, HashSet<Word>>,
     /// Recipient, epoch and seq: who has the place.
     places: HashMap<(String, String, u64), (String, At)>,
     listed: BTreeSet<(u64, String)>,
@@ -44,17 +48,20 @@ impl Own {
             crashed: false,
             messages: BTreeMap::new(),
             told: BTreeMap::new(),
+            older: false,
+            from_then: HashMap::new(),
             places: HashMap::new(),
             listed: BTreeSet::new(),
         }
     }
 
     pub(super) fn put_back(&mut self) {
-        *self = Self::new(&self.me);
+        *self = Self { older: true, ..Self::new(&self.me) };
     }
 
-    pub(super) fn start(&mut self, run: u32, crashed: bool) {
-        (self.run, self.crashed) = (run, crashed);
+    pub(super) fn start(&mut self, run: u32, start: &Start) {
+        self.older |= run == 1 && start.new == Some(false);
+        (self.run, self.crashed) = (run, start.crashed);
         self.listed.clear();
     }
 
@@ -72,9 +79,9 @@ impl Own {
     pub(super) fn read(&mut self, record: &Record, at: At, facts: &mut Facts, court: &mut Court<'_>) {
         match record {
             Record::Outbox { n, id, to, epoch, seq, state, reason, kind } => {
-                self.listed.insert((*n, to.clone()));
                 self.place(id, to, epoch.as_deref(), *seq, at, court);
                 self.found_elsewhere(*n, to, facts);
+                self.listed.insert((*n, to.clone()));
                 if self.messages.contains_key(&(*n, to.clone())) {
                     self.enter(*n, to, (*state, reason.clone()), true, at, facts, court);
                 } else {
@@ -153,7 +160,9 @@ impl Own {
     fn found_elsewhere(&mut self, n: u64, to: &str, facts: &mut Facts) {
         let known: Vec<String> =
             self.messages.range((n, String::new())..(n + 1, String::new())).map(|((_, to), _)| to.clone()).collect();
-        if let [only] = known.as_slice() {
+        if let [only] = known.as_slice()
+            && !self.listed.contains(&(n, only.clone()))
+        {
             self.moved(n, only, to, facts);
         }
     }
@@ -161,7 +170,12 @@ impl Own {
     /// `found`: the store says so at a start; several steps may have been taken that nobody was told.
     #[expect(clippy::too_many_arguments, reason = "the fields of one record")]
     fn enter(&mut self, n: u64, to: &str, word: Word, found: bool, at: At, facts: &mut Facts, court: &mut Court<'_>) {
-        let Some(message) = self.messages.get_mut(&(n, to.to_owned())) else { return };
+        let Some(message) = self.messages.get_mut(&(n, to.to_owned())) else {
+            if self.older {
+                self.from_then.entry(n).or_default().insert(word);
+            }
+            return;
+        };
         let (before, state) = (message.state, word.0);
         let allowed = match before {
             State::Queued | State::Kept | State::Held => true,
@@ -182,7 +196,8 @@ impl Own {
         // That of a message to a group is the state of one copy, and the reason of another.
         let said = |committed: &Word| *committed == *word || (tally.is_some() && committed.0 == word.0);
         let known = self.copies(n).filter(|message| message.id == id).any(|message| message.committed.iter().any(said));
-        if !known {
+        let from_then = self.from_then.get(&n).is_some_and(|committed| committed.iter().any(said));
+        if !known && !(from_then && self.copies(n).next().is_none()) {
             court.breach(Rule::Committed, format!("message {n} is told as {word:?}, which is not committed"), &[at]);
             return;
         }

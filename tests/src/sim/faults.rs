@@ -294,6 +294,7 @@ impl World {
         let me = self.identities[who].public();
         let machine = &mut self.machines[number];
         machine.disk = Medium::of(saved.image, me);
+        machine.log.put_back();
         machine.user.forget();
         self.model.put_back(number, who, saved.marks);
         self.model.forked(who);
@@ -317,6 +318,7 @@ impl World {
             disk.open().expect("an image is a disk").renumber(store_id).expect("a store takes another number");
         }
         self.directory.disk = disk;
+        self.directory.log.put_back();
         let delay_ms = self.dice.between(200, 10_000);
         self.after(delay_ms, What::DirectoryStart(self.directory.which));
     }
