@@ -17,10 +17,12 @@ use tokio::time::Instant;
 
 mod delay;
 mod options;
+mod rate;
 mod shape;
 
 use delay::{HELD_MAX, Held};
 pub use options::Options;
+use rate::Queues;
 use shape::Dice;
 pub use shape::{Luck, Shape, Way};
 
@@ -42,7 +44,7 @@ pub struct Counts {
     pub too_long: AtomicU64,
     /// Swallowed while shut, by the hole, or on their way to a forgotten port.
     pub swallowed: AtomicU64,
-    /// Dropped because too many were held back.
+    /// Dropped because too many were held back, or waited at the line's rate.
     pub crowded: AtomicU64,
     /// Times a client's port behind the relay was changed.
     pub rebound: AtomicU64,
@@ -55,6 +57,7 @@ struct Shared {
     ports_age: AtomicU64,
     target: Mutex<SocketAddr>,
     dice: Mutex<Dice>,
+    queues: Mutex<Queues>,
     counts: Counts,
     held: mpsc::Sender<Held>,
 }
@@ -93,6 +96,7 @@ impl Relay {
             // Port 9 of the own address: nobody is there until the target is known.
             target: Mutex::new((address.ip(), 9).into()),
             dice: Mutex::new(Dice::new(seed)),
+            queues: Mutex::default(),
             counts: Counts::default(),
             held,
         });
@@ -169,7 +173,12 @@ impl Shared {
             Luck::TooLong => return count(&counts.too_long),
             Luck::Passed { copies, late, wait } => (copies, late, wait),
         };
-        let held = Held { due: Instant::now() + wait, copies, from: Arc::clone(from), to, bytes: datagram.to_vec() };
+        let now = Instant::now();
+        let Some(turn) = lock(&self.queues).join(now, &shape, way, datagram.len()) else {
+            return count(&counts.crowded);
+        };
+        let wait = turn + wait;
+        let held = Held { due: now + wait, copies, from: Arc::clone(from), to, bytes: datagram.to_vec() };
         if wait.is_zero() {
             delay::send(&held).await;
         } else if self.held.try_send(held).is_err() {

@@ -1,6 +1,7 @@
 //! What users of Homing must observe, whatever happens: a reference that is told what disks commit, what screens show and
 //! what commands are answered, and that says at once when a promise is broken. It knows no core and decides nothing.
 
+mod company;
 mod groups;
 mod lines;
 mod marks;
@@ -18,6 +19,7 @@ use common::wire::directory::Place;
 use peer_core::event::{MessageView, StateView};
 use peer_core::stored::{Arrival, NewMessage, State};
 
+pub use company::Told;
 pub(crate) use marks::DiskMarks;
 use marks::Screen;
 
@@ -84,6 +86,7 @@ pub(crate) struct Model {
     dark_ms: u64,
     lines: lines::Lines,
     groups: groups::Groups,
+    company: company::Company,
     /// Ids by tag.
     tags: BTreeMap<[u8; 8], MessageId>,
 }
@@ -158,7 +161,7 @@ impl Model {
         let begun_ms = self.epochs.get(&place.epoch).copied().unwrap_or(0);
         let until_ms = if known { kept_ms } else { u64::MAX };
         let forked = |(who, at_ms): &(Who, u64)| *who == from && (begun_ms..=until_ms).contains(at_ms);
-        let excused = self.forks.iter().any(forked);
+        let excused = self.forks.iter().any(forked) || self.is_of_somebody_blocked(from, to);
         promise!(self, held || settled || excused, "{id} was kept for {to}, who never held it, and it is gone");
     }
 
@@ -285,7 +288,8 @@ impl Model {
                 let old = lived_ms + self.wrongly_aged_ms(machine) >= MESSAGE_LIFETIME_MS;
                 promise!(self, old, "machine {machine} gives {id} up after {lived_ms} ms of life");
             }
-            State::Queued | State::Held | State::Refused | State::Cancelled => {}
+            State::Refused => self.is_refused_rightly(machine, who, id),
+            State::Queued | State::Held | State::Cancelled => {}
         }
     }
 
@@ -328,6 +332,7 @@ impl Model {
         promise!(self, same, "{id} has another body than was written");
         let new = self.disks[machine].theirs.insert((written.sender, id));
         promise!(self, new, "machine {machine} stores {id} twice");
+        self.is_welcome(machine, written.sender, arrival);
         let before = self.disks[machine].numbers.insert(n, id);
         promise!(self, before.is_none(), "machine {machine} gave the number {n} twice");
         self.ever_held.insert((who, id));
@@ -352,6 +357,7 @@ impl Model {
 
     /// The program starts anew: it knows as shown what is marked so.
     pub(crate) fn started(&mut self, machine: MachineNo) {
+        self.company_started(machine);
         let (screen, marks) = (&mut self.screens[machine], &self.disks[machine]);
         screen.last.clear();
         for id in marks.shown.difference(&marks.dismissed).filter_map(|n| marks.numbers.get(n)) {

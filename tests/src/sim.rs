@@ -2,6 +2,7 @@
 //! A storm of faults, then peace, then the question whether every promise was kept. No socket, no real time.
 
 mod audit;
+mod company;
 mod desk;
 mod dice;
 mod directory;
@@ -25,6 +26,7 @@ use common::identity::Identity;
 use peer_core::command::Command;
 use peer_core::stored::{Query, QueryResult, State, Talk};
 
+pub use crate::model::Told;
 pub(crate) use dice::Dice;
 use directory::{DirectoryNode, Which};
 pub use many::{Sum, failure, many};
@@ -89,6 +91,8 @@ pub struct Outcome {
     pub refused: u64,
     /// Messages of groups that were put out.
     pub in_groups: u64,
+    /// What was seen of blocks, of being busy, and of what is said to everybody.
+    pub in_company: Told,
 }
 
 /// Runs the world of a seed. `verbose`: the whole trace, with what was said.
@@ -106,11 +110,14 @@ pub fn run_as(profile: Profile, seed: u64, watch: Watch, verbose: bool) -> Outco
     let directory = DirectoryNode::new(Which::First, identity, dice.bytes());
     let weights = plan.weights;
     let forgets = weights.put_back_directory + weights.rename + weights.copy + weights.put_back > 0;
+    let crier = seed % 4 == 1 && !plan.malicious && weights.rename == 0;
+    let late = plan.malicious || weights.no_room + weights.no_room_directory > 0;
     let mut world = World::new(plan, dice, seed, directory, watch, verbose);
     if !world.plan.malicious && !forgets {
         world.model.groups_are_strict();
     }
-    world.populate();
+    world.model.comes_late(late, weights.cut_off + weights.isolate + weights.half_open > 0);
+    world.populate(crier);
     world.live();
     let (breaches, records) = world.read_logs();
     let failure = world.model.failure().map(str::to_owned);
@@ -125,6 +132,7 @@ pub fn run_as(profile: Profile, seed: u64, watch: Watch, verbose: bool) -> Outco
         renamed: world.liar.renamed,
         refused: world.liar.refused,
         in_groups: world.model.said_in_groups(),
+        in_company: world.model.told_in_company(),
         tail: world.trace.into_lines(),
     }
 }
@@ -138,13 +146,15 @@ fn found(breaches: &[Breach]) -> Option<String> {
 }
 
 impl World {
-    fn populate(&mut self) {
+    fn populate(&mut self, crier: bool) {
+        let people = self.plan.people;
         let spare = usize::from(self.plan.weights.rename > 0);
-        for (who, name) in NAMES.iter().enumerate().take(self.plan.people + spare) {
+        let names = NAMES.iter().take(people + spare).chain(crier.then_some(&company::CRIER));
+        for (who, name) in names.enumerate() {
             let seed = self.dice.bytes();
             self.identities.push(Identity::from_seed(&seed));
             let number = self.add_machine(who, name, None);
-            self.machines[number].user.active = who < self.plan.people;
+            self.machines[number].user.active = who < people || crier;
             let (start_ms, act_ms) = (self.dice.between(0, 5_000), self.dice.between(1_000, 9_000));
             self.at(start_ms, What::Start(number));
             self.at(act_ms, What::User(number));
@@ -281,6 +291,9 @@ impl World {
             if machine.user.active && !machine.user.online {
                 open.push(format!("machine {number} is not online"));
             }
+            if self.model.is_busy(number) {
+                open.push(format!("machine {number} is busy"));
+            }
             let unanswered = self.unanswered(number);
             if unanswered > 0 {
                 open.push(format!("machine {number} owes {unanswered} answers"));
@@ -335,6 +348,7 @@ impl World {
                 }
             }
             self.judge_groups(*number);
+            self.judge_company(*number);
         }
     }
 

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use system_tests::cutter::{Cutter, Mode};
 use system_tests::programs::files::names_in;
 use system_tests::programs::peer::text;
 use system_tests::programs::{Peer, World, eventually};
@@ -53,6 +54,43 @@ fn a_reply_quotes_the_line_it_answers_and_an_edit_is_seen_as_one() {
     assert_eq!(bob.refused("!reply"), "bad-argument");
     assert_eq!(alice.refused(&format!("!edit {}", asked.n)), "bad-argument");
     assert_eq!(alice.refused(&format!("!edit {} {}", asked.n, "x".repeat(16 * 1024 + 1))), "too-large");
+}
+
+/// What waits at the directory comes over a line that is slow and then stands still; what is done to it comes directly.
+#[test]
+fn an_edit_that_comes_before_what_it_edits_waits_for_it() {
+    const LARGE: usize = 10;
+    let world = World::new();
+    let wire = Cutter::open(world.ip.into(), world.directory.address());
+    let alice = world.peer("alice");
+    let mut bob = world.setup("bob").at_directory(wire.address()).registered();
+    let hello = alice.send("bob", "hello");
+    alice.wait_state(&hello.id, "delivered");
+    bob.quit();
+    let ahead = alice.send_many("bob", &format!("{} ", "x".repeat(10_000)), 0..LARGE);
+    let sent = alice.send("bob", "at eihgt");
+    alice.wait_states(&ahead, "kept", PATIENCE);
+    alice.wait_state(&sent.id, "kept");
+    // Twenty thousand bytes each: all of it would take most of a minute.
+    wire.set(Mode::Trickle(4_000));
+    bob.restart_online();
+    wire.set(Mode::Stall);
+    let here = bob.send("alice", "I am here");
+    assert_eq!(bob.wait_state(&here.id, "delivered")["via"], "direct");
+    alice.ok(&format!("!edit {} at eight", sent.n));
+    // What Bob said has the next number, the edit the one after.
+    let edit = sent.n + 2;
+    eventually("the edit is there", PATIENCE, || {
+        alice.ask(&format!("!status {edit}")).to_string().contains("delivered")
+    });
+    assert_eq!(bob.messages_from("alice").len(), 1, "nothing of what it edits is");
+
+    wire.set(Mode::Carry);
+    let came = bob.expect("message", "the line", |message| message["id"] == sent.id);
+    assert_eq!((text(&came, "text"), &came["edited"]), ("at eight".into(), &json!(true)), "{came}");
+    alice.wait_state(&sent.id, "delivered");
+    assert!(bob.log().lines(0, |line| line.event() == "edited").is_empty(), "there was nothing to be told of");
+    assert_eq!(text(&line(&bob, "alice", &sent.id), "text"), "at eight");
 }
 
 #[test]

@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use system_tests::sim::{Profile, Watch, many, profile_of, run, run_as};
+use system_tests::sim::{Profile, Told, Watch, many, profile_of, run, run_as};
 
 /// Seeds of the gate.
 const SEEDS: Range<u64> = 0..540;
@@ -38,7 +38,7 @@ fn storms_break_no_promise() {
 
 #[test]
 fn the_same_seed_gives_the_same_world() {
-    let (mut in_groups, mut records) = (0, 0);
+    let (mut in_groups, mut records, mut seen) = (0, 0, Told::default());
     for seed in 0..30 {
         let (one, other) = (run(seed, Watch::Both, false), run(seed, Watch::Model, false));
         assert!(one.events > 400 && one.messages > 0, "seed {seed} is an empty world: {} events", one.events);
@@ -46,9 +46,18 @@ fn the_same_seed_gives_the_same_world() {
         assert!(one.records > one.messages, "seed {seed}: {} records of {} messages", one.records, one.messages);
         in_groups += one.in_groups;
         records += one.records;
+        let Told { refused, rung, heard, noted } = one.in_company;
+        seen = Told {
+            refused: seen.refused + refused,
+            rung: seen.rung + rung,
+            heard: seen.heard + heard,
+            noted: seen.noted + noted,
+        };
     }
-    eprintln!("{records} records");
+    eprintln!("{in_groups} messages of groups, {records} records, {seen:?}");
     assert!(in_groups > 100, "only {in_groups} messages of groups were put out");
+    let Told { refused, rung, heard, noted } = seen;
+    assert!(refused > 10 && rung > 2 && heard > 20 && noted > 10, "too little was seen in company: {seen:?}");
 }
 
 #[test]
@@ -73,7 +82,7 @@ fn replay() {
 }
 
 /// Worlds that have broken a promise once.
-const ONCE_BROKEN: [(Profile, u64, &str); 7] = [
+const ONCE_BROKEN: [(Profile, u64, &str); 9] = [
     (
         Profile::NoDirect,
         115,
@@ -84,6 +93,8 @@ const ONCE_BROKEN: [(Profile, u64, &str); 7] = [
     (Profile::Restarts, 148, "what could not be flushed was trusted at the next start, and lost with the power"),
     (Profile::Restarts, 284, "the same, where the log had been brought in at that start"),
     (Profile::Everything, 31, "the same, amid everything else"),
+    (Profile::Full, 33, "somebody blocked was told so before the block was committed, on a disk without room"),
+    (Profile::Copies, 132, "what was kept for somebody busy woke its sender all the time"),
     (Profile::Everything, 388, "a directory put back gave a serial again, and the new owner of a name was not shown"),
 ];
 

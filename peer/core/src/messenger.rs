@@ -101,6 +101,8 @@ enum Then {
     Prekey(Box<OwnPrekey>),
     Epoch,
     Lines(lines::Committed),
+    /// Somebody is blocked: they are told now.
+    Blocked(PublicKey),
     /// What a command asked for is written: it is answered.
     Done {
         id: crate::event::CommandId,
@@ -438,6 +440,7 @@ impl Messenger {
                 Then::Prekey(key) => self.on_prekey_committed(*key),
                 Then::Epoch => self.on_epoch_committed(),
                 Then::Done { id, answer } => self.reply(id, Ok(answer)),
+                Then::Blocked(key) => self.on_blocked(key),
                 Then::Lines(committed) => self.on_lines_committed(committed, result),
             }
         }

@@ -10,7 +10,7 @@ use quinn::{
 };
 use thiserror::Error;
 
-use super::congestion::Floored;
+use super::congestion::{FIRST_BYTES, Floored};
 
 /// Open handshakes above which newcomers are refused.
 pub const HANDSHAKES_MAX: usize = 64;
@@ -18,7 +18,8 @@ pub const HANDSHAKES_MAX: usize = 64;
 pub const HANDSHAKES_PER_ADDRESS_MAX: usize = 8;
 /// Streams that the other side may open. One is used; the limit is memory of every connection.
 const STREAMS_MAX: u32 = 8;
-/// Bytes in flight on one stream and on one connection.
+/// Bytes that may come on one stream, and on one connection, before they are taken.
+const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 const WINDOW_BYTES: u32 = 1024 * 1024;
 const IDLE_TIMEOUT_MS: u32 = 15_000;
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
@@ -29,12 +30,16 @@ const DISCOVERED_MTU_MAX: u16 = 1_452;
 /// Bytes kept of a connection that is not accepted yet, and of all of them.
 const INCOMING_BYTES: u64 = 16 * 1024;
 const INCOMING_TOTAL_BYTES: u64 = 1024 * 1024;
-/// A packet counts as lost when one sent after it was acknowledged and so many round trips have gone by since it was sent: a
-/// quarter more than one, so that jitter and reordering are not taken for loss, which would cost the window as well.
-const REORDERING_ROUND_TRIPS: f32 = 1.25;
-/// Or when so many packets sent after it were acknowledged. Far above QUIC's usual three: ten short messages sent at once
-/// are ten packets, and a path that reorders them has lost none.
-const REORDERING_PACKETS: u32 = 32;
+/// A packet counts as lost when one sent after it was acknowledged and so many round trips have gone by since it was sent:
+/// so many more than one that jitter and reordering are not taken for loss, which would cost the window as well.
+const REORDERING_ROUND_TRIPS: f32 = 1.5;
+/// Or when so many packets sent after it were acknowledged: more than a link's first window holds, so that of a burst that
+/// fits into it none counts as lost because others overtook it, as many do where a line has jitter (decision 0021).
+const REORDERING_PACKETS: u32 = 256;
+const _: () = assert!(
+    FIRST_BYTES <= STREAM_WINDOW_BYTES as u64 && REORDERING_PACKETS as u64 * INITIAL_MTU as u64 > FIRST_BYTES,
+    "a first window has to fit into what the other end takes, and into what may overtake a packet"
+);
 /// Held of datagrams, which are one byte long and are read by nobody: they only ask for an acknowledgement.
 const DATAGRAM_BYTES: usize = 128;
 const QUIC_VERSION: u32 = 1;
@@ -71,7 +76,7 @@ fn transport() -> Arc<TransportConfig> {
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .max_idle_timeout(Some(VarInt::from_u32(IDLE_TIMEOUT_MS).into()))
         .keep_alive_interval(Some(KEEP_ALIVE))
-        .stream_receive_window(VarInt::from_u32(WINDOW_BYTES))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
         .receive_window(VarInt::from_u32(WINDOW_BYTES))
         .send_window(u64::from(WINDOW_BYTES))
         .datagram_receive_buffer_size(Some(DATAGRAM_BYTES))

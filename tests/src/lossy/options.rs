@@ -17,6 +17,8 @@ usage: lossy-relay --listen ADDR:PORT --to ADDR:PORT [OPTION...]
   --reorder PERCENT    held back for 5 to 30 ms
   --delay MS           added to everything
   --jitter MS          added at random, up to this
+  --rate KBIT          bits a second on each way, in thousands
+  --queue BYTES        of what waits for its turn at that rate; the rest is dropped
   --mtu BYTES          longer datagrams are dropped
   --rebind N           a client's port behind the relay changes after N datagrams
   --hole N             N datagrams of each client pass, then none
@@ -55,6 +57,8 @@ impl Options {
                 "--reorder" => shape.reorder_percent = percent(option, value)?,
                 "--delay" => shape.delay_ms = read(option, value)?,
                 "--jitter" => shape.jitter_ms = read(option, value)?,
+                "--rate" => shape.rate_kbit = read(option, value)?,
+                "--queue" => shape.queue_bytes = read(option, value)?,
                 "--mtu" => shape.mtu_bytes = read(option, value)?,
                 "--rebind" => shape.rebind_after = read(option, value)?,
                 "--hole" => shape.hole_after = read(option, value)?,

@@ -32,6 +32,10 @@ pub struct Shape {
     pub delay_ms: u64,
     /// Added at random on top, up to so many milliseconds: it reorders too.
     pub jitter_ms: u64,
+    /// Bits a second on each way, in thousands; 0: any number.
+    pub rate_kbit: u32,
+    /// With a rate: bytes that wait for their turn, at most. What finds no room is dropped, as a router does.
+    pub queue_bytes: u32,
     /// Longer datagrams are dropped and nobody is told; 0: none is too long.
     pub mtu_bytes: usize,
     /// The translator forgets a client's port after so many datagrams of that client and takes a new one; 0: never.

@@ -245,7 +245,10 @@ impl Model {
         for (n, id, _) in read {
             self.state_committed(machine, who, *n, None, State::Read);
             let recipients = self.written.get(id).map(|written| written.recipients.clone()).unwrap_or_default();
-            let true_of = |to: &Who| self.lines.put_out.contains(&(*to, *id)) && self.lines.receipts.contains(to);
+            // Of two stores of one identity, either speaks for both.
+            let twice = |to: &Who| self.forks.iter().any(|(who, _)| who == to);
+            let put_out = |to: &Who| self.lines.put_out.contains(&(*to, *id)) || twice(to);
+            let true_of = |to: &Who| put_out(to) && self.lines.receipts.contains(to);
             promise!(self, recipients.iter().any(true_of), "machine {machine} calls {id} read, and nobody has read it");
         }
     }

@@ -7,6 +7,7 @@ use common::message::MessageId;
 use peer_core::stored::{Reason, State, Tally};
 
 use super::Who;
+use super::company::Manners;
 use super::lines::Page;
 
 /// What one disk holds. Saved and put back with it.
@@ -30,6 +31,8 @@ pub(crate) struct DiskMarks {
     pub(super) begun: BTreeMap<MessageId, u64>,
     /// Texts that have vanished.
     pub(super) gone: BTreeSet<MessageId>,
+    /// Whom its user blocks, and whether they are busy.
+    pub(super) manners: Manners,
 }
 
 /// What one screen has shown.

@@ -1,6 +1,8 @@
 //! The reference notices what it is there to notice.
 
 use common::message::Conversation;
+use common::wire::directory::Standing;
+use peer_core::event::{Event, PresenceView};
 use peer_core::stored::{OutboxRow, Via};
 
 use super::*;
@@ -232,4 +234,87 @@ fn a_member_who_never_wanted_in_is_noticed() {
     let step = Step::founding(CLUB, anna.public(), 0, change);
     model.stepped(0, CLUB, &[SignedStep::sign(&anna, &step)]);
     assert!(model.failure().is_some());
+}
+
+fn contact(key: PublicKey, blocked: bool) -> peer_core::stored::Contact {
+    peer_core::stored::Contact {
+        key,
+        name: None,
+        serial: 0,
+        verified: false,
+        accepted: true,
+        addresses: Vec::new(),
+        prekey: None,
+        applied: None,
+        talked: true,
+        blocked,
+    }
+}
+
+#[test]
+fn what_is_taken_of_somebody_blocked_and_a_refusal_by_nobody_are_noticed() {
+    let blocked = |model: &mut Model| model.contact_committed(1, 1, &contact(ANNA, true));
+    is_broken_by(blocked, |model| model.held(1, 1, &arrival(1), 1));
+    is_broken_by(|_| {}, |model| model.state_committed(0, 0, 1, None, State::Refused));
+    let mut right = model();
+    blocked(&mut right);
+    right.state_committed(0, 0, 1, None, State::Refused);
+    right.unblocks(1);
+    right.held(1, 1, &arrival(2), 2);
+    right.contact_committed(1, 1, &contact(ANNA, false));
+    right.held(1, 1, &arrival(3), 3);
+    assert_eq!(right.failure(), None);
+}
+
+#[test]
+fn what_is_not_urgent_and_taken_by_somebody_busy_is_noticed() {
+    let busy = |model: &mut Model| model.stands_committed(1, Standing::Busy);
+    is_broken_by(busy, |model| model.held(1, 1, &arrival(1), 1));
+    let by_mail = Arrival { via: Via::Directory, ..arrival(1) };
+    is_broken_by(busy, |model| {
+        model.at(1_000_000);
+        model.held(1, 1, &by_mail, 1);
+    });
+    let mut right = model();
+    busy(&mut right);
+    right.held(1, 1, &by_mail, 1);
+    right.held(1, 1, &Arrival { urgent: true, ..arrival(2) }, 2);
+    right.stands_as(1, 1, Standing::Online, None);
+    right.held(1, 1, &arrival(3), 3);
+    assert_eq!(right.failure(), None);
+}
+
+#[test]
+fn what_is_shown_of_things_said_to_everybody_twice_late_or_of_nobody_is_noticed() {
+    let cry = |from: &str| Event::Broadcast { from: from.to_owned(), text: "hear ye".to_owned(), sent_at_ms: 0 };
+    let said = |model: &mut Model| {
+        model.named("bert", 1);
+        model.shouts(0, "hear ye");
+    };
+    let heard = |model: &mut Model| {
+        said(model);
+        model.met(1, 1, 1, &cry("anna"));
+    };
+    is_broken_by(heard, |model| model.met(1, 1, 2, &cry("anna")));
+    is_broken_by(said, |model| model.met(1, 1, 1, &cry("bert")));
+    is_broken_by(said, |model| model.met(0, 0, 1, &cry("anna")));
+    is_broken_by(|_| {}, |model| model.met(1, 1, 1, &cry("anna")));
+    is_broken_by(said, |model| {
+        model.at(1_000_000);
+        model.met(1, 1, 1, &cry("anna"));
+    });
+    is_broken_by(said, |model| {
+        model.contact_committed(1, 1, &contact(ANNA, true));
+        model.met(1, 1, 1, &cry("anna"));
+    });
+    let noted = |note: &str| {
+        let view =
+            PresenceView { name: "anna".parse().unwrap(), standing: Standing::Away, note: Some(note.to_owned()) };
+        Event::Presence(vec![view])
+    };
+    let away = |model: &mut Model| {
+        model.stands_as(0, 0, Standing::Away, Some("at sea"));
+        model.met(1, 1, 1, &noted("at sea"));
+    };
+    is_broken_by(away, |model| model.met(1, 1, 1, &noted("ashore")));
 }

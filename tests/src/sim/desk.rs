@@ -308,7 +308,9 @@ impl World {
             (StoreOp::PutMeta(meta), _) => {
                 self.model.writes_in(meta.epoch.id);
                 self.model.receipts(who, meta.receipts);
+                self.model.stands_committed(number, meta.standing);
             }
+            (StoreOp::PutContact(contact), _) => self.model.contact_committed(number, who, contact),
             (StoreOp::NewEpoch { epoch, .. }, _) => self.model.writes_in(epoch.id),
             (StoreOp::Readdress(moves), _) => {
                 for each in moves {

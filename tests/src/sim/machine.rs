@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use common::identity::Context;
 use common::name::Name;
 use crash_vfs::Image;
 use peer::event_log::Observer;
@@ -18,6 +19,9 @@ use super::sealing::Seals;
 use super::user::User;
 use super::world::{BEGIN_MS, What, World};
 use crate::model::DiskMarks;
+
+/// A program has no more deadlines than so many in a second.
+const WAKES_MAX: u32 = 150;
 
 /// A disk as it once was.
 #[derive(Debug, Clone)]
@@ -53,6 +57,8 @@ pub(crate) struct Machine {
     sealed_at: u64,
     shown_at: u64,
     wake_at: Option<u64>,
+    /// A second, and how often a deadline has come in it.
+    woken: (u64, u32),
     turning: bool,
     seals: Seals,
     pub(super) log: EventLog<Observer>,
@@ -87,6 +93,7 @@ impl Machine {
             sealed_at: 0,
             shown_at: 0,
             wake_at: None,
+            woken: (0, 0),
             turning: false,
             seals: Seals::new(real_seal),
             log: EventLog::default(),
@@ -228,6 +235,12 @@ impl World {
         let machine = &mut self.machines[number];
         if machine.run == run && machine.wake_at == Some(at_ms) {
             machine.wake_at = None;
+            let second = at_ms / 1_000;
+            let woken = if machine.woken.0 == second { machine.woken.1 + 1 } else { 1 };
+            machine.woken = (second, woken);
+            if woken > WAKES_MAX {
+                self.model.broken(format!("machine {number} does nothing but wake: {woken} times in a second"));
+            }
             self.machine_input(number, run, Input::Wake);
         }
     }
@@ -287,6 +300,9 @@ impl World {
             let said: String = format!("{output:?}").chars().take(600).collect();
             self.trace.note(self.now, format_args!("m{number} -> {said}"));
         }
+        if let Output::Sign { context: Context::Broadcast, bytes, .. } = &output {
+            self.model.says(bytes);
+        }
         match output {
             Output::Event(event) => self.machine_event(number, run, event),
             Output::Store { ticket, ops } => self.submit(number, Job::Store(ticket, ops)),
@@ -335,7 +351,10 @@ impl World {
                 );
                 self.model.told(number, run, who, view);
             }
-            other => self.trace.note(self.now, format_args!("m{number}: {other:?}")),
+            other => {
+                self.trace.note(self.now, format_args!("m{number}: {other:?}"));
+                self.model.met(number, who, run, other);
+            }
         }
         self.user_sees(number, run, &event);
     }

@@ -6,6 +6,7 @@ use common::name::Name;
 use peer_core::command::{Command, ErrorCode, To, Verdict};
 use peer_core::event::{Answer, CommandId, Event, Input, Source};
 
+use super::company::CRIER;
 use super::world::{What, World};
 
 /// What a user wants and knows.
@@ -15,6 +16,8 @@ pub(crate) struct User {
     /// Wants to have a name at all.
     pub(crate) active: bool,
     pub(crate) online: bool,
+    /// Speaks to everybody, and to nobody else.
+    pub(crate) crier: bool,
     next: u64,
     waiting: VecDeque<u64>,
     /// Numbers of own messages.
@@ -31,6 +34,7 @@ pub(crate) struct User {
 impl User {
     pub(crate) fn new(name: Name) -> Self {
         Self {
+            crier: name.as_str() == CRIER,
             name,
             active: true,
             online: false,
@@ -42,6 +46,10 @@ impl User {
             rivals: BTreeSet::new(),
             rounds: 0,
         }
+    }
+
+    fn is_talked_with(&self) -> bool {
+        self.active && !self.crier
     }
 
     pub(crate) fn registers(&self) -> bool {
@@ -105,14 +113,18 @@ impl World {
         if self.machines[number].core.is_none() || !self.machines[number].user.active {
             return;
         }
-        if self.healed { self.heal_user(number) } else { self.storm_user(number) }
+        match (self.healed, self.machines[number].user.crier) {
+            (true, _) => self.heal_user(number),
+            (false, true) => self.act_as_crier(number),
+            (false, false) => self.storm_user(number),
+        }
     }
 
     fn storm_user(&mut self, number: usize) {
         let user = &self.machines[number].user;
         let rival = user.rivals.first().cloned();
         let own = user.own.clone();
-        match self.dice.below(52) {
+        match self.dice.below(58) {
             0 => {
                 if let Some(n) = self.dice.pick(&own) {
                     self.command(number, Command::Cancel(n));
@@ -144,6 +156,7 @@ impl World {
                 self.act_in_groups(number);
                 self.write(number);
             }
+            52..=57 => self.act_in_company(number),
             _ => self.write(number),
         }
     }
@@ -193,7 +206,7 @@ impl World {
     pub(crate) fn somebody(&mut self, number: usize) -> Option<Name> {
         let who = self.machines[number].who;
         let others: Vec<usize> = (0..self.machines.len())
-            .filter(|other| self.machines[*other].who != who && self.machines[*other].user.active)
+            .filter(|other| self.machines[*other].who != who && self.machines[*other].user.is_talked_with())
             .collect();
         let other = self.dice.pick(&others)?;
         Some(self.machines[other].user.name.clone())
@@ -211,7 +224,7 @@ impl World {
         self.command(number, Command::Verify { name, fingerprint: None, verdict: Some(verdict) });
     }
 
-    fn get_online(&mut self, number: usize) {
+    pub(crate) fn get_online(&mut self, number: usize) {
         let user = &mut self.machines[number].user;
         user.rounds += 1;
         let command = if user.rounds.is_multiple_of(3) { Command::Login } else { Command::Register(user.name.clone()) };
@@ -227,6 +240,9 @@ impl World {
         }
         if !self.machines[number].user.online && self.machines[number].user.waiting.is_empty() {
             self.get_online(number);
+        }
+        if self.machines[number].user.waiting.is_empty() {
+            self.heal_manners(number);
         }
     }
 

@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use common::identity::{Context, PublicKey, Signature};
 use common::name::Name;
 use common::shout::{Shout, SignedShout};
-use common::wire::directory::{self as wire, BroadcastSent, Listed, Refusal, Shouted, Standing, ToDirectory, Watch};
+use common::wire::directory::{
+    self as wire, BroadcastSent, Listed, Refusal, Shouted, Standing, Taking, ToDirectory, Watch,
+};
 use common::wire::peer::CloseReason;
 
-use super::Messenger;
 use super::commands::Pending;
+use super::{Messenger, Then};
 use crate::command::{Command, CommandError, ErrorCode};
 use crate::event::{Answer, CommandId, Dropped, Event, Output, PresenceView, Ticket};
 use crate::limits::{LOOKUP_TIMEOUT_MS, NOTICE_GATHER_MS, SHOUTERS_MAX, STANDING_RETRY_MS};
+use crate::stored::StoreOp;
 use crate::timers::Timer;
 
 /// What is known of others that is not stored.
@@ -26,8 +29,12 @@ pub(super) struct Company {
     last_shout_ms: i64,
     /// The newest broadcast of each speaker, by theirs.
     heard: BTreeMap<PublicKey, i64>,
+    /// Whose block is not committed yet, with what came of theirs meanwhile, by item of the mailbox.
+    blocking: BTreeMap<PublicKey, Vec<u64>>,
     /// The request that tells the directory what one is.
     standing: Option<u32>,
+    /// What the directory was told of that last.
+    told: Option<(Standing, Option<String>)>,
     /// The name and key that `!verify` showed last for the user to compare.
     pub(super) compared: Option<(Name, PublicKey)>,
 }
@@ -60,7 +67,8 @@ impl Messenger {
                 contact.blocked = true;
                 contact.talked = true;
             });
-            self.refuse_blocked(key);
+            self.company.blocking.entry(key).or_default();
+            self.store(StoreOp::PutMeta(self.meta.clone()), Then::Blocked(key));
         } else {
             self.talked_with(key, true);
         }
@@ -91,7 +99,10 @@ impl Messenger {
     }
 
     fn unblock(&mut self, id: CommandId, name: &Name) {
-        let Some(key) = self.book.named(name).filter(|contact| contact.blocked).map(|contact| contact.key) else {
+        // Who is known by a name of another directory only is called so all the same.
+        let called = self.book.all().find(|contact| contact.blocked && contact.name.as_ref() == Some(name));
+        let blocked = self.book.named(name).filter(|contact| contact.blocked).or(called);
+        let Some(key) = blocked.map(|contact| contact.key) else {
             self.fail(id, ErrorCode::NoSuchUser, format!("{name} is not blocked"));
             return;
         };
@@ -102,6 +113,35 @@ impl Messenger {
 
     pub(super) fn is_blocked(&self, key: &PublicKey) -> bool {
         self.book.of(key).is_some_and(|contact| contact.blocked)
+    }
+
+    /// Whether `key` is blocked, and a crash would not undo it: only then are they told, and what they sent is gone.
+    pub(super) fn is_blocked_for_good(&self, key: &PublicKey) -> bool {
+        self.is_blocked(key) && !self.company.blocking.contains_key(key)
+    }
+
+    /// Something of somebody blocked has come; true if it is to be taken out of the mailbox.
+    pub(super) fn spurn(&mut self, sender: PublicKey, item: Option<u64>) -> bool {
+        self.dropped(sender, Dropped::Blocked);
+        if let Some(items) = self.company.blocking.get_mut(&sender) {
+            items.extend(item);
+            return false;
+        }
+        self.refuse_blocked(sender);
+        true
+    }
+
+    /// A block is committed, unless it was taken back meanwhile.
+    pub(super) fn on_blocked(&mut self, key: PublicKey) {
+        let items = self.company.blocking.remove(&key).unwrap_or_default();
+        if self.is_blocked(&key) {
+            self.owed.takes.extend(items.into_iter().map(|item| (item, Taking::Stored)));
+            self.refuse_blocked(key);
+        } else if !items.is_empty() {
+            // The next session hands it out again.
+            self.out.push_back(Output::DirectoryClose);
+            self.directory_lost();
+        }
     }
 
     /// Why nothing can be sent to `key`, if a block on either side is the reason.
@@ -118,7 +158,7 @@ impl Messenger {
     }
 
     /// The one thing that somebody blocked is told: that nothing is taken.
-    pub(super) fn refuse_blocked(&mut self, key: PublicKey) {
+    fn refuse_blocked(&mut self, key: PublicKey) {
         match self.links.open_to(&key) {
             Some(link) => {
                 self.send_state(key, false);
@@ -161,8 +201,22 @@ impl Messenger {
         if self.session.is_online() {
             let request = self.session.request();
             self.company.standing = Some(request);
-            let (standing, note) = (self.meta.standing, self.meta.note.clone());
+            let (standing, note) = self.standing_to_tell();
             self.send_directory(ToDirectory::SetStanding(wire::SetStanding { request, standing, note }));
+        }
+    }
+
+    /// What one is, to be said to the directory now.
+    pub(super) fn standing_to_tell(&mut self) -> (Standing, Option<String>) {
+        let now = (self.meta.standing, self.meta.note.clone());
+        self.company.told = Some(now.clone());
+        now
+    }
+
+    /// The directory has let us online as we were when we asked for it.
+    pub(super) fn correct_standing(&mut self) {
+        if self.company.told.as_ref() != Some(&(self.meta.standing, self.meta.note.clone())) {
+            self.tell_standing();
         }
     }
 

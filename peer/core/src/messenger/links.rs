@@ -157,7 +157,7 @@ impl Messenger {
             self.close_link(link, CloseReason::Unnamed);
             return;
         }
-        let blocked = self.is_blocked(&key);
+        let blocked = self.is_blocked_for_good(&key);
         if answer {
             let welcome = PeerFrame::Welcome(wire::Welcome(self.greeting(key)));
             self.out.push_back(Output::LinkSend { link, frame: Box::new(welcome) });

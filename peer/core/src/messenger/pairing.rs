@@ -65,7 +65,7 @@ impl Messenger {
             applied: self.ways.get(&to).and_then(|way| way.applied),
             held: self.received.get(&to).map(|lane| lane.held()),
             read: self.read_mark(&to),
-            blocked: self.is_blocked(&to),
+            blocked: self.is_blocked_for_good(&to),
             prekey,
         }
     }

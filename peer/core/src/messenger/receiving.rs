@@ -39,9 +39,9 @@ impl Messenger {
             return;
         }
         if self.is_blocked(&sender) {
-            self.dropped(sender, Dropped::Blocked);
-            self.taken(item, Taking::Stored);
-            self.refuse_blocked(sender);
+            if self.spurn(sender, item) {
+                self.taken(item, Taking::Stored);
+            }
             return;
         }
         if self.meta.standing == Standing::Busy && via == Via::Direct && !header.urgent {

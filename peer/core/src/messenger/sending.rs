@@ -265,10 +265,19 @@ impl Messenger {
         let window_end = floor.saturating_add(common::limits::LANE_WINDOW);
         // Refused for want of room: what follows it must not overtake it.
         let mut refused: Option<(Reason, u64)> = None;
+        let mut all_kept = true;
         for message in self.outbox.lane(&key) {
             if message.row.seq >= window_end {
-                break;
+                if !all_kept {
+                    break;
+                }
+                // The window is as wide as the quota: what would be over it is not even offered.
+                if message.committed && !message.ending {
+                    needs.push((message.row.seq, Need::Hold(Reason::Quota)));
+                }
+                continue;
             }
+            all_kept &= message.row.state == State::Kept;
             refused = refused.or(message.wants_room().filter(|(_, retry_at_ms)| *retry_at_ms > look.now_ms));
             if message.committed && !message.ending {
                 if let (Some(wait_ms), None, None) = (look.deposit, message.direct_by_ms, look.link) {
@@ -295,7 +304,9 @@ impl Messenger {
 
     fn plan_next_look(&mut self, key: PublicKey) {
         let (now_ms, age_ms) = (self.now.mono_ms, self.clock.age_ms());
-        let linked = self.links.open_to(&key).is_some();
+        // Whoever is busy takes what is kept when they are back, and a full link looks after the rest when it is free.
+        let linked = self.links.open_to(&key).is_some() && self.ways.get(&key).is_none_or(|way| !way.flight_full);
+        let busy = self.is_busy(&key);
         let returned_ms = self.ways.get(&key).and_then(|way| way.returned_ms);
         let online = self.session.is_online();
         // While no deposit has room, the answer to one of those that are out looks after the rest.
@@ -311,7 +322,7 @@ impl Messenger {
             if message.deposit == Deposit::None && online && !full {
                 by(message.retry_at_ms.max(message.direct_by_ms.unwrap_or(now_ms + HOUR_MS)));
             }
-            if message.deposit == Deposit::Kept && linked && message.link.is_none() {
+            if message.deposit == Deposit::Kept && linked && message.link.is_none() && (!busy || message.row.urgent) {
                 by(returned_ms.unwrap_or(now_ms) + OFFER_AGAIN_MS);
             }
             if let Some(at_ms) = message.check_at_ms.filter(|_| online && message.deposit == Deposit::Kept) {

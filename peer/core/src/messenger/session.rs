@@ -300,7 +300,7 @@ impl Messenger {
         if self.meta.binding.is_some() {
             self.errands.online = Some(request);
             let candidates = self.config.candidates.clone();
-            let (standing, note) = (self.meta.standing, self.meta.note.clone());
+            let (standing, note) = self.standing_to_tell();
             let online = wire::Online { request, candidates, prekey, standing, note };
             self.send_directory(ToDirectory::Online(online));
             return;
@@ -335,6 +335,7 @@ impl Messenger {
             self.errands.online = None;
             self.session.go(Step::Online);
             self.prekey_confirmed();
+            self.correct_standing();
             if let Some(name) = self.my_name().filter(|_| !self.errands.online_told) {
                 self.errands.online_told = true;
                 self.tell(Event::Online(name));

@@ -15,6 +15,7 @@ use crate::registration::Step;
 use crate::stored::{Arrived, Contact};
 
 mod arriving;
+mod company;
 mod pairing;
 mod shouted;
 

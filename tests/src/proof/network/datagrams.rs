@@ -52,10 +52,14 @@ const GOOD: Shape = Shape {
     reorder_percent: 0,
     delay_ms: 0,
     jitter_ms: 0,
+    rate_kbit: 0,
+    queue_bytes: 0,
     mtu_bytes: 0,
     rebind_after: 0,
     hole_after: 0,
 };
+
+const SLOW: Shape = Shape { rate_kbit: 128, queue_bytes: 16 * 1024, delay_ms: 20, ..GOOD };
 
 const fn case(name: &'static str, p99_ms: f64, shape: Shape) -> Case {
     // The gate runs beside much else on slow machines: what is to be there in 0.3 s is judged at night.
@@ -68,6 +72,10 @@ pub const CASES: &[Case] = &[
     case("all doubled", GOOD_MS, Shape { double_percent: 100, ..GOOD }),
     case("half reordered", GOOD_MS, Shape { reorder_percent: 50, ..GOOD }),
     case("delay 50 ms, jitter 20 ms, each way", GOOD_MS, Shape { delay_ms: 50, jitter_ms: 20, ..GOOD }),
+    // More at once than fits into the queue, at the night's amount.
+    case("1 Mbit/s, 32 KiB wait", LOSSY_MS, Shape { rate_kbit: 1_000, queue_bytes: 32 * 1024, delay_ms: 20, ..GOOD }),
+    case("128 kbit/s, 16 KiB wait", HALF_MS, SLOW),
+    Case { turn: Turn::DirectoryGone, ..case("128 kbit/s, 16 KiB wait, no directory", HALF_MS, SLOW) },
     case("at most 1,200 bytes", GOOD_MS, Shape { mtu_bytes: 1_200, ..GOOD }),
     case("loss 5 %", LOSSY_MS, Shape { loss_percent: 5, ..GOOD }),
     case("loss 20 %", LOSSY_MS, Shape { loss_percent: 20, ..GOOD }),
@@ -157,12 +165,13 @@ fn done(case: &Case, relays: &[Relay]) -> Result<String> {
     let shape = case.shape;
     let all = sum(|counts| &counts.passed) + sum(|counts| &counts.lost) + sum(|counts| &counts.swallowed);
     let mut words = vec![format!("{all} datagrams")];
-    // A longer datagram than the first ones is only tried, and only when there is time for it.
-    let may_be_none = shape.mtu_bytes >= 1_200;
+    // A longer datagram than the first ones is only tried, and only when there is time for it; few messages fill no queue.
+    let may_be_none = shape.mtu_bytes >= 1_200 || shape.rate_kbit > 0;
     for (asked, count, what) in [
         (shape.loss_percent > 0, sum(|counts| &counts.lost), "lost"),
         (shape.double_percent > 0, sum(|counts| &counts.doubled), "doubled"),
         (shape.reorder_percent > 0, sum(|counts| &counts.reordered), "held back"),
+        (shape.rate_kbit > 0, sum(|counts| &counts.crowded), "found the queue full"),
         (shape.mtu_bytes > 0, sum(|counts| &counts.too_long), "too long"),
         (shape.rebind_after > 0, sum(|counts| &counts.rebound), "changes of port"),
         (shape.hole_after > 0, sum(|counts| &counts.swallowed), "swallowed"),
