@@ -79,7 +79,7 @@ impl World {
         if self.model.is_busy(number) && self.dice.one_in(3) {
             self.stand(number, Standing::Online);
         }
-        if self.machines[number].who % 2 == 0 {
+        if self.machines[number].who.is_multiple_of(2) {
             self.unblock(number);
         }
     }
