@@ -1,13 +1,14 @@
 //! The simulation's gate: many seeds, each a storm of its own, and the same seed twice gives the same world.
 //!
 //! One seed again, with everything it says: `HOMING_SIM_SEED=123 cargo test -p system-tests --test sim -- replay --nocapture`.
-//! More seeds: `HOMING_SIM_SEEDS=1000..3000 cargo test -p system-tests --test sim -- storms`.
+//! More seeds: `HOMING_SIM_SEEDS=1000..3000 cargo test -p system-tests --test sim -- storms`. Who judges, `model`, `logs` (the history
+//! checker) or both: `HOMING_SIM_WATCH=logs`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 use std::ops::Range;
 
-use system_tests::sim::{Profile, Told, many, profile_of, run, run_as};
+use system_tests::sim::{Profile, Told, Watch, many, profile_of, run, run_as};
 
 /// Seeds of the gate.
 const SEEDS: Range<u64> = 0..540;
@@ -18,9 +19,17 @@ fn seeds() -> Range<u64> {
     from.parse().expect("a number")..to.parse().expect("a number")
 }
 
+fn watch() -> Watch {
+    match std::env::var("HOMING_SIM_WATCH").as_deref() {
+        Ok("model") => Watch::Model,
+        Ok("logs") => Watch::Logs,
+        _ => Watch::Both,
+    }
+}
+
 #[test]
 fn storms_break_no_promise() {
-    let failures = many(seeds()).failures;
+    let failures = many(seeds(), watch()).failures;
     for (seed, how) in &failures {
         eprintln!("{seed} {:?}: {}", profile_of(*seed), how.lines().last().unwrap_or_default());
     }
@@ -29,12 +38,14 @@ fn storms_break_no_promise() {
 
 #[test]
 fn the_same_seed_gives_the_same_world() {
-    let (mut in_groups, mut seen) = (0, Told::default());
+    let (mut in_groups, mut records, mut seen) = (0, 0, Told::default());
     for seed in 0..30 {
-        let (one, other) = (run(seed, false), run(seed, false));
+        let (one, other) = (run(seed, Watch::Both, false), run(seed, Watch::Model, false));
         assert!(one.events > 400 && one.messages > 0, "seed {seed} is an empty world: {} events", one.events);
         assert_eq!((one.hash, one.events, one.ended_ms), (other.hash, other.events, other.ended_ms), "seed {seed}");
+        assert!(one.records > one.messages, "seed {seed}: {} records of {} messages", one.records, one.messages);
         in_groups += one.in_groups;
+        records += one.records;
         let Told { refused, rung, heard, noted } = one.in_company;
         seen = Told {
             refused: seen.refused + refused,
@@ -43,7 +54,7 @@ fn the_same_seed_gives_the_same_world() {
             noted: seen.noted + noted,
         };
     }
-    eprintln!("{in_groups} messages of groups, {seen:?}");
+    eprintln!("{in_groups} messages of groups, {records} records, {seen:?}");
     assert!(in_groups > 100, "only {in_groups} messages of groups were put out");
     let Told { refused, rung, heard, noted } = seen;
     assert!(refused > 10 && rung > 2 && heard > 20 && noted > 10, "too little was seen in company: {seen:?}");
@@ -53,7 +64,7 @@ fn the_same_seed_gives_the_same_world() {
 fn a_malicious_directory_gets_its_lies_about_names_told_and_refused() {
     let worlds = (0..600).filter(|seed| profile_of(*seed) == Profile::Malicious);
     let (renamed, refused) = worlds
-        .map(|seed| run(seed, false))
+        .map(|seed| run(seed, Watch::Both, false))
         .fold((0, 0), |(renamed, refused), outcome| (renamed + outcome.renamed, refused + outcome.refused));
     eprintln!("{renamed} names told, {refused} keys refused");
     assert!(renamed >= 20 && refused >= 10, "{renamed} names told, {refused} keys refused");
@@ -62,7 +73,7 @@ fn a_malicious_directory_gets_its_lies_about_names_told_and_refused() {
 #[test]
 fn replay() {
     let Ok(seed) = std::env::var("HOMING_SIM_SEED") else { return };
-    let outcome = run(seed.parse().expect("a number"), true);
+    let outcome = run(seed.parse().expect("a number"), watch(), true);
     for line in &outcome.tail {
         eprintln!("{line}");
     }
@@ -90,6 +101,6 @@ const ONCE_BROKEN: [(Profile, u64, &str); 9] = [
 #[test]
 fn what_once_broke_a_promise_breaks_it_no_more() {
     for (profile, seed, what) in ONCE_BROKEN {
-        assert_eq!(run_as(profile, seed, false).failure, None, "{profile:?} {seed}: {what}");
+        assert_eq!(run_as(profile, seed, Watch::Both, false).failure, None, "{profile:?} {seed}: {what}");
     }
 }

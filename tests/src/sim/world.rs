@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use common::identity::Identity;
 use peer_core::event::{Event, FileJob, Input};
 
+use super::Watch;
 use super::dice::Dice;
 use super::directory::{DirectoryNode, Which};
 use super::faults::Undo;
@@ -92,6 +93,9 @@ pub(crate) struct World {
     pub(crate) dice: Dice,
     /// For what disks do, so that nothing else depends on it.
     pub(crate) disk_dice: Dice,
+    /// For where a program dies in writing its event log.
+    pub(crate) log_dice: Dice,
+    pub(crate) watch: Watch,
     pub(crate) plan: Plan,
     pub(crate) trace: Trace,
     pub(crate) model: Model,
@@ -120,16 +124,25 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(plan: Plan, dice: Dice, disk_dice: Dice, directory: DirectoryNode, verbose: bool) -> Self {
+    pub(crate) fn new(
+        plan: Plan,
+        dice: Dice,
+        seed: u64,
+        directory: DirectoryNode,
+        watch: Watch,
+        verbose: bool,
+    ) -> Self {
         let trace = Trace::new(verbose);
-        let malicious = plan.malicious;
+        let model = if watch == Watch::Logs { Model::blind() } else { Model::new(plan.malicious) };
         Self {
             now: 0,
             dice,
-            disk_dice,
+            disk_dice: Dice::new(!seed),
+            log_dice: Dice::new(seed.rotate_left(32)),
+            watch,
             plan,
             trace,
-            model: Model::new(malicious),
+            model,
             machines: Vec::new(),
             identities: Vec::new(),
             directory,

@@ -79,6 +79,11 @@ impl Registry {
         }
     }
 
+    pub fn online(&mut self, key: PublicKey) {
+        self.online.insert(key);
+        self.tell_presence(key);
+    }
+
     pub fn offline(&mut self, key: &PublicKey) {
         self.online.remove(key);
         self.watches.retain(|(who, _)| who != key);
