@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use system_tests::sim::{Profile, Told, Watch, many, profile_of, run, run_as};
+use system_tests::sim::{Profile, Told, Watch, many, profile_of, run, run_as, run_without_files};
 
 /// Seeds of the gate.
 const SEEDS: Range<u64> = 0..540;
@@ -38,7 +38,8 @@ fn storms_break_no_promise() {
 
 #[test]
 fn the_same_seed_gives_the_same_world() {
-    let (mut in_groups, mut records, mut seen) = (0, 0, Told::default());
+    let (mut in_groups, mut records, mut files, mut pieces) = (0, 0, 0, 0);
+    let mut seen = Told::default();
     for seed in 0..30 {
         let (one, other) = (run(seed, Watch::Both, false), run(seed, Watch::Model, false));
         assert!(one.events > 400 && one.messages > 0, "seed {seed} is an empty world: {} events", one.events);
@@ -46,6 +47,8 @@ fn the_same_seed_gives_the_same_world() {
         assert!(one.records > one.messages, "seed {seed}: {} records of {} messages", one.records, one.messages);
         in_groups += one.in_groups;
         records += one.records;
+        files += one.files.0;
+        pieces += one.files.1;
         let Told { refused, rung, heard, noted } = one.in_company;
         seen = Told {
             refused: seen.refused + refused,
@@ -56,6 +59,7 @@ fn the_same_seed_gives_the_same_world() {
     }
     eprintln!("{in_groups} messages of groups, {records} records, {seen:?}");
     assert!(in_groups > 100, "only {in_groups} messages of groups were put out");
+    assert!(files > 100 && pieces > 200, "only {files} files came, in {pieces} pieces");
     let Told { refused, rung, heard, noted } = seen;
     assert!(refused > 10 && rung > 2 && heard > 20 && noted > 10, "too little was seen in company: {seen:?}");
 }
@@ -81,7 +85,7 @@ fn replay() {
     assert_eq!(outcome.failure, None);
 }
 
-/// Worlds that have broken a promise once.
+/// Worlds that have broken a promise once, before anybody had files.
 const ONCE_BROKEN: [(Profile, u64, &str); 9] = [
     (
         Profile::NoDirect,
@@ -98,9 +102,19 @@ const ONCE_BROKEN: [(Profile, u64, &str); 9] = [
     (Profile::Everything, 388, "a directory put back gave a serial again, and the new owner of a name was not shown"),
 ];
 
+/// The same with files.
+const FILES_ONCE_BROKEN: [(Profile, u64, &str); 1] = [(
+    Profile::Malicious,
+    13,
+    "a file that a directory said to keep, and did not, was never handed over again, and never came",
+)];
+
 #[test]
 fn what_once_broke_a_promise_breaks_it_no_more() {
     for (profile, seed, what) in ONCE_BROKEN {
+        assert_eq!(run_without_files(profile, seed, Watch::Both, false).failure, None, "{profile:?} {seed}: {what}");
+    }
+    for (profile, seed, what) in FILES_ONCE_BROKEN {
         assert_eq!(run_as(profile, seed, Watch::Both, false).failure, None, "{profile:?} {seed}: {what}");
     }
 }

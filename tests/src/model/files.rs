@@ -223,6 +223,11 @@ impl Model {
         })
     }
 
+    /// Whether one of two ever blocked the other: then they may not hear what becomes of a file.
+    fn are_apart(&self, one: Who, other: Who) -> bool {
+        self.is_of_somebody_blocked(one, other) || self.is_of_somebody_blocked(other, one)
+    }
+
     fn stand_at(&self, machines: &[(MachineNo, Who)], who: Who, key: Key) -> Option<Stand> {
         let machine = machines.iter().find(|(_, of)| *of == who).map(|(machine, _)| *machine)?;
         self.disks[machine].files.stands.get(&key).copied()
@@ -234,12 +239,16 @@ impl Model {
         let open = |((offer, other), stand): &(&Key, &Stand)| {
             let there = self.stand_at(machines, *other, (*offer, me)).map(|stand| stand.state);
             match stand.state {
+                _ if self.are_apart(me, *other) => false,
                 FileState::Accepted if stand.mine => !self.is_word_lost(*offer),
                 FileState::Offered if stand.mine => {
                     there.is_some_and(|there| there != FileState::Offered) && !self.is_word_lost(*offer)
                 }
                 FileState::Offered | FileState::Accepted => true,
-                FileState::Failed => !stand.mine && stand.reason == Some(FileFault::DiskFull),
+                // The user wants it again.
+                FileState::Failed => {
+                    !stand.mine && matches!(stand.reason, Some(FileFault::DiskFull | FileFault::HashWrong))
+                }
                 _ => false,
             }
         };
@@ -255,7 +264,7 @@ impl Model {
         let me = machines[machine].1;
         for ((offer, other), stand) in self.disks[machine].files.stands.clone() {
             let Some((author, file)) = self.files.offers.get(&offer).cloned() else { continue };
-            if !self.files.strict || self.is_word_lost(offer) {
+            if !self.files.strict || self.is_word_lost(offer) || self.are_apart(me, other) {
                 continue;
             }
             let there = self.stand_at(machines, other, (offer, me));

@@ -3,7 +3,7 @@
 
 use common::body::FileFault;
 use common::piece;
-use peer_core::event::{FileJob, FileNews, FileSource, FileStep, FileStop, FileTarget, Input};
+use peer_core::event::{FileJob, FileNews, FileStep, FileStop, FileTarget, Input};
 use peer_core::stored::{FileRow, FileState};
 
 use super::folder;
@@ -44,7 +44,7 @@ impl World {
             FileJob::Read { ticket, source, offer, key, index } => {
                 let piece = folder.is_as_offered(&source).map(|()| {
                     let nonce = self.dice.bytes();
-                    let plain = folder::plain(&source, index);
+                    let plain = folder::plain(&source.blake3, source.size, index);
                     piece::seal(&key, offer, index, nonce, &plain).expect("a small piece")
                 });
                 FileNews::Piece { ticket, piece }
@@ -66,7 +66,7 @@ impl World {
         self.after(delay_ms, What::Input(number, run, Box::new(Input::File(Box::new(news)))));
     }
 
-    /// Whatever is answered is flushed. A piece that is not the next one, or does not open, is not written.
+    /// Whatever is answered is flushed. A piece that is not the next one is not written.
     fn write_piece(
         &mut self,
         number: usize,
@@ -75,16 +75,11 @@ impl World {
     ) -> Result<FileStep, FileFault> {
         let downloads = &mut self.machines[number].folder.downloads;
         downloads.flush(target);
-        let next = downloads.next(target);
-        let opened =
-            piece.filter(|(index, _)| *index == next && !downloads.is_whole(target)).and_then(|(_, sealed)| {
-                let file = &target.file;
-                piece::open(&file.key, target.offer, next, &sealed).ok()
-            });
-        if let Some(plain) = opened {
+        let (next, whole) = (downloads.next(target), downloads.is_whole(target));
+        if let Some((_, sealed)) = piece.filter(|(index, _)| *index == next && !whole) {
             let file = &target.file;
-            let source = FileSource { path: file.name.clone().into(), size: file.size, blake3: file.blake3, stamp: 0 };
-            if plain != folder::plain(&source, next) {
+            let plain = piece::open(&file.key, target.offer, next, &sealed).map_err(|_| FileFault::HashWrong)?;
+            if plain != folder::plain(&file.blake3, file.size, next) {
                 self.model.broken(format!("piece {next} of {} opens and is another one", target.offer));
             }
             self.put_piece(number, target, next)?;

@@ -55,9 +55,9 @@ pub(crate) fn count(size: u64) -> u32 {
 }
 
 /// What stands for the bytes of a piece: as much of its content's name and of its number as it has bytes.
-pub(crate) fn plain(source: &FileSource, index: u32) -> Vec<u8> {
-    let bytes = (source.size - (u64::from(index) * PIECE_BYTES).min(source.size)).min(PIECE_BYTES);
-    let mut plain = [source.blake3.as_slice(), &index.to_be_bytes()].concat();
+pub(crate) fn plain(content: &Content, size: u64, index: u32) -> Vec<u8> {
+    let bytes = size.saturating_sub(u64::from(index) * PIECE_BYTES).min(PIECE_BYTES);
+    let mut plain = [content.as_slice(), &index.to_be_bytes()].concat();
     plain.truncate(usize::try_from(bytes).unwrap_or(usize::MAX));
     plain
 }
