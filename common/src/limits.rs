@@ -98,6 +98,8 @@ pub const MAILBOX_FILES_MIB_MAX: u64 = 1024;
 pub const SUBMITTER_FILES_MIB_MAX: u64 = 1024;
 /// Files that a directory keeps from one submitter for one recipient.
 pub const PAIR_FILES_MAX: u64 = 100;
+/// Files that a directory keeps for one recipient from people whom the recipient has not accepted.
+pub const STRANGER_FILES_MAX: u64 = 50;
 
 /// A day in milliseconds.
 pub const DAY_MS: u64 = 24 * HOUR_MS;
