@@ -8,6 +8,7 @@ mod directory;
 mod directory_desk;
 mod faults;
 mod gathering;
+mod groups;
 mod liar;
 mod links;
 mod machine;
@@ -65,6 +66,10 @@ pub struct Outcome {
     pub refused: u64,
     /// Messages of groups that were put out.
     pub in_groups: u64,
+    /// Chains and lines of groups that were compared at the end.
+    pub compared: (u64, u64),
+    /// Steps of groups that a directory had lost and was given back.
+    pub restored: u64,
 }
 
 /// Runs the world of a seed. `verbose`: the whole trace, with what was said.
@@ -81,7 +86,7 @@ pub fn run_as(profile: Profile, seed: u64, verbose: bool) -> Outcome {
     let identity = Identity::from_seed(&dice.bytes());
     let directory = DirectoryNode::new(Which::First, identity, dice.bytes());
     let weights = plan.weights;
-    let forgets = weights.put_back_directory + weights.rename + weights.copy + weights.put_back > 0;
+    let forgets = weights.rename + weights.copy + weights.put_back > 0;
     let mut world = World::new(plan, dice, Dice::new(!seed), directory, verbose);
     if !world.plan.malicious && !forgets {
         world.model.groups_are_strict();
@@ -97,6 +102,8 @@ pub fn run_as(profile: Profile, seed: u64, verbose: bool) -> Outcome {
         renamed: world.liar.renamed,
         refused: world.liar.refused,
         in_groups: world.model.said_in_groups(),
+        compared: world.model.compared(),
+        restored: world.restored,
         tail: world.trace.into_lines(),
     }
 }
@@ -286,28 +293,8 @@ impl World {
                     self.judge_history(*number, *other);
                 }
             }
-            self.judge_groups(*number);
         }
-    }
-
-    /// What is kept of a group stands in the order in which each member wrote it.
-    fn judge_groups(&mut self, number: usize) {
-        let store = self.machines[number].disk.open().expect("a healthy disk");
-        let Ok(snapshot) = store.load(Which::First.address()) else { return };
-        for (id, _) in snapshot.groups {
-            let query = Query::History { with: Talk::Group(id), before: None, count: 10_000 };
-            let store = self.machines[number].disk.open().expect("a healthy disk");
-            let QueryResult::History(messages) = store.query(query) else {
-                return self.model.broken(format!("machine {number} cannot read the history of a group"));
-            };
-            let mut last = std::collections::BTreeMap::new();
-            for message in messages.iter().filter(|message| message.ordered) {
-                let before = last.insert(message.sender, message.id);
-                if before.is_some_and(|before| before > message.id) {
-                    self.model.broken(format!("machine {number} has {} of a group out of order", message.id));
-                }
-            }
-        }
+        self.judge_groups();
     }
 
     /// A conversation stands in the order in which each of the two wrote it, and holds all of it.
