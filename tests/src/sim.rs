@@ -12,6 +12,7 @@ mod files;
 mod filing;
 mod folder;
 mod gathering;
+mod groups;
 mod liar;
 mod links;
 mod logs;
@@ -99,6 +100,10 @@ pub struct Outcome {
     pub files: (u64, u64),
     /// What was seen of blocks, of being busy, and of what is said to everybody.
     pub in_company: Told,
+    /// Chains and lines of groups that were compared at the end.
+    pub compared: (u64, u64),
+    /// Steps of groups that a directory had lost and was given back.
+    pub restored: u64,
 }
 
 /// Runs the world of a seed. `verbose`: the whole trace, with what was said.
@@ -125,7 +130,7 @@ fn run_plan(plan: impl FnOnce(&mut Dice) -> Plan, seed: u64, watch: Watch, verbo
     let identity = Identity::from_seed(&dice.bytes());
     let directory = DirectoryNode::new(Which::First, identity, dice.bytes());
     let weights = plan.weights;
-    let forgets = weights.put_back_directory + weights.rename + weights.copy + weights.put_back > 0;
+    let forgets = weights.rename + weights.copy + weights.put_back > 0;
     let crier = seed % 4 == 1 && !plan.malicious && weights.rename == 0;
     let late = plan.malicious || weights.no_room + weights.no_room_directory > 0;
     let mut world = World::new(plan, dice, seed, directory, watch, verbose);
@@ -153,6 +158,8 @@ fn run_plan(plan: impl FnOnce(&mut Dice) -> Plan, seed: u64, watch: Watch, verbo
         in_groups: world.model.said_in_groups(),
         files: world.model.files_done(),
         in_company: world.model.told_in_company(),
+        compared: world.model.compared(),
+        restored: world.restored,
         tail: world.trace.into_lines(),
     }
 }
@@ -371,34 +378,14 @@ impl World {
                     self.judge_history(*number, *other);
                 }
             }
-            self.judge_groups(*number);
             self.judge_company(*number);
         }
+        self.judge_groups();
     }
 
     /// Machines and whose they are.
     fn all_machines(&self) -> Vec<(usize, usize)> {
         self.machines.iter().enumerate().map(|(number, machine)| (number, machine.who)).collect()
-    }
-
-    /// What is kept of a group stands in the order in which each member wrote it.
-    fn judge_groups(&mut self, number: usize) {
-        let store = self.machines[number].disk.open().expect("a healthy disk");
-        let Ok(snapshot) = store.load(Which::First.address()) else { return };
-        for (id, _) in snapshot.groups {
-            let query = Query::History { with: Talk::Group(id), before: None, count: 10_000 };
-            let store = self.machines[number].disk.open().expect("a healthy disk");
-            let QueryResult::History(messages) = store.query(query) else {
-                return self.model.broken(format!("machine {number} cannot read the history of a group"));
-            };
-            let mut last = std::collections::BTreeMap::new();
-            for message in messages.iter().filter(|message| message.ordered) {
-                let before = last.insert(message.sender, message.id);
-                if before.is_some_and(|before| before > message.id) {
-                    self.model.broken(format!("machine {number} has {} of a group out of order", message.id));
-                }
-            }
-        }
     }
 
     /// A conversation stands in the order in which each of the two wrote it, and holds all of it.

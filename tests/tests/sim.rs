@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use system_tests::sim::{Profile, Told, Watch, many, profile_of, run, run_as, run_without_files};
+use system_tests::sim::{Profile, Sum, Told, Watch, many, profile_of, run, run_as, run_without_files};
 
 /// Seeds of the gate.
 const SEEDS: Range<u64> = 0..540;
@@ -29,10 +29,12 @@ fn watch() -> Watch {
 
 #[test]
 fn storms_break_no_promise() {
-    let failures = many(seeds(), watch()).failures;
+    let Sum { failures, compared: (chains, lines), restored, seeds, .. } = many(seeds(), watch());
+    eprintln!("{seeds} worlds: {chains} chains and {lines} lines of groups compared, {restored} steps given back");
     for (seed, how) in &failures {
         eprintln!("{seed} {:?}: {}", profile_of(*seed), how.lines().last().unwrap_or_default());
     }
+    assert!(seeds < SEEDS.end || (chains > 100 && lines > 1_000 && restored > 50), "groups are hardly looked at");
     assert!(failures.is_empty(), "{} seeds failed; the first:\n{}", failures.len(), failures[0].1);
 }
 

@@ -113,6 +113,8 @@ pub(crate) struct World {
     pub(crate) cut_off: BTreeMap<usize, u32>,
     /// Pairs between which no datagram passes.
     pub(crate) blocked: BTreeMap<(usize, usize), u32>,
+    /// Steps of groups that a directory was given back.
+    pub(crate) restored: u64,
     /// The storm is over.
     pub(crate) healed: bool,
     /// Everything is switched off until then.
@@ -153,6 +155,7 @@ impl World {
             streams: Streams::default(),
             cut_off: BTreeMap::new(),
             blocked: BTreeMap::new(),
+            restored: 0,
             healed: false,
             dark_until: 0,
             storm_ends: 0,

@@ -216,27 +216,7 @@ impl Registry {
                     }
                 }
             }
-            ToDirectory::FollowGroups(follow) => {
-                let member = |steps: &Vec<SignedStep>| Membership::of(steps).expect("a chain").is_member(&from);
-                let mine = self.groups.iter().filter(|(_, steps)| member(steps)).map(|(id, _)| *id);
-                let unnamed = mine.filter(|id| !follow.groups.iter().any(|(named, _)| named == id));
-                let unnamed: Vec<GroupId> = unnamed.collect();
-                for group in unnamed {
-                    let newest = self.groups[&group].last().cloned();
-                    self.say(from, GroupNews { group, steps: newest.into_iter().collect() });
-                }
-                for (group, after) in follow.groups {
-                    let steps = self.shown(from, group).unwrap_or_default();
-                    let after = usize::try_from(after).expect("few");
-                    if steps.len() < after {
-                        let newest = steps.last().cloned();
-                        self.say(from, GroupNews { group, steps: newest.into_iter().collect() });
-                    } else if steps.len() > after {
-                        let end = (after + self.page).min(steps.len());
-                        self.say(from, GroupNews { group, steps: steps[after..end].to_vec() });
-                    }
-                }
-            }
+            ToDirectory::FollowGroups(follow) => self.follow(from, follow.groups),
             ToDirectory::ListGroups(list) => {
                 let groups = self.groups.values().filter_map(|steps| Membership::of(steps).ok());
                 let mut listed: Vec<ListedGroup> = groups
@@ -258,6 +238,28 @@ impl Registry {
                 self.say(from, Groups { request: list.request, groups: listed, more });
             }
             other => self.files.push((from, other)),
+        }
+    }
+
+    fn follow(&mut self, from: PublicKey, groups: Vec<(GroupId, u64)>) {
+        let member = |steps: &Vec<SignedStep>| Membership::of(steps).expect("a chain").is_member(&from);
+        let mine = self.groups.iter().filter(|(_, steps)| member(steps)).map(|(id, _)| *id);
+        let unnamed = mine.filter(|id| !groups.iter().any(|(named, _)| named == id));
+        let unnamed: Vec<GroupId> = unnamed.collect();
+        for group in unnamed {
+            let newest = self.groups[&group].last().cloned();
+            self.say(from, GroupNews { group, steps: newest.into_iter().collect() });
+        }
+        for (group, after) in groups {
+            let steps = self.shown(from, group).unwrap_or_default();
+            let after = usize::try_from(after).expect("few");
+            if steps.len() < after {
+                let newest = steps.last().cloned();
+                self.say(from, GroupNews { group, steps: newest.into_iter().collect() });
+            } else if steps.len() > after {
+                let end = (after + self.page).min(steps.len());
+                self.say(from, GroupNews { group, steps: steps[after..end].to_vec() });
+            }
         }
     }
 
