@@ -335,6 +335,7 @@ impl Model {
         let new = self.disks[machine].theirs.insert((written.sender, id));
         promise!(self, new, "machine {machine} stores {id} twice");
         self.is_welcome(machine, written.sender, arrival);
+        self.came_as(machine, arrival);
         let before = self.disks[machine].numbers.insert(n, id);
         promise!(self, before.is_none(), "machine {machine} gave the number {n} twice");
         self.ever_held.insert((who, id));

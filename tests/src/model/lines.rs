@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use common::body::Body;
 use common::message::MessageId;
 use peer_core::event::{ChangeView, Event, MessageView};
-use peer_core::stored::{Gone, OutboxRow, State, StoredMessage};
+use peer_core::stored::{Arrival, Gone, OutboxRow, State, StoredMessage};
 
 use super::{MachineNo, Model, Who};
 
@@ -174,6 +174,15 @@ impl Model {
         was.reply_to() == now.reply_to() && now.text().is_some_and(|text| self.edits_of(id).any(|edit| edit == text))
     }
 
+    /// A disk has a line with words that an edit gave it. The edit itself may have come before, to a disk that was put back.
+    pub(super) fn came_as(&mut self, machine: MachineNo, arrival: &Arrival) {
+        if self.is_as_edited(&arrival.id, &arrival.body)
+            && let Some(words) = Body::decode(arrival.kind, &arrival.body).text()
+        {
+            self.disks[machine].came.insert(arrival.id, words.to_owned());
+        }
+    }
+
     /// The words that its writer ever gave a line.
     fn edits_of(&self, id: &MessageId) -> impl Iterator<Item = &str> {
         let writer = self.written.get(id).map(|written| written.sender);
@@ -304,7 +313,8 @@ impl Model {
                 }
             }
             signs.retain(|_, sign| !sign.is_empty());
-            let text = newest.clone().unwrap_or(line.text);
+            let came = self.disks[machine].came.get(&id).cloned();
+            let text = newest.clone().or(came).unwrap_or(line.text);
             let body = Body::decode(message.kind, &message.body);
             // A file has no words, and nobody can give it any.
             let wordless = matches!(body, Body::File(_)).then_some("");
