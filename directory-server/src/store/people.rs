@@ -77,13 +77,13 @@ pub(super) fn last_seen(db: &Connection, keys: &[PublicKey]) -> Answer {
     Ok(StoreResult::LastSeen(seen))
 }
 
-fn name(row: &Row<'_>, at: usize) -> Result<Name, StoreError> {
+pub(super) fn name(row: &Row<'_>, at: usize) -> Result<Name, StoreError> {
     row.get::<_, String>(at)?.parse().map_err(|_| StoreError::Damaged("a name is none"))
 }
 
 /// The store as an operator sees it, beside a server that may be running.
 pub struct People {
-    db: Connection,
+    pub(super) db: Connection,
 }
 
 /// What an operator is told about one name.

@@ -30,5 +30,8 @@ SELECT account FROM tallies t WHERE (sent_slots, accepted_by) IS NOT
     ((SELECT count(*) FROM slots s WHERE s.submitter = t.account),
     (SELECT count(*) FROM pairs p WHERE p.submitter = t.account AND p.accepted));
 
+SELECT 0 FROM group_totals WHERE (groups, bytes) IS NOT
+    ((SELECT count(*) FROM groups), (SELECT ifnull(sum(length(step)), 0) FROM group_steps));
+
 SELECT 1 FROM items WHERE NOT EXISTS
     (SELECT 1 FROM tallies WHERE account IN (recipient, submitter));
