@@ -63,7 +63,7 @@ impl Messenger {
         }
         let spread_ms = u64::from(u16::from_le_bytes(self.random())) % SPREAD_MS;
         let now_ms = self.now.mono_ms;
-        let lost = self.chains.lost.entry(id).or_insert(Lost::default());
+        let lost = self.chains.lost.entry(id).or_default();
         lost.held = version;
         if lost.under_way.is_none() && lost.from_ms <= now_ms {
             lost.from_ms = (now_ms + spread_ms).max(lost.again_ms);
