@@ -20,6 +20,7 @@ use thiserror::Error;
 
 mod accounts;
 mod expiry;
+pub mod group_list;
 mod group_room;
 mod groups;
 mod lanes;

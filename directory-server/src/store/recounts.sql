@@ -49,5 +49,8 @@ SELECT file FROM files f WHERE state = 0 AND stranger IS
 
 SELECT piece FROM pieces p WHERE NOT EXISTS (SELECT 1 FROM files f WHERE f.file = p.file AND p.number < f.next);
 
+SELECT 0 FROM group_totals WHERE (groups, bytes) IS NOT
+    ((SELECT count(*) FROM groups), (SELECT ifnull(sum(length(step)), 0) FROM group_steps));
+
 SELECT 1 FROM items WHERE NOT EXISTS
     (SELECT 1 FROM tallies WHERE account IN (recipient, submitter));

@@ -230,3 +230,40 @@ fn groups_that_are_over_give_way_the_first_one_first() {
     assert_eq!(left, [None, Some(2), Some(2), Some(1)]);
     assert_eq!(bench.count("SELECT groups FROM group_totals"), 3);
 }
+
+#[test]
+fn an_operator_sees_what_lives_and_frees_a_name_whose_members_keep_their_group() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let mut bench = Bench { store: Store::open(&path).unwrap(), ..Bench::with_people() };
+    [(1, "Alice"), (2, "Bob"), (3, "Carol")].iter().for_each(|(who, name)| drop(bench.register(*who, name)));
+    let over = Chain::found([7; 16], 2, "over", false).then(2, Change::Leave);
+    let (family, club) = (Chain::family(true), Chain::found([6; 16], 2, "Club", false));
+    for chain in [&over, &family, &club] {
+        bench.restore(2, &chain.0).unwrap();
+    }
+    let people = people::People::open(&path).unwrap();
+    let seen = |after, limit| -> Vec<(String, bool, bool, u64, u64)> {
+        let groups = people.groups(after, limit).unwrap();
+        let seen = groups.into_iter().map(|of| (of.name.to_string(), of.named, of.private, of.members, of.steps));
+        seen.collect()
+    };
+    let (family_line, club_line) = (("family".to_owned(), true, true, 2, 6), ("Club".to_owned(), true, false, 1, 1));
+    assert_eq!(seen(None, 10), [family_line.clone(), club_line.clone()]);
+    let first = people.groups(None, 1).unwrap();
+    assert_eq!((first.len(), first[0].id, seen(Some(first[0].number), 10)), (1, ID, vec![club_line]));
+    assert_eq!(
+        i64::try_from(first[0].bytes).unwrap(),
+        family.0.iter().map(|step| common::wire::codec::encode(step).len() as i64).sum::<i64>()
+    );
+    assert!(people.release_group(&"FAMILY".parse().unwrap()).unwrap());
+    assert!(
+        !people.release_group(&"family".parse().unwrap()).unwrap()
+            && !people.release_group(&"over".parse().unwrap()).unwrap()
+    );
+    assert!(!seen(None, 1)[0].1, "it has no name any more");
+    assert_eq!(bench.by_name(1, "family"), Err(Refusal::NoSuchGroup));
+    assert_eq!(bench.chain(1, WhichGroup::Id(ID)), Ok(family.0));
+    let other = Chain::found([8; 16], 3, "family", false);
+    assert_eq!(bench.step_with(&other.0[0], GroupLimits::default()), None);
+}
