@@ -313,4 +313,29 @@ mod tests {
             assert_eq!(Body::decode(kind, &longer), Body::Unknown(kind), "trailing bytes are no body");
         }
     }
+
+    #[test]
+    fn lines_are_what_people_read_and_answer() {
+        let target = MessageId([3; 16]);
+        let lines = [
+            (Body::Text(Text { text: "a".into(), reply_to: Some(target) }), Some("a"), Some(target)),
+            (Body::Text(Text { text: "a".into(), reply_to: None }), Some("a"), None),
+            (Body::Forward(Forward { text: "c".into(), author: "carol".into(), written_ms: -1 }), Some("c"), None),
+            (
+                Body::Vanishing(Vanishing { text: "d".into(), reply_to: Some(target), after_ms: 1 }),
+                Some("d"),
+                Some(target),
+            ),
+            (Body::Unknown(4_000), None, None),
+        ];
+        for (body, text, reply_to) in lines {
+            assert!(Body::is_line(body.encode().0), "{body:?}");
+            assert_eq!((body.text(), body.reply_to()), (text, reply_to));
+        }
+        for kind in [Body::EDIT, Body::DELETE, Body::REACTION, Body::EXPIRY, Body::INVITATION] {
+            assert!(!Body::is_line(kind), "{kind}");
+        }
+        let edit = Body::Edit(Edit { target, text: "b".into() });
+        assert_eq!((edit.text(), edit.reply_to()), (None, None));
+    }
 }

@@ -98,10 +98,7 @@ pub const MAILBOX_FILES_MIB_MAX: u64 = 1024;
 pub const SUBMITTER_FILES_MIB_MAX: u64 = 1024;
 /// Files that a directory keeps from one submitter for one recipient.
 pub const PAIR_FILES_MAX: u64 = 100;
-
-/// MiB of files that a directory keeps for one recipient from people whom the recipient has not accepted, together.
-pub const STRANGER_FILES_MIB_MAX: u64 = 100;
-/// Such files, together.
+/// Files that a directory keeps for one recipient from people whom the recipient has not accepted.
 pub const STRANGER_FILES_MAX: u64 = 50;
 
 /// A day in milliseconds.

@@ -78,6 +78,10 @@ mod tests {
         assert_eq!(signed.verify(&here, &me.public()).unwrap(), shout);
         assert!(signed.verify(&there, &me.public()).is_err());
         assert!(signed.verify(&here, &other.public()).is_err());
+        let of_another = SignedShout::sign(&me, &Shout { by: other.public(), ..shout.clone() });
+        assert!(of_another.verify(&here, &me.public()).is_err(), "signed by one and said to be another's");
+        let longest = Shout { text: "x".repeat(BROADCAST_MAX_BYTES), ..shout.clone() };
+        assert_eq!(SignedShout::sign(&me, &longest).verify(&here, &me.public()).unwrap(), longest);
         for text in [String::new(), "x".repeat(BROADCAST_MAX_BYTES + 1)] {
             let signed = SignedShout::sign(&me, &Shout { text, ..shout.clone() });
             assert!(signed.verify(&here, &me.public()).is_err());

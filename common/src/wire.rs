@@ -50,6 +50,7 @@ pub mod kind {
         pub const PUT_PIECE: u16 = 0x011a;
         pub const GET_PIECE: u16 = 0x011b;
         pub const DROP_FILE: u16 = 0x011c;
+        pub const RESTORE_GROUP: u16 = 0x011d;
     }
     /// From a directory to a peer.
     pub mod from_directory {

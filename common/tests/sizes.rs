@@ -20,7 +20,7 @@ use common::shout::{Shout, SignedShout};
 use common::wire::directory::{
     Broadcast, Deposit, DepositAnswer, Deposited, Fate, FollowGroups, FromDirectory, GroupNews, GroupSteps, Groups,
     Had, Have, Hello, Item, Listed, ListedGroup, NotOpened, Online, People, Piece, Place, PutPiece, Refusal, Register,
-    Shouted, Standing, Take, Taking, ToDirectory, Watch, Withdraw,
+    RestoreGroup, Shouted, Standing, Take, Taking, ToDirectory, Watch, Withdraw,
 };
 use common::wire::peer::{self, Greeting, Parcel, PeerFrame};
 use common::wire::{Frame, PAYLOAD_AT, codec};
@@ -178,5 +178,9 @@ fn the_largest_frames_from_a_directory_fit() {
     let shout = SignedShout::sign(&Identity::from_seed(&[1; 32]), &shout);
     fits::<FromDirectory>(Shouted { binding: largest_binding(), shout: shout.clone() }, FRAME_MAX_BYTES);
     fits::<ToDirectory>(Broadcast { request, shout }, FRAME_MAX_BYTES);
+    fits::<ToDirectory>(
+        RestoreGroup { request: u32::MAX, steps: vec![largest_step(); GROUP_STEPS_PAGE] },
+        FRAME_MAX_BYTES,
+    );
     fits::<ToDirectory>(FollowGroups { groups: vec![([0xff; 16], u64::MAX); GROUPS_PAGE] }, FRAME_MAX_BYTES);
 }

@@ -74,6 +74,9 @@ pub enum Command {
     /// Look after registered names, while the server runs or not
     #[command(subcommand)]
     User(UserCommand),
+    /// Look after groups, while the server runs or not
+    #[command(subcommand)]
+    Group(GroupCommand),
     /// Print the fingerprint of this server's key
     Fingerprint,
 }
@@ -89,6 +92,18 @@ pub enum UserCommand {
         name: Name,
     },
     /// Free a name, so that another key can register it (a lost laptop must not lock a name)
+    Release {
+        /// The name
+        name: Name,
+    },
+}
+
+/// What can be done with groups.
+#[derive(Debug, Clone, Subcommand)]
+pub enum GroupCommand {
+    /// One line a group that lives: name, identity, private or public, members, steps, bytes of them
+    List,
+    /// Free a group's name, so that another group can have it; its members keep the group
     Release {
         /// The name
         name: Name,

@@ -23,6 +23,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     let data_dir = cli.data_dir()?;
     match &cli.command {
         Some(Command::User(command)) => Ok(admin::run(&data_dir, command, output::line)?),
+        Some(Command::Group(command)) => Ok(admin::run_on_groups(&data_dir, command, output::line)?),
         Some(Command::Fingerprint) => {
             let identity = match identity_in(&data_dir)? {
                 Some(identity) => identity,

@@ -20,6 +20,8 @@ use thiserror::Error;
 
 mod accounts;
 mod expiry;
+pub mod group_list;
+mod group_room;
 mod groups;
 mod lanes;
 mod ledger;
@@ -27,6 +29,7 @@ mod mail;
 mod pages;
 pub mod people;
 mod pieces;
+mod restore;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -37,8 +40,12 @@ use ledger::{Head, Ledger};
 /// The layout that this build reads and writes.
 pub const SCHEMA_VERSION: i32 = LAYOUTS.len() as i32;
 /// What each version of it adds to the one before.
-const LAYOUTS: [&str; 3] =
-    [include_str!("store/schema.sql"), include_str!("store/groups.sql"), include_str!("store/pieces.sql")];
+const LAYOUTS: [&str; 4] = [
+    include_str!("store/schema.sql"),
+    include_str!("store/groups.sql"),
+    include_str!("store/group_bounds.sql"),
+    include_str!("store/pieces.sql"),
+];
 /// Says that a SQLite file is a directory's store ("HOMD").
 const APPLICATION_ID: i32 = 0x484f_4d44;
 /// Bytes of a page: three sealed items of the smallest size.

@@ -57,7 +57,7 @@ impl Observer {
         for row in &snapshot.outbox {
             let mut fields = json!({
                 "n": row.n, "id": id(&row.id), "to": key(&row.recipient), "seq": row.seq,
-                "state": words::state(row.state), "reason": why(row.reason),
+                "state": words::state(row.state), "reason": why(row.reason), "kind": row.kind,
             });
             self.name_epoch(&mut fields);
             self.put("outbox", fields);
@@ -78,6 +78,7 @@ impl Observer {
             let fields = json!({
                 "n": message.n, "id": id(&message.id), "from": key(&message.sender), "ordered": message.ordered,
                 "after": message.after.as_ref().map(id), "conversation": talk(&message.conversation),
+                "kind": message.kind,
             });
             self.put("unshown", fields);
         }
@@ -150,6 +151,11 @@ impl Observer {
                     "late": view.late, "request": view.request, "urgent": view.urgent,
                 }),
             ),
+            Event::Edited(_)
+            | Event::Deleted(_)
+            | Event::Reacted(_)
+            | Event::Expiry { .. }
+            | Event::Group { mark: Some(_), .. } => self.put("changed", json!({"n": event.mark()})),
             Event::State(view) => {
                 let tally = view
                     .tally
@@ -214,6 +220,11 @@ impl Observer {
         for (place, op) in ops.iter().enumerate() {
             match op {
                 StoreOp::PutPin(pin) => self.pin(pin),
+                // Asked, and so perhaps committed without a record when the program dies.
+                StoreOp::Dismiss(numbers) => {
+                    self.put("dismissing", json!({"n": numbers}));
+                    awaited.push((place, "dismissed", json!({"n": numbers})));
+                }
                 StoreOp::PutMeta(meta) if self.epoch != Some(meta.epoch) => {
                     self.epoch = Some(meta.epoch);
                     awaited.push((place, "epoch", self.with_epoch(json!({}))));
@@ -325,7 +336,6 @@ fn own_or_theirs(op: &StoreOp) -> Option<(&'static str, Value)> {
     Some(match op {
         StoreOp::Receive(arrival) => ("committed", received(arrival)),
         StoreOp::Shown(numbers) => ("marked", json!({"n": numbers})),
-        StoreOp::Dismiss(numbers) => ("dismissed", json!({"n": numbers})),
         StoreOp::Read { recipient, .. } => ("state", json!({"to": key(recipient)})),
         StoreOp::State { n, recipient, state, via, reason, .. } => {
             let (to, state) = (key(recipient), words::state(*state));

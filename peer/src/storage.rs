@@ -326,6 +326,7 @@ fn pages_of(op: &StoreOp) -> usize {
         | StoreOp::Read { .. }
         | StoreOp::ForgetTexts(_)
         | StoreOp::PutDuration { .. }
+        | StoreOp::PutGroupHome { .. }
         | StoreOp::PutSteps { .. }
         | StoreOp::NewFile(_)
         | StoreOp::PutFile(_) => 0,

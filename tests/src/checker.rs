@@ -42,6 +42,8 @@ pub enum Rule {
     Committed,
     /// Nothing is there that its sender did not write to this recipient.
     Written,
+    /// What is shown as a message, and told of as one, is a line of a conversation: nothing that changes a line, nothing dismissed.
+    Line,
 }
 
 /// A broken promise.

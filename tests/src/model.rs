@@ -71,6 +71,8 @@ pub(crate) struct Model {
     /// Names an identity ever had at the directory.
     named: BTreeSet<(String, Who)>,
     failure: Option<String>,
+    /// Says nothing: others judge.
+    blind: bool,
     /// The directory lies: its word is no truth.
     malicious: bool,
     now_ms: u64,
@@ -120,6 +122,11 @@ impl Model {
         Self { malicious, ..Self::default() }
     }
 
+    /// One that says nothing, in a world that somebody else judges.
+    pub(crate) fn blind() -> Self {
+        Self { blind: true, ..Self::default() }
+    }
+
     /// The true time.
     pub(crate) fn at(&mut self, now_ms: u64) {
         self.now_ms = now_ms;
@@ -161,7 +168,9 @@ impl Model {
     }
 
     pub(crate) fn broken(&mut self, how: String) {
-        self.failure.get_or_insert(how);
+        if !self.blind {
+            self.failure.get_or_insert(how);
+        }
     }
 
     pub(crate) fn failure(&self) -> Option<&str> {
@@ -326,6 +335,7 @@ impl Model {
         let new = self.disks[machine].theirs.insert((written.sender, id));
         promise!(self, new, "machine {machine} stores {id} twice");
         self.is_welcome(machine, written.sender, arrival);
+        self.came_as(machine, arrival);
         let before = self.disks[machine].numbers.insert(n, id);
         promise!(self, before.is_none(), "machine {machine} gave the number {n} twice");
         self.ever_held.insert((who, id));

@@ -12,8 +12,10 @@ mod files;
 mod filing;
 mod folder;
 mod gathering;
+mod groups;
 mod liar;
 mod links;
+mod logs;
 mod machine;
 mod many;
 mod medium;
@@ -38,6 +40,8 @@ pub use plan::{Profile, profile_of};
 pub(crate) use sealing::Seals;
 use world::{What, World};
 
+use crate::checker::{Breach, Log, check};
+
 const NAMES: [&str; 6] = ["anna", "bert", "carla", "dora", "emil", "fritz"];
 /// After the storm everything has to be settled within so long.
 const PEACE_MS: u64 = 4 * 3_600_000;
@@ -50,6 +54,23 @@ const REST_MS: u64 = 5 * 60_000;
 /// ... than so many things for each machine.
 const REST_EVENTS: u64 = 250;
 
+/// Who judges a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watch {
+    /// The model, while it happens.
+    Model,
+    /// The model, and at the end the history checker, from the event logs of all programs.
+    Both,
+    /// The history checker alone.
+    Logs,
+}
+
+impl Watch {
+    pub(crate) fn reads_logs(self) -> bool {
+        self != Self::Model
+    }
+}
+
 /// What one seed gave.
 #[derive(Debug)]
 pub struct Outcome {
@@ -57,6 +78,10 @@ pub struct Outcome {
     pub hash: u64,
     /// The promise that was broken, if one was.
     pub failure: Option<String>,
+    /// What the history checker found, in a world that it read.
+    pub breaches: Vec<Breach>,
+    /// Records in the event logs that it read.
+    pub records: usize,
     /// The last lines of the trace; all of it if asked for.
     pub tail: Vec<String>,
     /// Things that happened.
@@ -75,36 +100,40 @@ pub struct Outcome {
     pub files: (u64, u64),
     /// What was seen of blocks, of being busy, and of what is said to everybody.
     pub in_company: Told,
+    /// Chains and lines of groups that were compared at the end.
+    pub compared: (u64, u64),
+    /// Steps of groups that a directory had lost and was given back.
+    pub restored: u64,
 }
 
 /// Runs the world of a seed. `verbose`: the whole trace, with what was said.
 #[must_use]
-pub fn run(seed: u64, verbose: bool) -> Outcome {
-    run_as(profile_of(seed), seed, verbose)
+pub fn run(seed: u64, watch: Watch, verbose: bool) -> Outcome {
+    run_as(profile_of(seed), seed, watch, verbose)
 }
 
 /// The same with another kind of storm than the seed's own.
 #[must_use]
-pub fn run_as(profile: Profile, seed: u64, verbose: bool) -> Outcome {
-    run_plan(|dice| Plan::new(profile, seed, dice), seed, verbose)
+pub fn run_as(profile: Profile, seed: u64, watch: Watch, verbose: bool) -> Outcome {
+    run_plan(|dice| Plan::new(profile, seed, dice), seed, watch, verbose)
 }
 
 /// The same where nobody has a file: such as all worlds once were.
 #[must_use]
-pub fn run_without_files(profile: Profile, seed: u64, verbose: bool) -> Outcome {
-    run_plan(|dice| Plan { files: false, ..Plan::new(profile, seed, dice) }, seed, verbose)
+pub fn run_without_files(profile: Profile, seed: u64, watch: Watch, verbose: bool) -> Outcome {
+    run_plan(|dice| Plan { files: false, ..Plan::new(profile, seed, dice) }, seed, watch, verbose)
 }
 
-fn run_plan(plan: impl FnOnce(&mut Dice) -> Plan, seed: u64, verbose: bool) -> Outcome {
+fn run_plan(plan: impl FnOnce(&mut Dice) -> Plan, seed: u64, watch: Watch, verbose: bool) -> Outcome {
     let mut dice = Dice::new(seed);
     let plan = plan(&mut dice);
     let identity = Identity::from_seed(&dice.bytes());
     let directory = DirectoryNode::new(Which::First, identity, dice.bytes());
     let weights = plan.weights;
-    let forgets = weights.put_back_directory + weights.rename + weights.copy + weights.put_back > 0;
+    let forgets = weights.rename + weights.copy + weights.put_back > 0;
     let crier = seed % 4 == 1 && !plan.malicious && weights.rename == 0;
     let late = plan.malicious || weights.no_room + weights.no_room_directory > 0;
-    let mut world = World::new(plan, dice, Dice::new(!seed), directory, verbose);
+    let mut world = World::new(plan, dice, seed, directory, watch, verbose);
     if !world.plan.malicious && !forgets {
         world.model.groups_are_strict();
     }
@@ -114,9 +143,13 @@ fn run_plan(plan: impl FnOnce(&mut Dice) -> Plan, seed: u64, verbose: bool) -> O
     world.model.comes_late(late, weights.cut_off + weights.isolate + weights.half_open > 0);
     world.populate(crier);
     world.live();
+    let (breaches, records) = world.read_logs();
+    let failure = world.model.failure().map(str::to_owned);
     Outcome {
         hash: world.trace.hash(),
-        failure: world.model.failure().map(str::to_owned),
+        failure: failure.or_else(|| found(&breaches)),
+        breaches,
+        records,
         events: world.trace.events,
         ended_ms: world.now,
         messages: world.model.count(),
@@ -125,8 +158,18 @@ fn run_plan(plan: impl FnOnce(&mut Dice) -> Plan, seed: u64, verbose: bool) -> O
         in_groups: world.model.said_in_groups(),
         files: world.model.files_done(),
         in_company: world.model.told_in_company(),
+        compared: world.model.compared(),
+        restored: world.restored,
         tail: world.trace.into_lines(),
     }
+}
+
+/// What a seed is said to have failed of: what was broken last.
+fn found(breaches: &[Breach]) -> Option<String> {
+    let first = breaches.first()?;
+    let lines: Vec<String> = breaches.iter().skip(1).take(3).map(ToString::to_string).collect();
+    let shown = [lines.join("\n"), first.lines.join("\n")].join("\n");
+    Some(format!("{shown}\nthe checker, {} times: {:?}: {}", breaches.len(), first.rule, first.what))
 }
 
 impl World {
@@ -290,6 +333,18 @@ impl World {
         open
     }
 
+    /// What the history checker says. A world that the model broke off is not at its end.
+    fn read_logs(&mut self) -> (Vec<Breach>, usize) {
+        if !self.watch.reads_logs() {
+            return (Vec::new(), 0);
+        }
+        let healed = self.model.failure().is_none();
+        let logs = self.logs();
+        let mut breaches = check(&logs, healed);
+        breaches.sort_by_key(|breach| breach.rule);
+        (breaches, logs.iter().map(Log::records).sum())
+    }
+
     /// When nothing is left to do, little is done.
     fn rest(&mut self) {
         if self.model.failure().is_some() {
@@ -323,34 +378,14 @@ impl World {
                     self.judge_history(*number, *other);
                 }
             }
-            self.judge_groups(*number);
             self.judge_company(*number);
         }
+        self.judge_groups();
     }
 
     /// Machines and whose they are.
     fn all_machines(&self) -> Vec<(usize, usize)> {
         self.machines.iter().enumerate().map(|(number, machine)| (number, machine.who)).collect()
-    }
-
-    /// What is kept of a group stands in the order in which each member wrote it.
-    fn judge_groups(&mut self, number: usize) {
-        let store = self.machines[number].disk.open().expect("a healthy disk");
-        let Ok(snapshot) = store.load(Which::First.address()) else { return };
-        for (id, _) in snapshot.groups {
-            let query = Query::History { with: Talk::Group(id), before: None, count: 10_000 };
-            let store = self.machines[number].disk.open().expect("a healthy disk");
-            let QueryResult::History(messages) = store.query(query) else {
-                return self.model.broken(format!("machine {number} cannot read the history of a group"));
-            };
-            let mut last = std::collections::BTreeMap::new();
-            for message in messages.iter().filter(|message| message.ordered) {
-                let before = last.insert(message.sender, message.id);
-                if before.is_some_and(|before| before > message.id) {
-                    self.model.broken(format!("machine {number} has {} of a group out of order", message.id));
-                }
-            }
-        }
     }
 
     /// A conversation stands in the order in which each of the two wrote it, and holds all of it.

@@ -1,4 +1,5 @@
-//! Planted bugs: the simulation catches each of them, and the seed that does is clean without it. Wider:
+//! Planted bugs: the simulation catches each of them, and the seed that does is clean without it; so does the history checker alone
+//! with those of its own. Wider:
 //! `scripts/proof-planted`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
@@ -21,8 +22,8 @@ fn every_planted_bug_is_caught() {
                 loop {
                     let Some(bug) = bugs.lock().unwrap().pop() else { break };
                     match find(bug, 0..SEEDS) {
-                        Ok(caught) => {
-                            eprintln!("{bug:?}: seed {}, {} tried: {}", caught.seed, caught.tried, caught.promise);
+                        Ok((caught, noticed)) => {
+                            [Some(caught), noticed].iter().flatten().for_each(|catch| eprintln!("{catch}"));
                         }
                         Err(error) => missed.lock().unwrap().push(format!("{error:#}")),
                     }

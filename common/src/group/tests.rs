@@ -122,3 +122,61 @@ fn a_chain_that_is_full_can_be_left_and_its_members_taken_out() {
         assert_eq!(at(full - 1, by, Seat::default()).may(&change), Ok(()));
     }
 }
+
+#[test]
+fn a_step_follows_one_step_only() {
+    let mut chain = Chain::new(false);
+    let at_two = chain.group.clone();
+    chain.step(2, Change::Join).unwrap();
+    let mut other = at_two;
+    let join = SignedStep::sign(&person(3), &other.next(key(3), 0, Change::Join));
+    other.apply(&join).unwrap();
+    let next = other.next(key(1), 0, Change::Leave);
+    let elsewhere = SignedStep::sign(&person(1), &next);
+    assert_ne!(chain.steps[1].hash(), join.hash());
+    assert_eq!(chain.group.apply(&elsewhere), Err(StepError::Stale), "the step before it is another one");
+    let later = Step { version: next.version + 1, ..chain.group.next(key(1), 0, Change::Leave) };
+    assert_eq!(
+        chain.group.apply(&SignedStep::sign(&person(1), &later)),
+        Err(StepError::Stale),
+        "a version is left out"
+    );
+    assert_eq!(other.apply(&elsewhere).map(|step| step.version), Ok(3));
+}
+
+#[test]
+fn a_group_begins_with_its_first_step() {
+    let change = Change::Found { name: "family".parse().unwrap(), private: true };
+    let first = Step::founding([7; 16], key(1), 0, change);
+    let begin = |step: &Step| Membership::found(&SignedStep::sign(&person(1), step));
+    let group = begin(&first).unwrap();
+    assert_eq!((group.id(), group.name().as_str(), group.version()), ([7; 16], "family", 1));
+    assert!(group.is_private() && !Chain::new(false).group.is_private());
+    for step in [
+        Step { previous: [1; 32], ..first.clone() },
+        Step { version: 2, ..first.clone() },
+        Step { change: Change::Join, ..first.clone() },
+    ] {
+        assert_eq!(begin(&step), Err(StepError::Stale), "{step:?}");
+    }
+    assert_eq!(Membership::of(&[]), Err(StepError::Stale));
+    let forged = SignedStep::sign(&person(2), &first);
+    assert_eq!(Membership::found(&forged), Err(StepError::Forged));
+}
+
+#[test]
+fn as_many_are_invited_as_there_is_room_for_and_only_members_taken_out() {
+    let owner = Seat { member: true, owner: true, ..Seat::default() };
+    let at = |invited, who| Standpoint { version: 9, private: true, members: 2, invited, by: owner, who };
+    let invite = Change::Invite { who: key(2) };
+    assert_eq!(at(GROUP_MEMBERS_MAX - 1, Seat::default()).may(&invite), Ok(()));
+    assert_eq!(at(GROUP_MEMBERS_MAX, Seat::default()).may(&invite), Err(StepError::Full));
+    let remove = Change::Remove { who: key(2) };
+    for who in [Seat::default(), Seat { invited: true, ..Seat::default() }, Seat { removed: true, ..Seat::default() }] {
+        assert_eq!(at(0, who).may(&remove), Err(StepError::NoSuchMember));
+    }
+    let outsider = Standpoint { by: Seat { invited: true, ..Seat::default() }, ..at(0, Seat::default()) };
+    for change in [invite, remove, Change::Leave] {
+        assert_eq!(outsider.may(&change), Err(StepError::NotAMember));
+    }
+}

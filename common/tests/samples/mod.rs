@@ -11,7 +11,7 @@ use common::name::Name;
 use common::record::{Binding, Bound, Prekey, PrekeyRecord};
 use common::shout::{Shout, SignedShout};
 use common::wire::directory::{self, Place, Profile, Standing};
-use common::wire::directory::{Fate, FromDirectory, Refusal, Rejection, Taking, ToDirectory, Whom};
+use common::wire::directory::{Fate, FromDirectory, GroupLimit, Refusal, Rejection, Taking, ToDirectory, Whom};
 use common::wire::file::{Answer, Ask, Coming, FileFrame};
 use common::wire::peer::{self, CloseReason, Greeting, Parcel, PeerFrame};
 use common::wire::{Frame, FrameError};
@@ -251,7 +251,7 @@ fn rejections() -> [(&'static str, Rejection); 4] {
     ]
 }
 
-fn refusals() -> [(&'static str, Refusal); 21] {
+fn refusals() -> [(&'static str, Refusal); 24] {
     [
         ("no-such-user", Refusal::NoSuchUser),
         ("name-taken", Refusal::NameTaken),
@@ -274,6 +274,9 @@ fn refusals() -> [(&'static str, Refusal); 21] {
         ("not-allowed", Refusal::NotAllowed),
         ("group-full", Refusal::GroupFull),
         ("group-changed", Refusal::GroupChanged),
+        ("group-limit-founded", Refusal::OverGroupLimit { which: GroupLimit::Founded, limit: 100 }),
+        ("group-limit-groups", Refusal::OverGroupLimit { which: GroupLimit::Groups, limit: 100_000 }),
+        ("group-limit-bytes", Refusal::OverGroupLimit { which: GroupLimit::Bytes, limit: 1 << 28 }),
     ]
 }
 
@@ -366,7 +369,9 @@ pub fn signed_shout() -> SignedShout {
 }
 
 fn to_directory_talk(list: &mut Named) {
-    use directory::{Broadcast, ChangeGroup, FollowGroups, ListGroups, LookUpGroup, SetStanding, WhichGroup};
+    use directory::{
+        Broadcast, ChangeGroup, FollowGroups, ListGroups, LookUpGroup, RestoreGroup, SetStanding, WhichGroup,
+    };
     let mut to = |name: &str, frame: ToDirectory| add(list, format!("to-directory/{name}"), Any::To(frame));
     to("set-standing", SetStanding { request: 8, standing: Standing::Away, note: Some("tea".into()) }.into());
     to("broadcast", Broadcast { request: 9, shout: signed_shout() }.into());
@@ -377,6 +382,8 @@ fn to_directory_talk(list: &mut Named) {
     to("look-up-group-id", LookUpGroup { request: 12, which: WhichGroup::Id([0x67; 16]), after: 300 }.into());
     to("follow-groups", FollowGroups { groups: vec![([0x67; 16], 300)] }.into());
     to("list-groups", ListGroups { request: 13, after: Some(name("family")) }.into());
+    let [(_, first), (_, second), ..] = group_steps();
+    to("restore-group", RestoreGroup { request: 14, steps: vec![first, second] }.into());
 }
 
 fn from_directory_talk(list: &mut Named) {

@@ -4,9 +4,8 @@
 use common::limits::{
     BROADCAST_MAX_BYTES, CANDIDATES_MAX, DAY_MS, FRAME_MAX_BYTES, GROUPS_PAGE, ITEM_LIFETIME_MS, KEPT_FILE_MIB_MAX,
     MAILBOX_FILES_MIB_MAX, MAILBOX_ITEMS_MAX, MAILBOX_MIB_MAX, NAME_MAX_CHARS, NOTE_MAX_BYTES, PAIR_FILES_MAX,
-    PAIR_ITEMS_MAX, PIECE_SEALED_MAX_BYTES, PIECES_ASKED_MAX, SEALED_MAX_BYTES, STRANGER_FILES_MAX,
-    STRANGER_FILES_MIB_MAX, STRANGER_ITEMS_MAX, SUBMITTER_FILES_MIB_MAX, SUBMITTER_ITEMS_MAX, SUBMITTER_MIB_MAX,
-    WATCH_MAX,
+    PAIR_ITEMS_MAX, PIECE_SEALED_MAX_BYTES, PIECES_ASKED_MAX, SEALED_MAX_BYTES, STRANGER_FILES_MAX, STRANGER_ITEMS_MAX,
+    SUBMITTER_FILES_MIB_MAX, SUBMITTER_ITEMS_MAX, SUBMITTER_MIB_MAX, WATCH_MAX,
 };
 
 const KIB: u64 = 1024;
@@ -135,11 +134,18 @@ pub struct GroupLimits {
     pub owned: u64,
     /// Groups that one key may be a member of before it may found or join no more.
     pub joined: u64,
+    /// Groups that one key may have founded, or brought back after the directory lost them, and that still exist, whoever
+    /// owns them by now.
+    pub founded: u64,
+    /// Groups in the store, those of everybody. One that is over is still kept for a while, and gives way.
+    pub all: u64,
+    /// Bytes of the chains of all groups; leaving and taking out go on above it. A group that is over gives way.
+    pub bytes_all: u64,
 }
 
 impl Default for GroupLimits {
     fn default() -> Self {
-        Self { owned: 50, joined: GROUPS_PAGE as u64 }
+        Self { owned: 50, joined: GROUPS_PAGE as u64, founded: 100, all: 100_000, bytes_all: 256 * MIB }
     }
 }
 
@@ -154,10 +160,12 @@ pub struct FileLimits {
     pub submitter_bytes: u64,
     /// Files from one submitter to one recipient; more is `QuotaExceeded`.
     pub pair_files: u64,
-    /// Files for one recipient whose submitters were not accepted when they began, together; more is `StrangersFull`.
+    /// Files for one recipient from submitters it has not accepted, together; more is `StrangersFull`.
     pub stranger_files: u64,
-    /// Sealed bytes of them; more is `StrangersFull`.
+    /// Sealed bytes of these; more is `StrangersFull`.
     pub stranger_bytes: u64,
+    /// Sealed bytes of files in the whole store from submitters not accepted by their recipients; more is `StrangersFull`.
+    pub stranger_bytes_all: u64,
 }
 
 impl Default for FileLimits {
@@ -168,7 +176,8 @@ impl Default for FileLimits {
             submitter_bytes: SUBMITTER_FILES_MIB_MAX * MIB,
             pair_files: PAIR_FILES_MAX,
             stranger_files: STRANGER_FILES_MAX,
-            stranger_bytes: STRANGER_FILES_MIB_MAX * MIB,
+            stranger_bytes: MAILBOX_FILES_MIB_MAX * MIB / 10,
+            stranger_bytes_all: 8 * GIB / 10,
         }
     }
 }
@@ -243,8 +252,8 @@ pub struct Limits {
     pub item_lifetime_ms: u64,
     /// A key without a name that has nothing here is forgotten so many milliseconds after its last login.
     pub nameless_lifetime_ms: u64,
-    /// What became of an item is remembered for so many milliseconds after it went unread, and an empty lane after its
-    /// last deposit.
+    /// What became of an item is remembered for so many milliseconds after it went unread, an empty lane after its
+    /// last deposit, and a group after its last member left.
     pub tombstone_lifetime_ms: u64,
     /// Milliseconds between two looks for what has expired.
     pub expire_every_ms: u64,

@@ -1,6 +1,7 @@
 //! What asking costs: rows that a question may read or write in the store, and its share of the request rate. What is
 //! allowed is a matter of limits, and not here.
 
+use common::limits::GROUPS_PAGE;
 use common::wire::directory::ToDirectory;
 
 use crate::event::{FileOp, GroupOp, StoreOp};
@@ -17,6 +18,8 @@ const READ_SHARE: usize = 40;
 const ENTRIES_PER_REQUEST: usize = 50;
 /// A question about a file: a piece is as much to read or write as so many rows. What it deletes was paid for when it was put.
 const FILE_ROWS: usize = 8;
+/// A step that is handed in counts as so many of them: its signature is checked.
+const RESTORED_ENTRIES: usize = 12;
 /// Sorts of rows that expiry looks for.
 const EXPIRY_SORTS: usize = 6;
 
@@ -32,8 +35,9 @@ pub fn rows(op: &StoreOp) -> usize {
         StoreOp::Who { .. } => WHO_ROWS_MAX / READ_SHARE,
         StoreOp::Expire(op) => op.limit as usize * EXPIRY_SORTS,
         StoreOp::Group(GroupOp::Step(_)) => STEP_ROWS,
+        StoreOp::Group(GroupOp::Restore(op)) => STEP_ROWS * op.steps.len(),
         StoreOp::Group(GroupOp::Steps { limit, .. }) => limit / READ_SHARE + 2,
-        StoreOp::Group(GroupOp::News { groups, limit, .. }) => groups.len() + limit / READ_SHARE,
+        StoreOp::Group(GroupOp::News { limit, .. }) => GROUPS_PAGE + limit / READ_SHARE,
         StoreOp::Group(GroupOp::List { limit, .. }) => limit * LISTED_ROWS,
         StoreOp::File(_) => FILE_ROWS,
         StoreOp::LoadAccount { .. }
@@ -71,7 +75,7 @@ pub fn need(op: &StoreOp) -> Need {
         StoreOp::Deposit(_)
         | StoreOp::Register { .. }
         | StoreOp::Accept { .. }
-        | StoreOp::Group(GroupOp::Step(_))
+        | StoreOp::Group(GroupOp::Step(_) | GroupOp::Restore(_))
         | StoreOp::File(FileOp::Begin(_) | FileOp::Put(_)) => Need::Much,
         StoreOp::PutSlot(_) => Need::Little,
         StoreOp::LoadAccount { .. }
@@ -124,7 +128,8 @@ pub fn requests(frame: &ToDirectory) -> Option<u32> {
         ToDirectory::ChangeGroup(_) | ToDirectory::LookUpGroup(_) | ToDirectory::ListGroups(_) => {
             4 * ENTRIES_PER_REQUEST
         }
-        ToDirectory::FollowGroups(frame) => frame.groups.len(),
+        ToDirectory::RestoreGroup(frame) => RESTORED_ENTRIES * frame.steps.len(),
+        ToDirectory::FollowGroups(_) => GROUPS_PAGE,
         ToDirectory::Who(_) => 4 * ENTRIES_PER_REQUEST,
         ToDirectory::Watch(frame) => frame.add.len() + frame.remove.len(),
         ToDirectory::Have(frame) => frame.places.len(),

@@ -7,7 +7,7 @@ use rusqlite::params;
 
 use super::ledger::Ledger;
 use super::mail::{EXPIRED, Kept};
-use super::{StoreError, lanes, pieces, slots};
+use super::{StoreError, group_room, lanes, pieces, slots};
 
 pub(super) fn expire(ledger: &mut Ledger<'_>, op: &ExpireOp) -> Result<StoreResult, StoreError> {
     let old = Kept::deposited_before(ledger.db(), op.items_before_ms, op.limit)?;
@@ -22,9 +22,10 @@ pub(super) fn expire(ledger: &mut Ledger<'_>, op: &ExpireOp) -> Result<StoreResu
     let slots = slots::expire(ledger, op.items_before_ms, op.limit)?;
     // A lane is remembered as long as what became of its items.
     let lanes = lanes::expire(ledger, op.tombstones_before_ms, op.limit)?;
+    let groups = group_room::expire(ledger.db(), op.tombstones_before_ms, op.limit)?;
     let more_files = pieces::expire(ledger, op.items_before_ms, op.limit)?;
     let accounts = accounts(ledger, op.accounts_before_ms, op.limit)?;
-    let most = [old.len(), tombstones, slots, lanes, accounts].into_iter().max();
+    let most = [old.len(), tombstones, slots, lanes, groups, accounts].into_iter().max();
     Ok(StoreResult::Expired { more: more_files || most >= Some(op.limit as usize) })
 }
 

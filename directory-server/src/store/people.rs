@@ -77,14 +77,14 @@ pub(super) fn last_seen(db: &Connection, keys: &[PublicKey]) -> Answer {
     Ok(StoreResult::LastSeen(seen))
 }
 
-fn name(row: &Row<'_>, at: usize) -> Result<Name, StoreError> {
+pub(super) fn name(row: &Row<'_>, at: usize) -> Result<Name, StoreError> {
     row.get::<_, String>(at)?.parse().map_err(|_| StoreError::Damaged("a name is none"))
 }
 
 /// The store as an operator sees it, beside a server that may be running.
 pub struct People {
-    db: Connection,
-    /// Files are kept since the third layout.
+    pub(super) db: Connection,
+    /// Files are kept since the fourth layout.
     keeps_files: bool,
 }
 
@@ -126,7 +126,7 @@ impl People {
         match layout(&db)? {
             0 => Err(StoreError::Foreign),
             // What is asked here is kept in the same way since the first layout.
-            found @ 1..=SCHEMA_VERSION => Ok(Self { db, keeps_files: found >= 3 }),
+            found @ 1..=SCHEMA_VERSION => Ok(Self { db, keeps_files: found >= 4 }),
             found => Err(StoreError::Newer { found }),
         }
     }

@@ -41,9 +41,10 @@ struct File {
     next: u32,
     kept: u64,
     state: i64,
+    stranger: bool,
 }
 
-const COLUMNS: &str = "file, recipient, submitter, bytes, pieces, next, kept, state";
+const COLUMNS: &str = "file, recipient, submitter, bytes, pieces, next, kept, state, stranger";
 
 impl File {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -56,6 +57,7 @@ impl File {
             next: row.get(5)?,
             kept: count(row, 6)?,
             state: row.get(7)?,
+            stranger: row.get(8)?,
         })
     }
 
@@ -113,12 +115,18 @@ fn clear(db: &Connection, file: i64, below: u32, limit: usize) -> Result<usize, 
     Ok(db.prepare_cached(sql)?.execute(params![file, below, limit as i64])?)
 }
 
-fn count_in(db: &Connection, recipient: i64, submitter: i64, bytes: u64) -> Result<(), StoreError> {
+fn count_in(db: &Connection, recipient: i64, submitter: i64, bytes: u64, stranger: bool) -> Result<(), StoreError> {
+    if stranger {
+        add_of_strangers(db, bytes as i64)?;
+    }
     add(db, recipient, [1, bytes as i64, 0, 0])?;
     add(db, submitter, [0, 0, 1, bytes as i64])
 }
 
 fn count_out(db: &Connection, file: &File) -> Result<(), StoreError> {
+    if file.stranger {
+        add_of_strangers(db, -(file.bytes as i64))?;
+    }
     add(db, file.recipient, [-1, -(file.bytes as i64), 0, 0])?;
     add(db, file.submitter, [0, 0, -1, -(file.bytes as i64)])
 }
@@ -130,8 +138,29 @@ fn add(db: &Connection, account: i64, by: [i64; 4]) -> Result<(), StoreError> {
                RETURNING min(files, bytes, sent_files, sent_bytes)";
     let [files, bytes, sent_files, sent_bytes] = by;
     let row = params![account, files, bytes, sent_files, sent_bytes];
-    let least: i64 = db.prepare_cached(sql)?.query_row(row, |row| row.get(0))?;
+    not_below_zero(db.prepare_cached(sql)?.query_row(row, |row| row.get(0))?)
+}
+
+fn add_of_strangers(db: &Connection, bytes: i64) -> Result<(), StoreError> {
+    let sql = "UPDATE file_head SET stranger_bytes = stranger_bytes + ?1 RETURNING stranger_bytes";
+    not_below_zero(db.prepare_cached(sql)?.query_row([bytes], |row| row.get(0))?)
+}
+
+fn not_below_zero(least: i64) -> Result<(), StoreError> {
     if least < 0 { Err(StoreError::Damaged("a count would fall below zero")) } else { Ok(()) }
+}
+
+/// A submitter is no stranger to this recipient any more, and what waits from it counts as no stranger's.
+pub(super) fn accepted(db: &Connection, recipient: i64, submitter: i64) -> Result<(), StoreError> {
+    let open = "recipient = ?1 AND submitter = ?2 AND state = 0 AND stranger = 1";
+    let sum = format!("SELECT ifnull(sum(bytes), 0) FROM files INDEXED BY files_open WHERE {open}");
+    let bytes: i64 = db.prepare_cached(&sum)?.query_row([recipient, submitter], |row| row.get(0))?;
+    if bytes > 0 {
+        let sql = format!("UPDATE files INDEXED BY files_open SET stranger = 0 WHERE {open}");
+        db.prepare_cached(&sql)?.execute([recipient, submitter])?;
+        add_of_strangers(db, -bytes)?;
+    }
+    Ok(())
 }
 
 /// Open files for an account and their bytes, as declared; and the bytes of those from it.
@@ -188,12 +217,12 @@ fn begin(ledger: &mut Ledger<'_>, op: &BeginFileOp) -> Answer {
         };
         return room(file.next, refusal);
     }
-    if let Some(refusal) = nameless.or(over_limit(ledger, op, to, from)?).or(full) {
+    let stranger = !ledger.pair(to, from)?.accepted;
+    if let Some(refusal) = nameless.or(over_limit(ledger.db(), op, to, from, stranger)?).or(full) {
         return room(0, Some(refusal));
     }
     let begun_ms = ledger.stamp(op.now_ms);
-    let stranger = is_stranger(ledger, to, from)?;
-    count_in(ledger.db(), to, from, bytes)?;
+    count_in(ledger.db(), to, from, bytes, stranger)?;
     let sql =
         "INSERT INTO files (recipient, submitter, offer, begun_ms, bytes, pieces, next, kept, state, litter, stranger)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, 0, 0, ?7)";
@@ -202,40 +231,39 @@ fn begin(ledger: &mut Ledger<'_>, op: &BeginFileOp) -> Answer {
     room(0, None)
 }
 
-fn is_stranger(ledger: &mut Ledger<'_>, recipient: i64, submitter: i64) -> Result<bool, StoreError> {
-    Ok(!ledger.pair(recipient, submitter)?.accepted)
-}
-
 /// Which limit a new file would break.
 fn over_limit(
-    ledger: &mut Ledger<'_>,
+    db: &Connection,
     op: &BeginFileOp,
     recipient: i64,
     submitter: i64,
+    stranger: bool,
 ) -> Result<Option<Refusal>, StoreError> {
     let (limits, bytes) = (&op.limits, op.begin.bytes);
     // A file without a byte has sealed ones all the same.
     if limits.file_bytes == 0 || bytes > sealed_bytes(limits.file_bytes) {
         return Ok(Some(Refusal::TooLarge { limit: limits.file_bytes }));
     }
-    if is_stranger(ledger, recipient, submitter)? {
-        let sql =
-            "SELECT count(*), ifnull(sum(bytes), 0) FROM files WHERE recipient = ?1 AND state = 0 AND stranger = 1";
-        let read = |row: &Row<'_>| Ok((count(row, 0)?, count(row, 1)?));
-        let (files, kept) = ledger.db().prepare_cached(sql)?.query_row([recipient], read)?;
-        if files >= limits.stranger_files || kept + bytes > limits.stranger_bytes {
-            return Ok(Some(Refusal::StrangersFull));
-        }
-    }
-    let (_, kept, _) = tally(ledger.db(), recipient)?;
+    let (_, kept, _) = tally(db, recipient)?;
     if kept + bytes > limits.mailbox_bytes {
         return Ok(Some(Refusal::MailboxFull));
     }
-    let (_, _, sent) = tally(ledger.db(), submitter)?;
+    let (_, _, sent) = tally(db, submitter)?;
     let sql = "SELECT count(*) FROM files WHERE recipient = ?1 AND submitter = ?2 AND state = 0";
-    let files = ledger.db().prepare_cached(sql)?.query_row([recipient, submitter], |row| count(row, 0))?;
-    let over = sent + bytes > limits.submitter_bytes || files >= limits.pair_files;
-    Ok(over.then_some(Refusal::QuotaExceeded))
+    let files = db.prepare_cached(sql)?.query_row([recipient, submitter], |row| count(row, 0))?;
+    if sent + bytes > limits.submitter_bytes || files >= limits.pair_files {
+        return Ok(Some(Refusal::QuotaExceeded));
+    }
+    if !stranger {
+        return Ok(None);
+    }
+    let sql = "SELECT count(*), ifnull(sum(bytes), 0) FROM files WHERE recipient = ?1 AND state = 0 AND stranger = 1";
+    let (files, kept) = db.prepare_cached(sql)?.query_row([recipient], |row| Ok((count(row, 0)?, count(row, 1)?)))?;
+    let all = db.prepare_cached("SELECT stranger_bytes FROM file_head")?.query_row([], |row| count(row, 0))?;
+    let over = files >= limits.stranger_files
+        || kept + bytes > limits.stranger_bytes
+        || all + bytes > limits.stranger_bytes_all;
+    Ok(over.then_some(Refusal::StrangersFull))
 }
 
 fn put(ledger: &mut Ledger<'_>, op: &PutPieceOp) -> Answer {

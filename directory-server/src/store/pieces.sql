@@ -11,14 +11,15 @@ CREATE TABLE files (
     pieces    INTEGER NOT NULL,       -- how many, as declared
     next      INTEGER NOT NULL,       -- the next one wanted
     kept      INTEGER NOT NULL,       -- sealed bytes handed over so far
+    stranger  INTEGER NOT NULL,       -- 1: the recipient has not accepted the submitter
     state     INTEGER NOT NULL,       -- 0: open, 1: its recipient has it, 2: its recipient does not want it, 3: forgotten
     litter    INTEGER NOT NULL,       -- 1: pieces that nobody wants are still to be deleted
-    stranger  INTEGER NOT NULL,       -- 1: its recipient had not accepted its submitter when it began
     UNIQUE (recipient, submitter, offer)
 ) STRICT;
 CREATE INDEX files_by_age ON files (begun_ms);
 CREATE INDEX files_open ON files (recipient, submitter) WHERE state = 0;
-CREATE INDEX files_of_strangers ON files (recipient) WHERE state = 0 AND stranger = 1;
+-- No more rows for one recipient than its limit for strangers.
+CREATE INDEX files_of_strangers ON files (recipient, bytes) WHERE state = 0 AND stranger = 1;
 CREATE INDEX files_ended ON files (recipient, submitter, file) WHERE state IN (1, 2);
 CREATE INDEX files_with_litter ON files (file) WHERE litter = 1;
 
@@ -37,3 +38,9 @@ CREATE TABLE file_tallies (
     sent_files INTEGER NOT NULL,      -- open ones from this account, for anybody
     sent_bytes INTEGER NOT NULL
 ) STRICT;
+
+CREATE TABLE file_head (
+    one            INTEGER PRIMARY KEY CHECK (one = 1),
+    stranger_bytes INTEGER NOT NULL   -- of all open files whose submitter the recipient has not accepted, as declared
+) STRICT;
+INSERT INTO file_head VALUES (1, 0);

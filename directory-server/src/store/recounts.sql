@@ -41,7 +41,16 @@ SELECT file FROM files WHERE next > pieces OR kept > bytes OR (offer IS NULL) !=
     OR (litter = 0 AND state != 0 AND EXISTS (SELECT 1 FROM pieces p WHERE p.file = files.file))
     OR kept < (SELECT ifnull(sum(length(sealed)), 0) FROM pieces p WHERE p.file = files.file AND p.number < next);
 
+SELECT 0 FROM file_head WHERE stranger_bytes IS NOT
+    (SELECT ifnull(sum(bytes), 0) FROM files WHERE state = 0 AND stranger = 1);
+
+SELECT file FROM files f WHERE state = 0 AND stranger IS
+    EXISTS (SELECT 1 FROM pairs p WHERE p.recipient = f.recipient AND p.submitter = f.submitter AND p.accepted);
+
 SELECT piece FROM pieces p WHERE NOT EXISTS (SELECT 1 FROM files f WHERE f.file = p.file AND p.number < f.next);
+
+SELECT 0 FROM group_totals WHERE (groups, bytes) IS NOT
+    ((SELECT count(*) FROM groups), (SELECT ifnull(sum(length(step)), 0) FROM group_steps));
 
 SELECT 1 FROM items WHERE NOT EXISTS
     (SELECT 1 FROM tallies WHERE account IN (recipient, submitter));

@@ -19,6 +19,7 @@ mod layout;
 mod migration;
 mod names;
 mod pieces;
+mod restored;
 
 /// A store and a few questions in short.
 struct Bench {

@@ -264,7 +264,13 @@ impl Messenger {
             ended: BTreeMap::new(),
             last_sent: snapshot.last_sent.into_iter().map(|(key, talk, id)| ((key, talk.stable()), id)).collect(),
             inbox: Inbox::default(),
-            groups: Groups::new(snapshot.groups, config.me),
+            groups: {
+                let mut groups = Groups::new(snapshot.groups, config.me);
+                for (id, directory) in snapshot.homes {
+                    groups.seen_at(&id, directory);
+                }
+                groups
+            },
             chains: Chains::default(),
             lines: Lines::new(snapshot.read, snapshot.durations, snapshot.next_vanish_ms),
             company: Company::default(),
@@ -378,6 +384,7 @@ impl Messenger {
                 Timer::Standing => self.tell_standing(),
                 Timer::Link(link) => self.link_idle(link),
                 Timer::Chain(id) => self.tend_group(id),
+                Timer::Restore => self.restore_due(),
                 Timer::GroupEvents => self.tell_group_events(),
                 Timer::Vanish => self.vanish_due(),
                 Timer::Files => self.tend_files(),

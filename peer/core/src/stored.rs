@@ -267,6 +267,13 @@ pub enum StoreOp {
     NewFile(Box<FileRow>),
     /// How a file stands now.
     PutFile(Box<FileRow>),
+    /// A group was seen at this directory last.
+    PutGroupHome {
+        /// The group.
+        group: GroupId,
+        /// The directory's key.
+        directory: PublicKey,
+    },
     /// An own message changed state; also a step of its trace; answered by `Tallied` when it is one to a group. Bodies of settled rows may be dropped from the outbox.
     State {
         /// Which.
@@ -459,6 +466,15 @@ pub enum Query {
         /// Its number.
         n: u64,
     },
+    /// A part of a group's chain.
+    Steps {
+        /// Which group.
+        group: GroupId,
+        /// Only steps after this version.
+        after: u64,
+        /// At most so many.
+        count: u32,
+    },
 }
 
 /// The answer to a [`Query`].
@@ -470,6 +486,8 @@ pub enum QueryResult {
     Message(Option<Box<StoredMessage>>),
     /// Files, newest last.
     Files(Vec<FileRow>),
+    /// Steps of a chain, in order and without a gap.
+    Steps(Vec<SignedStep>),
     /// None: no such number.
     Trace(Option<(Box<StoredMessage>, Vec<TraceStep>)>),
     /// It could not be read; says why.

@@ -40,6 +40,8 @@ pub enum Timer {
     Files,
     /// A group's chain is to be asked for, or what waits for it is to be looked at.
     Chain(GroupId),
+    /// The directory is to be given what it has lost of groups.
+    Restore,
     /// What happened in groups is told, names or no names.
     GroupEvents,
 }

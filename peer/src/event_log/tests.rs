@@ -113,15 +113,16 @@ fn every_copy_is_told_and_what_was_settled_dismissed_or_read_without_being_put_o
     let (ticket, results) = store.apply(vec![(Ticket(1), ops)]).unwrap().remove(0);
     observer.input(&Input::Stored { ticket, results });
     let lines = lines(&mut observer);
-    let told = ["queued", "queued", "queued", "state", "state", "committed", "marked", "committed", "dismissed"];
+    let told =
+        ["dismissing", "queued", "queued", "queued", "state", "state", "committed", "marked", "committed", "dismissed"];
     assert_eq!(events(&lines), told);
     let places: Vec<(&Value, &Value, &Value)> =
-        lines[..3].iter().map(|one| (&one["n"], &one["to"], &one["seq"])).collect();
+        lines[1..4].iter().map(|one| (&one["n"], &one["to"], &one["seq"])).collect();
     let (one, two, five) = (1.into(), 2.into(), 5.into());
     let (bob, eve) = (key(&BOB).into(), key(&EVE).into());
     assert_eq!(places, [(&one, &bob, &one), (&one, &eve, &five), (&two, &bob, &two)]);
-    assert_eq!((&lines[4]["n"], &lines[4]["state"], &lines[4]["to"]), (&two, &"read".into(), &bob));
-    assert_eq!((&lines[6]["n"], &lines[8]["n"]), (&Value::from(vec![3]), &Value::from(vec![4])));
+    assert_eq!((&lines[5]["n"], &lines[5]["state"], &lines[5]["to"]), (&two, &"read".into(), &bob));
+    assert_eq!((&lines[7]["n"], &lines[9]["n"]), (&Value::from(vec![3]), &Value::from(vec![4])));
 }
 
 #[test]

@@ -124,7 +124,10 @@ mod tests {
         let state = json!({"event": "state", "n": 7, "state": "held", "to": "bob", "reason": "key-changed"});
         progress.take(&state);
         let words = all_words(&progress, &state, Some("/tmp/a.txt"));
-        assert_eq!(words, ["[7] held to bob, key-changed, the offer of a.txt"]);
-        assert_eq!(all_words(&progress, &state, None), ["[7] held to bob, key-changed"]);
+        assert_eq!(words, ["[7] held to bob, the name belongs to another key now; see !verify, the offer of a.txt"]);
+        assert_eq!(
+            all_words(&progress, &state, None),
+            ["[7] held to bob, the name belongs to another key now; see !verify"]
+        );
     }
 }

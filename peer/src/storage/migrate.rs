@@ -1,4 +1,4 @@
-//! From the schema of version 1 or 2 to that of version 3, in one transaction. Everything stays; what version 1 did not understand is
+//! From the schema of an older version to the current one, in one transaction. Everything stays; what version 1 did not understand is
 //! read out of the bodies it kept.
 
 use common::body::Body;
@@ -31,6 +31,7 @@ pub fn to_current(conn: &Connection, me: &PublicKey) -> Result<(), super::StoreE
         transaction.execute_batch(search::SCHEMA)?;
         understand(&transaction, *me)?;
     }
+    transaction.execute_batch(include_str!("homes.sql"))?;
     transaction.execute_batch(files::SCHEMA)?;
     // What becomes of a file is no line; version 2 kept it as one of a newer kind. Offers that it kept have no row: they cannot be accepted.
     transaction.execute("UPDATE messages SET listed = 0 WHERE kind = 10", [])?;

@@ -150,6 +150,7 @@ fn prepare(conn: &Connection, me: &PublicKey) -> Result<(), StoreError> {
             transaction.execute_batch(schema)?;
         }
         transaction.execute_batch(include_str!("talk.sql"))?;
+        transaction.execute_batch(include_str!("homes.sql"))?;
         transaction.execute_batch(search::SCHEMA)?;
         transaction.execute_batch(files::SCHEMA)?;
         transaction.execute("INSERT INTO store (one, me) VALUES (1, ?1)", [me.0])?;

@@ -40,6 +40,7 @@ pub fn load(conn: &Connection, me: &PublicKey, directory_address: &str) -> Resul
         durations: talks::durations(conn)?,
         groups: talks::groups(conn)?,
         files: files::open(conn)?,
+        homes: talks::homes(conn)?,
         next_vanish_ms: conn.query_row(texts::NEXT, [], |row| number(row, 0)).optional()?,
     })
 }

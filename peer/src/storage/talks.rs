@@ -81,6 +81,12 @@ impl Writer<'_> {
         Ok(())
     }
 
+    pub(super) fn put_home(&self, group: &GroupId, directory: &PublicKey) -> Result<()> {
+        let sql = "REPLACE INTO group_homes (group_id, directory) VALUES (?1, ?2)";
+        self.tx.prepare_cached(sql)?.execute(params![group, directory.0])?;
+        Ok(())
+    }
+
     /// Steps that are there stay as they are.
     pub(super) fn put_steps(&self, group: &GroupId, first: u64, steps: &[SignedStep]) -> Result<()> {
         let sql = "INSERT OR IGNORE INTO group_steps (group_id, version, step) VALUES (?1, ?2, ?3)";
@@ -89,6 +95,28 @@ impl Writer<'_> {
         }
         Ok(())
     }
+}
+
+/// At which directory each group was seen last.
+pub fn homes(conn: &Connection) -> Result<Vec<(GroupId, PublicKey)>> {
+    let mut statement = conn.prepare("SELECT group_id, directory FROM group_homes ORDER BY group_id")?;
+    statement.query_map([], |row| Ok((row.get(0)?, key(row, 1)?)))?.collect()
+}
+
+/// At most `count` steps of a chain after a version, up to the first that is not there.
+pub fn steps_after(conn: &Connection, group: &GroupId, after: u64, count: u32) -> Result<Vec<SignedStep>> {
+    let sql = "SELECT version, step FROM group_steps WHERE group_id = ?1 AND version > ?2 ORDER BY version LIMIT ?3";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(params![group, signed(after), count])?;
+    let mut steps = Vec::new();
+    while let Some(row) = rows.next()? {
+        if number(row, 0)? != after + steps.len() as u64 + 1 {
+            break;
+        }
+        let bytes = row.get_ref(1)?.as_blob()?;
+        steps.push(codec::decode(bytes).map_err(|error| unreadable(1, Type::Blob, error))?);
+    }
+    Ok(steps)
 }
 
 /// Up to which own message each person has said to have read.

@@ -16,8 +16,12 @@ pub(super) struct Facts {
     directory: bool,
     /// Id: sender, and to whom.
     written: HashMap<String, (String, BTreeSet<String>)>,
+    /// Id: the kind it was written as.
+    kinds: HashMap<String, u16>,
     /// Recipient and id: sender, and where it was committed.
     held: BTreeMap<(String, String), (String, At)>,
+    /// Recipient, id and kind, and where: as what it is held.
+    held_as: BTreeMap<(String, String, u16), At>,
     /// Submitter and tag.
     kept: HashSet<(String, String)>,
     /// Sender and id that are said to be kept, or delivered.
@@ -45,7 +49,16 @@ impl Facts {
         written.1.insert(to.to_owned());
     }
 
-    pub(super) fn held(&mut self, recipient: &str, sender: &str, id: &str, at: At) {
+    pub(super) fn kind(&mut self, id: &str, kind: Option<u16>) {
+        if let Some(kind) = kind {
+            self.kinds.entry(id.to_owned()).or_insert(kind);
+        }
+    }
+
+    pub(super) fn held(&mut self, recipient: &str, sender: &str, id: &str, kind: Option<u16>, at: At) {
+        if let Some(kind) = kind {
+            self.held_as.entry((recipient.to_owned(), id.to_owned(), kind)).or_insert(at);
+        }
         self.held.entry((recipient.to_owned(), id.to_owned())).or_insert_with(|| (sender.to_owned(), at));
     }
 
@@ -82,6 +95,11 @@ impl Facts {
             if self.peers.contains(sender) && !right {
                 let what = format!("{id} is held as a message of {sender}, who did not write it to {recipient}");
                 court.breach(Rule::Written, what, &[*at]);
+            }
+        }
+        for ((_, id, kind), at) in &self.held_as {
+            if self.kinds.get(id).is_some_and(|written| written != kind) {
+                court.breach(Rule::Written, format!("{id} is held as one of another kind than was written"), &[*at]);
             }
         }
         for ((_, id), ends) in self.ends.iter().filter(|_| healed) {

@@ -74,6 +74,12 @@ impl Log {
         Self { name: name.to_owned(), text, entries, damage }
     }
 
+    /// How many records it holds.
+    #[must_use]
+    pub fn records(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(super) fn entries(&self) -> &[Entry] {
         &self.entries
     }
@@ -134,6 +140,7 @@ pub(super) enum Record {
         seq: u64,
         state: State,
         reason: Option<String>,
+        kind: Option<u16>,
     },
     Lane {
         from: String,
@@ -158,6 +165,7 @@ pub(super) enum Record {
         to: String,
         epoch: Option<String>,
         seq: u64,
+        kind: Option<u16>,
     },
     State {
         n: u64,
@@ -194,6 +202,7 @@ pub(super) enum Record {
         from: String,
         epoch: Option<String>,
         seq: Option<u64>,
+        kind: Option<u16>,
     },
     Acknowledged {
         to: String,
@@ -208,10 +217,21 @@ pub(super) enum Record {
         name: String,
         late: bool,
     },
+    /// A change of a line, or of how a conversation goes on, goes to the fronts.
+    Changed {
+        n: u64,
+    },
     PutOut {
         n: Vec<u64>,
     },
     Marked {
+        n: Vec<u64>,
+    },
+    /// Asked of the store.
+    Dismissing {
+        n: Vec<u64>,
+    },
+    Dismissed {
         n: Vec<u64>,
     },
     Kept(Kept),
@@ -226,6 +246,8 @@ pub(super) enum Record {
 pub(super) struct Start {
     pub(super) role: String,
     pub(super) key: String,
+    /// Whether the store begins with this run.
+    pub(super) new: Option<bool>,
     #[serde(default)]
     pub(super) crashed: bool,
     #[serde(default)]
@@ -242,6 +264,8 @@ pub(super) struct Theirs {
     pub(super) conversation: String,
     pub(super) epoch: Option<String>,
     pub(super) seq: Option<u64>,
+    /// Of the body; logs of older programs do not say it of what a start lists.
+    pub(super) kind: Option<u16>,
 }
 
 /// The directory has committed an item.

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use common::body::Body;
+
 use super::across::Facts;
-use super::line::{Record, State};
+use super::line::{Record, Start, State};
 use super::{At, Court, Rule};
 
 type Word = (State, Option<String>);
@@ -14,6 +16,7 @@ type Told = (Word, Option<Vec<u64>>, u32, At);
 /// An own message on its way to one person; one to a group has several, all under one number.
 struct Message {
     id: String,
+    kind: Option<u16>,
     state: State,
     at: At,
     /// Every state it was ever committed in.
@@ -28,6 +31,10 @@ pub(super) struct Own {
     /// By number and recipient.
     messages: BTreeMap<(u64, String), Message>,
     told: BTreeMap<u64, Told>,
+    /// The store is older than what is known of it: it was put back, or it is a copy.
+    older: bool,
+    /// States of messages that it holds from then, by number: settled, and so not listed at a start.
+    from_then: HashMap<u64, HashSet<Word>>,
     /// Recipient, epoch and seq: who has the place.
     places: HashMap<(String, String, u64), (String, At)>,
     listed: BTreeSet<(u64, String)>,
@@ -41,17 +48,20 @@ impl Own {
             crashed: false,
             messages: BTreeMap::new(),
             told: BTreeMap::new(),
+            older: false,
+            from_then: HashMap::new(),
             places: HashMap::new(),
             listed: BTreeSet::new(),
         }
     }
 
     pub(super) fn put_back(&mut self) {
-        *self = Self::new(&self.me);
+        *self = Self { older: true, ..Self::new(&self.me) };
     }
 
-    pub(super) fn start(&mut self, run: u32, crashed: bool) {
-        (self.run, self.crashed) = (run, crashed);
+    pub(super) fn start(&mut self, run: u32, start: &Start) {
+        self.older |= run == 1 && start.new == Some(false);
+        (self.run, self.crashed) = (run, start.crashed);
         self.listed.clear();
     }
 
@@ -68,19 +78,19 @@ impl Own {
 
     pub(super) fn read(&mut self, record: &Record, at: At, facts: &mut Facts, court: &mut Court<'_>) {
         match record {
-            Record::Outbox { n, id, to, epoch, seq, state, reason } => {
-                self.listed.insert((*n, to.clone()));
+            Record::Outbox { n, id, to, epoch, seq, state, reason, kind } => {
                 self.place(id, to, epoch.as_deref(), *seq, at, court);
                 self.found_elsewhere(*n, to, facts);
+                self.listed.insert((*n, to.clone()));
                 if self.messages.contains_key(&(*n, to.clone())) {
                     self.enter(*n, to, (*state, reason.clone()), true, at, facts, court);
                 } else {
-                    self.new_message(*n, id, to, (*state, reason.clone()), at, facts);
+                    self.new_message(*n, id, *kind, to, (*state, reason.clone()), at, facts);
                 }
             }
-            Record::Queued { n, id, to, epoch, seq } => {
+            Record::Queued { n, id, to, epoch, seq, kind } => {
                 self.place(id, to, epoch.as_deref(), *seq, at, court);
-                self.new_message(*n, id, to, (State::Queued, None), at, facts);
+                self.new_message(*n, id, *kind, to, (State::Queued, None), at, facts);
             }
             Record::Moved { n, from, to, epoch, seq } => {
                 let from = from.as_ref().unwrap_or(to);
@@ -114,12 +124,14 @@ impl Own {
         }
     }
 
-    fn new_message(&mut self, n: u64, id: &str, to: &str, word: Word, at: At, facts: &mut Facts) {
+    #[expect(clippy::too_many_arguments, reason = "the fields of one record")]
+    fn new_message(&mut self, n: u64, id: &str, kind: Option<u16>, to: &str, word: Word, at: At, facts: &mut Facts) {
         facts.written(&self.me, id, to);
+        facts.kind(id, kind);
         facts.said(&self.me, id, word.0, at);
         let (id, to, state) = (id.to_owned(), to.to_owned(), word.0);
         let committed = HashSet::from([word]);
-        self.messages.insert((n, to), Message { id, state, at, committed });
+        self.messages.insert((n, to), Message { id, kind, state, at, committed });
     }
 
     fn copies(&self, n: u64) -> impl Iterator<Item = &Message> {
@@ -148,7 +160,9 @@ impl Own {
     fn found_elsewhere(&mut self, n: u64, to: &str, facts: &mut Facts) {
         let known: Vec<String> =
             self.messages.range((n, String::new())..(n + 1, String::new())).map(|((_, to), _)| to.clone()).collect();
-        if let [only] = known.as_slice() {
+        if let [only] = known.as_slice()
+            && !self.listed.contains(&(n, only.clone()))
+        {
             self.moved(n, only, to, facts);
         }
     }
@@ -156,7 +170,12 @@ impl Own {
     /// `found`: the store says so at a start; several steps may have been taken that nobody was told.
     #[expect(clippy::too_many_arguments, reason = "the fields of one record")]
     fn enter(&mut self, n: u64, to: &str, word: Word, found: bool, at: At, facts: &mut Facts, court: &mut Court<'_>) {
-        let Some(message) = self.messages.get_mut(&(n, to.to_owned())) else { return };
+        let Some(message) = self.messages.get_mut(&(n, to.to_owned())) else {
+            if self.older {
+                self.from_then.entry(n).or_default().insert(word);
+            }
+            return;
+        };
         let (before, state) = (message.state, word.0);
         let allowed = match before {
             State::Queued | State::Kept | State::Held => true,
@@ -177,9 +196,15 @@ impl Own {
         // That of a message to a group is the state of one copy, and the reason of another.
         let said = |committed: &Word| *committed == *word || (tally.is_some() && committed.0 == word.0);
         let known = self.copies(n).filter(|message| message.id == id).any(|message| message.committed.iter().any(said));
+        let from_then = self.from_then.get(&n).is_some_and(|committed| committed.iter().any(said));
+        let known = known || from_then && self.copies(n).next().is_none();
         if !known {
             court.breach(Rule::Committed, format!("message {n} is told as {word:?}, which is not committed"), &[at]);
             return;
+        }
+        let change = self.copies(n).find(|message| message.kind.is_some_and(|kind| !Body::is_line(kind)));
+        if let Some(change) = change {
+            court.breach(Rule::Line, format!("message {n} is told of, and is no line"), &[change.at, at]);
         }
         if let Some((last, count, run, before)) = self.told.get(&n)
             && (last, count) == (word, &tally)

@@ -49,7 +49,7 @@ impl PeerStore {
             Record::Start(start) => {
                 self.run += 1;
                 self.listing = true;
-                self.own.start(self.run, start.crashed);
+                self.own.start(self.run, start);
                 self.theirs.start(self.run, start.shows);
                 return;
             }

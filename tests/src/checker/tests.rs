@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod kinds;
+mod older;
+
 fn key(of: char) -> String {
     of.to_string().repeat(64)
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use common::body::Body;
 use common::identity::PublicKey;
 
 use super::across::Facts;
@@ -14,12 +15,51 @@ struct Message {
     from: String,
     ordered: bool,
     conversation: String,
+    kind: Option<u16>,
     at: At,
     /// The run in which it came or was listed as not put out yet.
     open_in: u32,
     shown: Option<(u32, At)>,
     put_out: bool,
     marked: bool,
+    dismissing: bool,
+    dismissed: bool,
+}
+
+impl Message {
+    /// Whether it is a line of its conversation; none: its kind is not known.
+    fn is_line(&self) -> Option<bool> {
+        self.kind.map(Body::is_line)
+    }
+
+    /// What it may leave the store's list by without a record. What changes a line is settled with that line's commit.
+    fn may_be_gone(&self) -> bool {
+        self.put_out || self.marked || self.dismissing || self.dismissed || self.is_line() == Some(false)
+    }
+
+    /// It goes to the fronts. When it did before, and in which run.
+    fn goes_out(&mut self, n: u64, run: u32, at: At, court: &mut Court<'_>) -> Option<(u32, At)> {
+        let before = self.shown.replace((run, at));
+        if self.dismissed {
+            court.breach(Rule::Line, format!("message {n} is shown, and it was dismissed"), &[self.at, at]);
+        } else if let Some((_, before)) = before.filter(|(shown_in, _)| *shown_in == run) {
+            court.breach(Rule::Once, format!("message {n} is shown twice in one run"), &[before, at]);
+        } else if self.open_in != run {
+            let what = format!("message {n} is shown again, and it was put out before");
+            court.breach(Rule::Once, what, &[self.at, at]);
+        }
+        before
+    }
+
+    /// What happened to it that it is there for.
+    fn is_done(&self) -> bool {
+        match self.kind {
+            Some(Body::INVITATION) => true,
+            Some(kind) if Body::is_line(kind) => self.shown.is_some() || self.dismissed,
+            // Changes are shown when they are told. A start may list what an older program's log says no kind of.
+            _ => self.shown.is_some() || self.put_out || self.marked || self.dismissed,
+        }
+    }
 }
 
 /// A message shown under a name that nothing pinned before; the turn it was shown in may still do so.
@@ -82,7 +122,7 @@ impl Theirs {
     /// The store has listed what it holds open. What was never put out cannot be marked so.
     pub(super) fn listed(&mut self, at: At, court: &mut Court<'_>) {
         for (n, message) in &self.messages {
-            if !message.put_out && !message.marked && !self.listed.contains(n) {
+            if !message.may_be_gone() && !self.listed.contains(n) {
                 let what = format!("message {n} was committed, never put out, and is not in the store any more");
                 court.breach(Rule::Kept, what, &[message.at, at]);
             }
@@ -111,16 +151,19 @@ impl Theirs {
             }
             Record::Unshown(message) => self.unshown(message, at, facts, court),
             Record::Committed(message) => self.committed(message, at, facts, court),
-            Record::Double { id, from, epoch, seq, .. } => {
-                facts.held(&self.me, from, id, at);
+            Record::Double { id, from, epoch, seq, kind, .. } => {
+                facts.held(&self.me, from, id, *kind, at);
                 self.hold(from, epoch.as_deref(), *seq, id, at, court);
             }
             Record::Acknowledged { to, epoch, floor, top, missing } => {
                 self.acknowledged(to, epoch, *floor..=*top, missing, at, court);
             }
             Record::Shown { n, id, name, late } => self.shown(turn, *n, id, name, *late, at, court),
-            Record::PutOut { n } => self.each(n, |message| message.put_out = true),
+            Record::Changed { n } => self.changed(*n, at, court),
+            Record::PutOut { n } => self.put_out(n, at, court),
             Record::Marked { n } => self.each(n, |message| message.marked = true),
+            Record::Dismissing { n } => self.each(n, |message| message.dismissing = true),
+            Record::Dismissed { n } => self.dismissed(n, at, court),
             _ => {}
         }
     }
@@ -139,14 +182,34 @@ impl Theirs {
         }
     }
 
+    fn put_out(&mut self, numbers: &[u64], at: At, court: &mut Court<'_>) {
+        for n in numbers {
+            let Some(message) = self.messages.get_mut(n) else { continue };
+            if message.kind.is_some() && message.shown.is_none_or(|(run, _)| run != self.run) {
+                court.breach(Rule::Committed, format!("message {n} is put out and was not shown"), &[message.at, at]);
+            }
+            message.put_out = true;
+        }
+    }
+
+    fn dismissed(&mut self, numbers: &[u64], at: At, court: &mut Court<'_>) {
+        for n in numbers {
+            let Some(message) = self.messages.get_mut(n) else { continue };
+            message.dismissed = true;
+            if let Some((_, before)) = message.shown.filter(|(run, _)| *run == self.run) {
+                court.breach(Rule::Line, format!("message {n} is dismissed, and was shown"), &[before, at]);
+            }
+        }
+    }
+
     fn unshown(&mut self, message: &Arrived, at: At, facts: &mut Facts, court: &mut Court<'_>) {
-        facts.held(&self.me, &message.from, &message.id, at);
+        facts.held(&self.me, &message.from, &message.id, message.kind, at);
         self.listed.insert(message.n);
         let run = self.run;
         if let Some(known) = self.messages.get_mut(&message.n) {
             known.open_in = run;
-            if known.marked {
-                let what = format!("message {} was marked as put out, and is not any more", message.n);
+            if known.marked || known.dismissed {
+                let what = format!("message {} was marked as put out, or dismissed, and is not any more", message.n);
                 court.breach(Rule::Kept, what, &[known.at, at]);
             }
         } else {
@@ -155,19 +218,31 @@ impl Theirs {
     }
 
     fn committed(&mut self, message: &Arrived, at: At, facts: &mut Facts, court: &mut Court<'_>) {
-        facts.held(&self.me, &message.from, &message.id, at);
+        facts.held(&self.me, &message.from, &message.id, message.kind, at);
         self.hold(&message.from, message.epoch.as_deref(), message.seq, &message.id, at, court);
         self.insert(message, at, court);
     }
 
     fn insert(&mut self, message: &Arrived, at: At, court: &mut Court<'_>) {
-        let Arrived { n, id, from, ordered, conversation, .. } = message.clone();
+        let Arrived { n, id, from, ordered, conversation, kind, .. } = message.clone();
         if let Some(before) = self.of_id.insert((from.clone(), id.clone()), n) {
             let lines: Vec<At> = self.messages.get(&before).map(|known| known.at).into_iter().chain([at]).collect();
             court.breach(Rule::Once, format!("{id} is in the store twice"), &lines);
         }
-        let (shown, put_out, marked) = (None, false, false);
-        let message = Message { id, from, ordered, conversation, at, open_in: self.run, shown, put_out, marked };
+        let message = Message {
+            id,
+            from,
+            ordered,
+            conversation,
+            kind,
+            at,
+            open_in: self.run,
+            shown: None,
+            put_out: false,
+            marked: false,
+            dismissing: false,
+            dismissed: false,
+        };
         self.messages.insert(n, message);
     }
 
@@ -211,19 +286,30 @@ impl Theirs {
             court.breach(Rule::Once, format!("message {n} is shown as {id}"), &[message.at, at]);
             return;
         }
-        let before = message.shown.replace((self.run, at));
-        if let Some((_, before)) = before.filter(|(run, _)| *run == self.run) {
-            court.breach(Rule::Once, format!("message {n} is shown twice in one run"), &[before, at]);
-        } else if message.open_in != self.run {
-            let what = format!("message {n} is shown again, and it was put out before");
-            court.breach(Rule::Once, what, &[message.at, at]);
+        if message.is_line() == Some(false) {
+            court.breach(Rule::Line, format!("message {n} is shown as a line and is none"), &[message.at, at]);
+            return;
         }
+        let before = message.goes_out(n, self.run, at, court);
         let (from, ordered) = (message.from.clone(), message.ordered);
         if ordered {
             let stream = (from.clone(), message.conversation.clone());
             self.in_order(stream, id, late, before.is_some(), at, court);
         }
         self.named(turn, name, from, at);
+    }
+
+    /// What is no line is told once, too.
+    fn changed(&mut self, n: u64, at: At, court: &mut Court<'_>) {
+        match self.messages.get_mut(&n) {
+            None => court.breach(Rule::Committed, format!("the change {n} is told and not committed"), &[at]),
+            Some(message) if message.is_line() == Some(true) => {
+                court.breach(Rule::Line, format!("message {n} is told as a change and is a line"), &[message.at, at]);
+            }
+            Some(message) => {
+                message.goes_out(n, self.run, at, court);
+            }
+        }
     }
 
     fn in_order(&mut self, stream: (String, String), id: &str, late: bool, again: bool, at: At, court: &mut Court<'_>) {
@@ -256,7 +342,7 @@ impl Theirs {
         }
         for (n, message) in &self.messages {
             let named = self.pins.values().any(|key| *key == message.from);
-            if named && message.shown.is_none() && !message.put_out && !message.marked {
+            if named && !message.is_done() {
                 court.breach(Rule::End, format!("message {n} is committed and was never shown"), &[message.at]);
             }
         }

@@ -202,6 +202,7 @@ impl World<'_> {
             StoreOp::Deposit(op) => &op.submitter,
             StoreOp::PutSlot(op) => &op.from,
             StoreOp::Group(GroupOp::Step(op)) => &op.step.by,
+            StoreOp::Group(GroupOp::Restore(op)) => &op.key,
             StoreOp::Group(GroupOp::Steps { key, .. } | GroupOp::News { key, .. } | GroupOp::List { key, .. }) => key,
             StoreOp::File(FileOp::Begin(op)) => &op.submitter,
             StoreOp::File(FileOp::Put(op)) => &op.submitter,

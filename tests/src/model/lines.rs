@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use common::body::Body;
 use common::message::MessageId;
 use peer_core::event::{ChangeView, Event, MessageView};
-use peer_core::stored::{Gone, OutboxRow, State, StoredMessage};
+use peer_core::stored::{Arrival, Gone, OutboxRow, State, StoredMessage};
 
 use super::{MachineNo, Model, Who};
 
@@ -174,6 +174,15 @@ impl Model {
         was.reply_to() == now.reply_to() && now.text().is_some_and(|text| self.edits_of(id).any(|edit| edit == text))
     }
 
+    /// A disk has a line with words that an edit gave it. The edit itself may have come before, to a disk that was put back.
+    pub(super) fn came_as(&mut self, machine: MachineNo, arrival: &Arrival) {
+        if self.is_as_edited(&arrival.id, &arrival.body)
+            && let Some(words) = Body::decode(arrival.kind, &arrival.body).text()
+        {
+            self.disks[machine].came.insert(arrival.id, words.to_owned());
+        }
+    }
+
     /// The words that its writer ever gave a line.
     fn edits_of(&self, id: &MessageId) -> impl Iterator<Item = &str> {
         let writer = self.written.get(id).map(|written| written.sender);
@@ -182,19 +191,6 @@ impl Model {
             Done::Edit(text) => Some(text.as_str()),
             Done::Delete | Done::Reaction(_) => None,
         })
-    }
-
-    /// Whether its writer gave a line these words in an edit that was never delivered.
-    fn is_given_up_edit(&self, id: &MessageId, text: &str) -> bool {
-        let given_up = |edit: &MessageId| {
-            let all = self.disks.iter().flat_map(|disk| disk.own.values());
-            all.filter(|(own, _)| own == edit).any(|(_, state)| matches!(state, State::Expired | State::Refused))
-        };
-        let edits = self.lines.of.get(id).into_iter().flatten();
-        edits
-            .filter(|edit| given_up(edit))
-            .filter_map(|edit| self.lines.changes.get(edit))
-            .any(|change| matches!(&change.done, Done::Edit(words) if words == text))
     }
 
     /// A line is put out with words that it had at some time, as far as this disk knows.
@@ -317,20 +313,15 @@ impl Model {
                 }
             }
             signs.retain(|_, sign| !sign.is_empty());
-            let text = newest.clone().unwrap_or(line.text);
+            let came = self.disks[machine].came.get(&id).cloned();
+            let text = newest.clone().or(came).unwrap_or(line.text);
             let body = Body::decode(message.kind, &message.body);
             // A file has no words, and nobody can give it any.
             let wordless = matches!(body, Body::File(_)).then_some("");
             let stands = body.text().or(wordless).map(str::to_owned);
             let vanished = self.disks[machine].gone.contains(&id);
             let right = match message.gone {
-                None => {
-                    // It went out with the words of an edit that was given up itself.
-                    let given_up =
-                        newest.is_none() && stands.as_deref().is_some_and(|text| self.is_given_up_edit(&id, text));
-                    let same = stands.as_ref() == Some(&text) || given_up;
-                    !deleted && !vanished && same && message.edited == newest.is_some()
-                }
+                None => !deleted && !vanished && stands.as_ref() == Some(&text) && message.edited == newest.is_some(),
                 Some(Gone::Deleted) => deleted && stands.as_deref().unwrap_or_default().is_empty(),
                 Some(Gone::Vanished) => vanished,
                 Some(Gone::Forgotten) => false,

@@ -30,6 +30,8 @@ pub(crate) struct DiskMarks {
     pub(super) own_ids: BTreeSet<MessageId>,
     /// When texts were put out, or delivered, milliseconds.
     pub(super) begun: BTreeMap<MessageId, u64>,
+    /// Words of edits with which lines came.
+    pub(super) came: BTreeMap<MessageId, String>,
     /// Texts that have vanished.
     pub(super) gone: BTreeSet<MessageId>,
     pub(super) files: FileMarks,

@@ -216,7 +216,10 @@ fn what_is_said_in_a_group_and_shown_to_the_wrong_one_or_in_the_wrong_place_is_n
         |model| model.shown(1, 1, 1, &view(1)),
         |model| model.shown(1, 1, 1, &MessageView { request: true, ..said_in_club() }),
         |model| model.shown(1, 2, 1, &said_in_club()),
-        |model| model.dismissed(1, 1, &[1]),
+        |model| {
+            model.dismissed(1, 1, &[1]);
+            model.nothing_turned_away();
+        },
     ];
     for (which, wrong) in wrong.into_iter().enumerate() {
         let mut model = club();

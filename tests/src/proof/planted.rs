@@ -1,6 +1,8 @@
 //! Planted bugs: each must be caught by the simulation, and the seed that caught it must be clean without it. The amount
 //! is the number of seeds tried for each bug.
 
+use std::fmt;
+
 use anyhow::{Result, bail, ensure};
 use common::identity::PublicKey;
 use common::planted::{Bug, plant};
@@ -11,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 
 use super::{Form, Order, power};
-use crate::sim::{Profile, Sum, failure, profile_of};
+use crate::sim::{Profile, Sum, Watch, failure, profile_of};
 
 /// How a bug was caught.
 #[derive(Debug)]
@@ -26,8 +28,18 @@ pub struct Catch {
     pub promise: String,
 }
 
+impl fmt::Display for Catch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: seed {}, {} tried: {}", self.bug, self.seed, self.tried, self.promise)
+    }
+}
+
 /// Bugs that show only when a disk fails or loses power. They are caught on the stores alone, too.
 pub const OF_DISKS: [Bug; 3] = [Bug::WaterMarkApart, Bug::SynchronousOff, Bug::CommitErrorIgnored];
+
+/// Bugs that the history checker alone notices too, from the event logs of a simulated world. The others break what no log tells:
+/// which item left the directory's disk and why, what stands in a history, how old a message is.
+pub const OF_LOGS: [Bug; 14] = Bug::ALL;
 
 /// The storms in which a bug shows, with the worlds without datagrams for all that concerns the directory.
 #[must_use]
@@ -46,24 +58,24 @@ pub fn fitting(bug: Bug) -> &'static [Profile] {
     }
 }
 
-/// Runs seeds with a bug until one of them breaks a promise; that one is then run without the bug.
+/// Runs seeds with a bug until one of them breaks a promise, as `watch` sees it; that one is then run without the bug.
 ///
 /// # Errors
 /// The bug was not caught by any of the seeds, or the seed fails without it too.
-pub fn hunt(bug: Bug, seeds: impl IntoIterator<Item = u64>) -> Result<Catch> {
+pub fn hunt(bug: Bug, seeds: impl IntoIterator<Item = u64>, watch: Watch) -> Result<Catch> {
     let mut sum = Sum::default();
     for seed in seeds.into_iter().filter(|seed| fitting(bug).contains(&profile_of(*seed))) {
         plant(Some(bug));
-        let caught = failure(seed, &mut sum);
+        let caught = failure(seed, watch, &mut sum);
         plant(None);
         let Some(how) = caught else { continue };
         let promise = how.lines().last().unwrap_or_default().to_owned();
-        if let Some(clean) = failure(seed, &mut Sum::default()) {
+        if let Some(clean) = failure(seed, watch, &mut Sum::default()) {
             bail!("seed {seed} fails without {bug:?} too:\n{clean}");
         }
         return Ok(Catch { bug, seed, tried: sum.seeds, promise });
     }
-    bail!("{bug:?} was not caught by {} seeds", sum.seeds)
+    bail!("{bug:?} was not caught by {} seeds, judged by {watch:?}", sum.seeds)
 }
 
 /// Catches a bug of [`OF_DISKS`]: by cuts of power, or by flushes that fail.
@@ -111,17 +123,19 @@ fn failing_flushes(seed: u64) -> Result<()> {
     Ok(())
 }
 
-/// Catches a bug in the simulation, and one of [`OF_DISKS`] on the stores alone besides.
+/// Catches a bug in the simulation by the model, one of [`OF_LOGS`] by the history checker as well, and one of [`OF_DISKS`]
+/// on the stores alone besides.
 ///
 /// # Errors
 /// As [`hunt`] and [`hunt_on_disk`].
-pub fn find(bug: Bug, seeds: std::ops::Range<u64>) -> Result<Catch> {
+pub fn find(bug: Bug, seeds: std::ops::Range<u64>) -> Result<(Catch, Option<Catch>)> {
     let seed = seeds.start;
-    let caught = hunt(bug, seeds)?;
+    let caught = hunt(bug, seeds.clone(), Watch::Model)?;
     if OF_DISKS.contains(&bug) {
         hunt_on_disk(bug, seed)?;
     }
-    Ok(caught)
+    let noticed = if OF_LOGS.contains(&bug) { Some(hunt(bug, seeds, Watch::Logs)?) } else { None };
+    Ok((caught, noticed))
 }
 
 /// Runs it.
@@ -133,8 +147,8 @@ pub fn run(order: &Order) -> Result<()> {
     let mut missed = Vec::new();
     for bug in Bug::ALL {
         match find(bug, order.seed..order.seed + amount) {
-            Ok(Catch { seed, tried, promise, .. }) => {
-                super::say(&format!("{bug:?}: seed {seed}, {tried} tried: {promise}"));
+            Ok((caught, noticed)) => {
+                [Some(caught), noticed].iter().flatten().for_each(|catch| super::say(&catch.to_string()))
             }
             Err(error) => {
                 super::say(&format!("{bug:?}: {error}"));

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use super::Order;
-use crate::sim::many;
+use crate::sim::{Watch, many};
 
 /// Seeds between two lines of output.
 const BLOCK: u64 = 5_000;
@@ -23,7 +23,7 @@ pub fn run(order: &Order) -> Result<()> {
     let mut failures = Vec::new();
     while done < amount {
         let first = from + done;
-        let mut sum = many(first..first + BLOCK.min(amount - done));
+        let mut sum = many(first..first + BLOCK.min(amount - done), Watch::Both);
         done += sum.seeds;
         events += sum.events;
         messages += sum.messages;

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, VecDeque};
 use common::identity::Identity;
 use crash_vfs::Image;
 use directory_core::{Directory, Input, Limits, Now, Output, SessionId, StoreOp, Ticket};
+use directory_server::event_log::Observer;
 use directory_server::store::writer::Batch;
 
 use super::audit::Mail;
+use super::logs::EventLog;
 use super::medium::{DirectoryStore, Medium};
 use super::world::{BEGIN_MS, What, World};
 
@@ -61,6 +63,7 @@ pub(crate) struct DirectoryNode {
     pub(super) answers_at: u64,
     wake_at: Option<u64>,
     turning: bool,
+    pub(super) log: EventLog<Observer>,
     pub(crate) saved: Vec<(Image, Mail)>,
     /// What is kept, as its commits said.
     pub(crate) mail: Mail,
@@ -93,6 +96,7 @@ impl DirectoryNode {
             answers_at: 0,
             wake_at: None,
             turning: false,
+            log: EventLog::default(),
             saved: Vec::new(),
             mail: Mail::new(),
             audits: 0,
@@ -130,6 +134,10 @@ impl World {
         node.failing = false;
         node.told_full = false;
         let head = node.disk().head().expect("a store has a head");
+        if self.watch.reads_logs() {
+            let wall_ms = node.clock(now).wall_ms;
+            node.log.begin(Observer::start(&node.identity.public(), &head, wall_ms));
+        }
         let core = Directory::new(Limits::default(), node.identity.clone(), seed, head, node.clock(now));
         node.core = Some(core);
         self.trace.note(now, format_args!("directory starts, {} commits", head.commits));
@@ -142,6 +150,7 @@ impl World {
             return;
         }
         self.trace.note(self.now, format_args!("directory dies"));
+        self.directory.log.die(&mut self.log_dice);
         self.directory.run += 1;
         self.directory_dies_writing(power_lost);
         self.drop_all_conns(power_lost);
@@ -157,6 +166,7 @@ impl World {
         } else {
             self.trace.note(now, format_args!("directory <- {:?}", std::mem::discriminant(&input)));
         }
+        self.directory.log.note(|observer| observer.input(&input));
         core.handle(input, clock);
         self.directory_turn_soon();
     }
@@ -180,6 +190,8 @@ impl World {
             return;
         }
         self.directory.turning = false;
+        let wall_ms = self.directory.clock(self.now).wall_ms;
+        self.directory.log.write(wall_ms);
         while let Some(output) = self.directory.core.as_mut().and_then(Directory::poll_output) {
             if !self.healed && self.dice.one_in(self.plan.die_directory_one_in) {
                 let power_lost = self.dice.one_in(3);
@@ -188,6 +200,7 @@ impl World {
                 self.after(delay_ms, What::DirectoryStart(self.directory.which));
                 return;
             }
+            self.directory.log.note(|observer| observer.output(&output));
             self.directory_output(output);
         }
         let node = &mut self.directory;

@@ -298,6 +298,7 @@ impl World {
         if let Some(downloads) = saved.downloads {
             machine.folder.downloads = downloads;
         }
+        machine.log.put_back();
         machine.user.forget();
         self.model.put_back(number, who, saved.marks);
         self.model.forked(who);
@@ -321,6 +322,7 @@ impl World {
             disk.open().expect("an image is a disk").renumber(store_id).expect("a store takes another number");
         }
         self.directory.disk = disk;
+        self.directory.log.put_back();
         let delay_ms = self.dice.between(200, 10_000);
         self.after(delay_ms, What::DirectoryStart(self.directory.which));
     }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use common::identity::Context;
 use common::name::Name;
 use crash_vfs::Image;
+use peer::event_log::Observer;
 use peer::storage::Store;
 use peer_core::event::{Config, Event, Exit, Input, LinkId, Now, Output};
 use peer_core::messenger::Messenger;
@@ -13,6 +14,7 @@ use peer_core::messenger::Messenger;
 use super::desk::{Desk, Job};
 use super::directory::Which;
 use super::folder::{Downloads, Folder};
+use super::logs::EventLog;
 use super::medium::Medium;
 use super::sealing::Seals;
 use super::user::User;
@@ -65,6 +67,7 @@ pub(crate) struct Machine {
     woken: (u64, u32),
     turning: bool,
     seals: Seals,
+    pub(super) log: EventLog<Observer>,
     pub(crate) saved: Vec<Saved>,
     /// The program has been told that its store failed.
     pub(super) failing: bool,
@@ -101,6 +104,7 @@ impl Machine {
             woken: (0, 0),
             turning: false,
             seals: Seals::new(real_seal),
+            log: EventLog::default(),
             saved: Vec::new(),
             failing: false,
             told_full: false,
@@ -171,6 +175,9 @@ impl World {
         let snapshot =
             machine.disk.open().expect("it is open").load(machine.directory.address()).expect("a disk loads");
         let clock = machine.clock(now);
+        if self.watch.reads_logs() {
+            machine.log.begin(Observer::start(&config, &snapshot, clock.wall_ms));
+        }
         machine.core = Some(Messenger::new(config, snapshot, clock));
         machine.user.begin();
         self.model.started(number);
@@ -185,6 +192,7 @@ impl World {
             return;
         }
         self.trace.note(self.now, format_args!("m{number} dies"));
+        self.machines[number].log.die(&mut self.log_dice);
         self.die_writing(number, power_lost);
         let machine = &mut self.machines[number];
         if power_lost {
@@ -205,6 +213,7 @@ impl World {
         }
         self.leave_disk(number);
         let machine = &mut self.machines[number];
+        machine.log.leave();
         machine.core = None;
         machine.run += 1;
         machine.user.end();
@@ -230,6 +239,7 @@ impl World {
         } else {
             self.trace.note(now, format_args!("m{number} <- {:?}", std::mem::discriminant(&input)));
         }
+        machine.log.note(|observer| observer.input(&input));
         core.handle(input, clock);
         self.turn_soon(number);
     }
@@ -262,16 +272,22 @@ impl World {
             return;
         }
         self.machines[number].turning = false;
-        while let Some(output) = self.machines[number].core.as_mut().and_then(Messenger::poll_output) {
-            if !self.healed && self.dice.one_in(self.plan.die_one_in) {
-                self.die_and_return(number);
-                return;
+        loop {
+            let outputs = self.machine_outputs(number);
+            if outputs.is_empty() {
+                break;
             }
-            if let Output::Exit(exit) = output {
-                self.leave_machine(number, &exit);
-                return;
+            for output in outputs {
+                if !self.healed && self.dice.one_in(self.plan.die_one_in) {
+                    self.die_and_return(number);
+                    return;
+                }
+                if let Output::Exit(exit) = output {
+                    self.leave_machine(number, &exit);
+                    return;
+                }
+                self.machine_output(number, run, output);
             }
-            self.machine_output(number, run, output);
         }
         let machine = &mut self.machines[number];
         let Some(due_ms) = machine.core.as_ref().and_then(Messenger::poll_timeout) else { return };
@@ -280,6 +296,18 @@ impl World {
             machine.wake_at = Some(at_ms);
             self.at(at_ms, What::Wake(number, run, at_ms));
         }
+    }
+
+    /// All that a core wants, noted before the first of it is carried out.
+    fn machine_outputs(&mut self, number: usize) -> Vec<Output> {
+        let now = self.now;
+        let machine = &mut self.machines[number];
+        let wall_ms = machine.clock(now).wall_ms;
+        let Some(core) = machine.core.as_mut() else { return Vec::new() };
+        let outputs: Vec<Output> = std::iter::from_fn(|| core.poll_output()).collect();
+        machine.log.note(|observer| outputs.iter().for_each(|output| observer.output(output)));
+        machine.log.write(wall_ms);
+        outputs
     }
 
     pub(crate) fn die_and_return(&mut self, number: usize) {

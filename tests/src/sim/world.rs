@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use common::identity::Identity;
 use peer_core::event::{Event, FileJob, Input};
 
+use super::Watch;
 use super::dice::Dice;
 use super::directory::{DirectoryNode, Which};
 use super::faults::Undo;
@@ -92,6 +93,9 @@ pub(crate) struct World {
     pub(crate) dice: Dice,
     /// For what disks do, so that nothing else depends on it.
     pub(crate) disk_dice: Dice,
+    /// For where a program dies in writing its event log.
+    pub(crate) log_dice: Dice,
+    pub(crate) watch: Watch,
     pub(crate) plan: Plan,
     pub(crate) trace: Trace,
     pub(crate) model: Model,
@@ -109,6 +113,8 @@ pub(crate) struct World {
     pub(crate) cut_off: BTreeMap<usize, u32>,
     /// Pairs between which no datagram passes.
     pub(crate) blocked: BTreeMap<(usize, usize), u32>,
+    /// Steps of groups that a directory was given back.
+    pub(crate) restored: u64,
     /// The storm is over.
     pub(crate) healed: bool,
     /// Everything is switched off until then.
@@ -120,16 +126,25 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(plan: Plan, dice: Dice, disk_dice: Dice, directory: DirectoryNode, verbose: bool) -> Self {
+    pub(crate) fn new(
+        plan: Plan,
+        dice: Dice,
+        seed: u64,
+        directory: DirectoryNode,
+        watch: Watch,
+        verbose: bool,
+    ) -> Self {
         let trace = Trace::new(verbose);
-        let malicious = plan.malicious;
+        let model = if watch == Watch::Logs { Model::blind() } else { Model::new(plan.malicious) };
         Self {
             now: 0,
             dice,
-            disk_dice,
+            disk_dice: Dice::new(!seed),
+            log_dice: Dice::new(seed.rotate_left(32)),
+            watch,
             plan,
             trace,
-            model: Model::new(malicious),
+            model,
             machines: Vec::new(),
             identities: Vec::new(),
             directory,
@@ -140,6 +155,7 @@ impl World {
             streams: Streams::default(),
             cut_off: BTreeMap::new(),
             blocked: BTreeMap::new(),
+            restored: 0,
             healed: false,
             dark_until: 0,
             storm_ends: 0,

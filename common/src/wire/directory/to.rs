@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BeginFile, Broadcast, ChangeGroup, DropFile, FollowGroups, GetPiece, ListGroups, LookUpGroup, Place, PutPiece,
-    RequestId, SetStanding, Standing, Token,
+    RequestId, RestoreGroup, SetStanding, Standing, Token,
 };
 use crate::identity::PublicKey;
 use crate::message::Epoch;
@@ -263,5 +263,7 @@ frames! {
         GetPiece(GetPiece) = GET_PIECE,
         /// Keep this file no longer.
         DropFile(DropFile) = DROP_FILE,
+        /// Steps of a group's chain that the directory has lost.
+        RestoreGroup(RestoreGroup) = RESTORE_GROUP,
     }
 }

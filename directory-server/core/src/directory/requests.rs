@@ -72,6 +72,7 @@ impl Request {
             ToDirectory::PutPiece(frame) => self.put_piece(to, frame),
             ToDirectory::GetPiece(frame) => self.get_piece(to, &frame),
             ToDirectory::DropFile(frame) => self.drop_file(to, &frame),
+            ToDirectory::RestoreGroup(frame) => self.restore_group(to, frame),
         }
     }
 

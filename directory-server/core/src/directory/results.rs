@@ -49,6 +49,9 @@ impl Directory {
                 self.taken(*recipient, not_opened, prekey.as_ref());
             }
             (Asked::Group(_), StoreResult::Group(GroupResult::Stepped { op, members })) => self.stepped(*op, &members),
+            (Asked::Group(_), StoreResult::Group(GroupResult::Restored { group, steps, members, .. })) => {
+                self.restored(group, &steps, &members);
+            }
             _ => {}
         }
     }

@@ -39,7 +39,7 @@ pub enum FileOp {
     /// Reserves room for a file of its declared size, until its recipient has it or it is dropped or too old. What is known
     /// already is not changed: it is answered with how far it is. Result: `Room`; refusals: `Conflict` (known, with other
     /// numbers), `NotAllowed` (its recipient does not want it), `NotRegistered` (the submitter), `NoSuchUser`, `TooLarge`,
-    /// `StrangersFull` (the recipient has not accepted the submitter, and there is no room for such), `MailboxFull`, `QuotaExceeded`, `DiskFull`.
+    /// `StrangersFull` (too much from those whom the recipients have not accepted), `MailboxFull`, `QuotaExceeded`, `DiskFull`.
     Begin(Box<BeginFileOp>),
     /// Keeps the piece of a file that is the next one wanted. Another one changes nothing, and is answered with the one that
     /// is. Result: `Room`; refusals: `Invalid` (no such file was begun), `NotAllowed`, `NotRegistered`, `NoSuchUser`,

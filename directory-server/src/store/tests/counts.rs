@@ -11,7 +11,7 @@ use super::*;
 
 pub(super) fn recount(store: &Store) {
     let all = include_str!("../recounts.sql").split(';').map(str::trim).filter(|sql| !sql.is_empty());
-    assert_eq!(all.clone().count(), 11);
+    assert_eq!(all.clone().count(), 13);
     for sql in all {
         assert!(!store.db.prepare(sql).unwrap().exists([]).unwrap(), "{sql}");
     }
@@ -50,8 +50,13 @@ fn file_op(sort: u8, submitter: PublicKey, recipient: PublicKey, seq: u64, extra
     let (index, now_ms) = (u32::try_from(seq % 4).unwrap(), seq as i64);
     match sort {
         14 | 15 => {
-            let limits =
-                FileLimits { mailbox_bytes: 300, submitter_bytes: 400, pair_files: 2, ..FileLimits::default() };
+            let limits = FileLimits {
+                mailbox_bytes: 300,
+                submitter_bytes: 400,
+                pair_files: 2,
+                stranger_bytes_all: 350,
+                ..FileLimits::default()
+            };
             let begin = BeginFile { recipient, offer, bytes: 100 + u64::from(extra / 6), pieces: 3 };
             FileOp::Begin(Box::new(BeginFileOp { submitter, begin, may_grow: seq != 7, now_ms, limits }))
         }

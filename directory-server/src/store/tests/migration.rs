@@ -93,11 +93,41 @@ fn a_store_of_version_1_is_brought_to_the_newest_in_one_transaction_and_once() {
     let change = Change::Found { name: "family".parse().unwrap(), private: false };
     let step = Step::founding([5; 16], key(1), 0, change);
     let signed = SignedStep::sign(&identity(1), &step);
-    let founding = GroupOp::Step(Box::new(StepOp { step, signed, limits: GroupLimits::default() }));
+    let founding = GroupOp::Step(Box::new(StepOp { step, signed, limits: GroupLimits::default(), now_ms: 0 }));
     assert!(matches!(bench.ask(StoreOp::Group(founding.clone())), StoreResult::Group(_)));
     drop(bench);
     let mut again = Bench { store: Store::open(&path).unwrap(), ..Bench::new() };
     assert_eq!(again.ask(StoreOp::Group(founding)), StoreResult::Refused(Refusal::GroupExists));
+}
+
+#[test]
+fn groups_of_version_2_count_for_their_owners_and_all_that_they_take_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    version1(&path);
+    let change = Change::Found { name: "family".parse().unwrap(), private: false };
+    let signed = SignedStep::sign(&identity(1), &Step::founding([5; 16], key(1), 0, change));
+    let step = common::wire::codec::encode(&signed);
+    {
+        let db = Connection::open(&path).unwrap();
+        db.execute_batch(include_str!("../groups.sql")).unwrap();
+        let group = "INSERT INTO groups VALUES (1, ?1, 'family', 'family', 0, 1, ?2, 1, 0, 1)";
+        db.execute(group, rusqlite::params![[5_u8; 16], signed.hash()]).unwrap();
+        db.execute("INSERT INTO group_people VALUES (1, 1, 1, NULL, 0, 0)", []).unwrap();
+        db.execute("INSERT INTO group_steps VALUES (1, 1, ?1)", [&step]).unwrap();
+        db.pragma_update(None, "user_version", 2).unwrap();
+    }
+    let mut bench = Bench { store: Store::open(&path).unwrap(), ..Bench::new() };
+    let sql = "SELECT groups, bytes, founder, ended_ms IS NULL FROM group_totals, groups";
+    let row: (i64, i64, i64, bool) =
+        bench.store.db.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).unwrap();
+    assert_eq!(row, (1, i64::try_from(step.len()).unwrap(), 1, true));
+    let limits = GroupLimits { founded: 1, ..GroupLimits::default() };
+    let change = Change::Found { name: "other".parse().unwrap(), private: false };
+    let step = Step::founding([6; 16], key(1), 0, change);
+    let signed = SignedStep::sign(&identity(1), &step);
+    let op = GroupOp::Step(Box::new(StepOp { step, signed, limits, now_ms: 0 }));
+    assert!(matches!(bench.ask(StoreOp::Group(op)), StoreResult::Refused(Refusal::OverGroupLimit { .. })));
 }
 
 #[test]

@@ -10,6 +10,8 @@ use super::counts::recount;
 use super::*;
 use crate::store::pieces::{CLEARED_MAX, ENDED_PER_PAIR_MAX};
 
+mod limits;
+
 /// Plain bytes of a file of three pieces.
 const SIZE: u64 = 70_000;
 const DAY: i64 = 86_400_000;
@@ -171,77 +173,10 @@ fn a_known_file_is_answered_with_how_far_it_is_and_not_changed() {
         assert_eq!(bench.begin(other), (2, Some(Refusal::Conflict)));
     }
     let mut small = begin_op(1, 2, 1, SIZE);
-    small.limits = FileLimits {
-        file_bytes: 0,
-        mailbox_bytes: 0,
-        submitter_bytes: 0,
-        pair_files: 0,
-        stranger_files: 0,
-        stranger_bytes: 0,
-    };
+    small.limits =
+        FileLimits { file_bytes: 0, mailbox_bytes: 0, submitter_bytes: 0, pair_files: 0, ..FileLimits::default() };
     assert_eq!(bench.begin(small), (2, None), "what was begun can be finished");
     assert_eq!(bench.tally(2).0, 1);
-}
-
-/// A file of `size` bytes is taken with these limits, and refused with those.
-fn boundary(size: u64, fits: FileLimits, over: FileLimits, refusal: Refusal) {
-    let mut bench = Bench::with_friends();
-    bench.file(1, 1);
-    let with = |limits| BeginFileOp { limits, ..begin_op(1, 2, 2, size) };
-    assert_eq!(bench.begin(with(over)), (0, Some(refusal)));
-    assert_eq!((bench.rows("files"), bench.tally(2).0), (1, 1), "nothing is stored");
-    assert_eq!(bench.begin(with(fits)), (0, None));
-    recount(&bench.store);
-}
-
-#[test]
-fn each_limit_is_refused_by_name_at_its_boundary() {
-    let plenty = FileLimits::default();
-    let both = 2 * sealed_bytes(SIZE);
-    let size = |file_bytes| FileLimits { file_bytes, ..plenty };
-    boundary(SIZE, size(SIZE), size(SIZE - 1), Refusal::TooLarge { limit: SIZE - 1 });
-    boundary(0, size(1), size(0), Refusal::TooLarge { limit: 0 });
-    let mailbox = |mailbox_bytes| FileLimits { mailbox_bytes, ..plenty };
-    boundary(SIZE, mailbox(both), mailbox(both - 1), Refusal::MailboxFull);
-    let submitter = |submitter_bytes| FileLimits { submitter_bytes, ..plenty };
-    boundary(SIZE, submitter(both), submitter(both - 1), Refusal::QuotaExceeded);
-    let pair = |pair_files| FileLimits { pair_files, ..plenty };
-    boundary(SIZE, pair(2), pair(1), Refusal::QuotaExceeded);
-}
-
-#[test]
-fn a_file_that_ended_leaves_its_room_to_another() {
-    let mut bench = Bench::with_friends();
-    let limits = FileLimits { pair_files: 1, mailbox_bytes: sealed_bytes(SIZE), ..FileLimits::default() };
-    let begin = |number| BeginFileOp { limits, ..begin_op(1, 2, number, SIZE) };
-    assert_eq!(bench.begin(begin(1)), (0, None));
-    assert_eq!(bench.begin(begin(2)), (0, Some(Refusal::MailboxFull)));
-    bench.get(2, 1, 1, 3);
-    assert_eq!(bench.begin(begin(2)), (0, None));
-    bench.drop_file(2, 2);
-    assert_eq!(bench.begin(begin(3)), (0, None));
-    bench.drop_file(1, 3);
-    assert_eq!(bench.begin(begin(4)), (0, None));
-    recount(&bench.store);
-}
-
-#[test]
-fn strangers_share_a_small_room_of_each_recipient() {
-    for (files, bytes) in [(2, u64::MAX), (9, 2 * sealed_bytes(SIZE))] {
-        let mut bench = Bench::with_friends();
-        let limits = FileLimits { stranger_files: files, stranger_bytes: bytes, ..FileLimits::default() };
-        let begin = |from, number| BeginFileOp { limits, ..begin_op(from, 2, number, SIZE) };
-        (1..=2).for_each(|number| assert_eq!(bench.begin(begin(3, number)), (0, None)));
-        assert_eq!(bench.begin(begin(3, 3)), (0, Some(Refusal::StrangersFull)));
-        assert_eq!(bench.begin(begin(1, 4)), (0, None), "who is accepted has room of their own");
-        assert_eq!(bench.begin(BeginFileOp { limits, ..begin_op(2, 3, 5, SIZE) }), (0, None), "so has each recipient");
-        let op = FileOp::Drop { key: key(3), submitter: key(3), recipient: key(2), offer: offer(1) };
-        bench.ask(StoreOp::File(op));
-        assert_eq!(bench.begin(begin(3, 3)), (0, None));
-        bench.ask(StoreOp::Accept { key: key(2), keys: vec![key(3)], limit: 9 });
-        assert_eq!(bench.begin(begin(3, 6)), (0, None));
-        recount(&bench.store);
-    }
 }
 
 #[test]
@@ -459,6 +394,10 @@ fn what_is_asked_of_files_is_found_by_an_index() {
             "SELECT file FROM files WHERE recipient = ?1 AND submitter = ?2 AND state IN (1, 2) ORDER BY file DESC
              LIMIT -1 OFFSET ?3",
             "files_ended",
+        ),
+        (
+            "SELECT count(*), ifnull(sum(bytes), 0) FROM files WHERE recipient = ?1 AND state = 0 AND stranger = 1",
+            "COVERING INDEX files_of_strangers",
         ),
         ("SELECT file FROM files WHERE litter = 1 ORDER BY file LIMIT ?1", "files_with_litter"),
         ("SELECT file FROM files WHERE begun_ms < ?1 AND state != 3 ORDER BY begun_ms LIMIT ?2", "files_by_age"),

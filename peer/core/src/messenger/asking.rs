@@ -135,6 +135,8 @@ impl Messenger {
             (Some(Asked::Change { message }), QueryResult::Message(line)) => {
                 self.on_line_of_change(*message, line.as_deref());
             }
+            (Some(Asked::Steps { group }), QueryResult::Steps(steps)) => self.hand_in(group, steps),
+            (Some(Asked::Steps { group }), _) => self.hand_in(group, Vec::new()),
             (Some(asked), result) => {
                 let Some(id) = asked.id() else { return };
                 let why = match result {

@@ -1,5 +1,6 @@
 //! What the user wants: each command is checked, carried out or begun, and answered exactly once.
 
+use common::group::GroupId;
 use common::identity::Fingerprint;
 use common::message::MessageId;
 use common::name::Name;
@@ -98,6 +99,10 @@ pub(super) enum Asked {
     Change {
         message: Box<StoredMessage>,
     },
+    /// Steps of a group that the directory has lost.
+    Steps {
+        group: GroupId,
+    },
 }
 
 impl Asked {
@@ -109,7 +114,7 @@ impl Asked {
             | Self::Line { id, .. }
             | Self::Files { id }
             | Self::Search { id, .. } => Some(*id),
-            Self::Read { .. } | Self::Change { .. } => None,
+            Self::Read { .. } | Self::Change { .. } | Self::Steps { .. } => None,
         }
     }
 }
@@ -402,7 +407,7 @@ impl Messenger {
 
     /// The directory has done what a command asked for.
     pub(super) fn command_done(&mut self, request: u32) {
-        if self.step_taken(request) {
+        if self.step_taken(request) || self.steps_restored(request) {
             return;
         }
         let waiting = self

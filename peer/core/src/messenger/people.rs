@@ -295,6 +295,7 @@ impl Messenger {
     pub(super) fn on_presence(&mut self, presence: wire::Presence) {
         let key = presence.key;
         if self.book.of(&key).is_none() {
+            self.nameless_came(key, presence.standing);
             return;
         }
         let now_ms = self.now.mono_ms;
@@ -323,6 +324,18 @@ impl Messenger {
             self.dial(key);
         }
         self.tend(key);
+    }
+
+    /// Who is in a group with this peer, or has mail here, and had no name when the directory was asked, may have one now.
+    fn nameless_came(&mut self, key: PublicKey, standing: Standing) {
+        if !self.groups.shares(&key) && self.outbox.waiting_for(&key) == 0 {
+            return;
+        }
+        let before = self.way(key).standing.replace(standing);
+        if standing != Standing::Offline && before == Some(Standing::Offline) {
+            self.way(key).looked_up = false;
+            self.refresh(key);
+        }
     }
 
     /// The user says that another key is right: everything that waits for the name goes to it. What waits for somebody

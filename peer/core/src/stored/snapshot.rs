@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub groups: Vec<(GroupId, Vec<SignedStep>)>,
     /// Files that are neither done nor cancelled nor declined.
     pub files: Vec<FileRow>,
+    /// The directory at which each group was seen last.
+    pub homes: Vec<(GroupId, PublicKey)>,
     /// When the next countdown of a text is over, on the age clock, milliseconds.
     pub next_vanish_ms: Option<u64>,
     /// Own prekeys, by counter.

@@ -194,7 +194,7 @@ impl Messenger {
         open.tries = open.tries.max(6);
         open.pause(now_ms);
         let (at_ms, state) = (open.retry_at_ms, open.row.state);
-        if matches!(refusal, Refusal::TooLarge { .. } | Refusal::NotAllowed | Refusal::Invalid) {
+        if matches!(refusal, Refusal::TooLarge { .. } | Refusal::NotAllowed) {
             // Not before another session.
             open.retry_at_ms = u64::MAX;
         } else {

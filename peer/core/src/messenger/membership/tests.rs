@@ -3,6 +3,7 @@
 pub(in crate::messenger) mod asked;
 mod hostile;
 mod registry;
+mod restored;
 mod together;
 pub(in crate::messenger) mod town;
 mod wrong;

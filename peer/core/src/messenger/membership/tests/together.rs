@@ -245,3 +245,22 @@ fn the_directory_hears_of_fellows_whom_a_member_let_in_and_of_no_others() {
         assert!(!town.registry.accepts.contains(&pair(&town, BERT, DORA)));
     }
 }
+
+#[test]
+fn a_fellow_who_had_no_name_is_written_to_once_they_have_one() {
+    let mut town = Town::new(&["anna", "bert", "carla"]);
+    town.create(ANNA, "family", false);
+    town.cut = true;
+    // Anna has given up her name when carla comes, who has never heard of her.
+    let anna = town.key(ANNA);
+    let named = town.registry.people.remove(&anna).unwrap();
+    town.registry.offline(&anna);
+    town.join(CARLA, "family");
+    town.says(CARLA, "family", "who is here?");
+    town.wait(60_000);
+    assert!(town.lines(ANNA).is_empty());
+    town.registry.people.insert(anna, named);
+    town.registry.online(anna);
+    town.wait(60_000);
+    assert_eq!(town.lines(ANNA), ["@family carla: who is here?"]);
+}

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
+use common::group::{GroupId, SignedStep};
 use common::identity::{Identity, PublicKey};
 use common::message::{Epoch, EpochId, MessageId};
 use common::name::Name;
@@ -15,8 +16,8 @@ use super::registry::Registry;
 use crate::event::{AcceptFrom, Config, DirectoryEnd, Dropped, Event, FileJob, Input, LinkEnd, LinkId, Now, Output};
 use crate::messenger::Messenger;
 use crate::stored::{
-    Arrived, DirectoryRecord, FileRow, FileState, Meta, OwnPrekey, QueryResult, Snapshot, State, StoreOp, StoreResult,
-    StoredMessage, Tally,
+    Arrived, DirectoryRecord, FileRow, FileState, Meta, OwnPrekey, Query, QueryResult, Snapshot, State, StoreOp,
+    StoreResult, StoredMessage, Tally,
 };
 
 const START_MS: i64 = 1_700_000_000_000;
@@ -34,6 +35,14 @@ struct Disk {
     copies: BTreeMap<u64, BTreeMap<PublicKey, State>>,
 }
 
+impl Disk {
+    fn steps(&self, group: GroupId, after: u64, count: u32) -> Vec<SignedStep> {
+        let chains = self.snapshot.groups.iter().filter(|(id, _)| *id == group);
+        let steps = chains.flat_map(|(_, steps)| steps.iter().cloned());
+        steps.skip(usize::try_from(after).expect("few")).take(usize::try_from(count).expect("few")).collect()
+    }
+}
+
 pub(in crate::messenger) struct Person {
     pub identity: Identity,
     core: Option<Messenger>,
@@ -44,6 +53,13 @@ pub(in crate::messenger) struct Person {
     pub jobs: Vec<FileJob>,
     pub accept_from: AcceptFrom,
     pub next: u64,
+}
+
+impl Person {
+    /// Another directory was the last to show them their groups.
+    pub fn seen_groups_at(&mut self, directory: PublicKey) {
+        self.disk.snapshot.homes.iter_mut().for_each(|(_, home)| *home = directory);
+    }
 }
 
 pub(in crate::messenger) struct Town {
@@ -260,8 +276,11 @@ impl Town {
                 let results = ops.into_iter().map(|op| self.commit(who, op)).collect();
                 self.inputs.push_back((who, Input::Stored { ticket, results }));
             }
-            Output::Query { ticket, .. } => {
-                let result = QueryResult::History(Vec::new());
+            Output::Query { ticket, query } => {
+                let result = match query {
+                    Query::Steps { group, after, count } => QueryResult::Steps(person.disk.steps(group, after, count)),
+                    _ => QueryResult::History(Vec::new()),
+                };
                 self.inputs.push_back((who, Input::Answered { ticket, result }));
             }
             Output::DirectoryConnect if self.away => {
@@ -362,6 +381,10 @@ impl Town {
             StoreOp::Dismiss(numbers) => {
                 snapshot.unshown.retain(|message| !numbers.contains(&message.n));
                 dismissed.extend(numbers);
+            }
+            StoreOp::PutGroupHome { group, directory } => {
+                snapshot.homes.retain(|(id, _)| *id != group);
+                snapshot.homes.push((group, directory));
             }
             StoreOp::PutSteps { group, first, steps } => {
                 let at = snapshot.groups.iter().position(|(id, _)| *id == group);
