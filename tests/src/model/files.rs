@@ -79,8 +79,8 @@ fn leads(before: Stand, now: FileState) -> bool {
         (before, now) if before == now => true,
         (Offered, Accepted | Declined | Failed | Cancelled) | (Accepted, Done | Failed | Cancelled) => true,
         (Failed, Accepted | Declined | Cancelled) => true,
-        // What the recipient has, it has, whatever its sender heard or thought before.
-        (Offered | Failed, Done) => before.mine,
+        // What the recipient has, it has, and what it does not want it does not, whatever its sender heard or thought before.
+        (Offered | Failed, Done) | (Accepted, Declined) => before.mine,
         _ => false,
     }
 }

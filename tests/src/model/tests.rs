@@ -411,7 +411,7 @@ fn a_file_that_comes_unwanted_wrong_or_to_somebody_else_is_noticed() {
 
 #[test]
 fn a_state_of_a_file_that_is_false_or_leads_back_is_noticed() {
-    let says = |state, mine: bool| {
+    let says = |state: FileState, mine: bool| {
         move |model: &mut Model| {
             model.file_committed(usize::from(!mine), usize::from(!mine), &stands(mine, state), false)
         }

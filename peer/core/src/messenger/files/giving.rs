@@ -201,7 +201,10 @@ impl Messenger {
             self.timers.set_by(Timer::Files, at_ms);
         }
         if news {
-            self.tell_file(key, state);
+            // How it stands may be about to be committed: nothing is told before that.
+            let Some(row) = self.files.open.get(&key).map(|open| open.row.clone()) else { return };
+            let view = self.file_view(&row, state);
+            self.store(StoreOp::PutFile(Box::new(row)), Then::File(key, Box::new(view)));
         }
     }
 }
