@@ -59,7 +59,7 @@ fn the_same_seed_gives_the_same_world() {
             noted: seen.noted + noted,
         };
     }
-    eprintln!("{in_groups} messages of groups, {records} records, {files} files in {pieces} pieces, {seen:?}");
+    eprintln!("{in_groups} messages of groups, {files} files in {pieces} pieces, {records} records, {seen:?}");
     assert!(in_groups > 100, "only {in_groups} messages of groups were put out");
     assert!(files > 100 && pieces > 200, "only {files} files came, in {pieces} pieces");
     let Told { refused, rung, heard, noted } = seen;

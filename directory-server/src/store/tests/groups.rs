@@ -207,6 +207,24 @@ fn a_private_group_is_there_for_its_members_and_those_invited() {
 }
 
 #[test]
+fn who_left_is_told_up_to_then_and_who_came_back_is_taken_out_no_more() {
+    let mut bench = Bench::with_people();
+    let mut club = bench.found(ID, 1, "club", true);
+    bench.change(&mut club, 1, Change::Invite { who: key(2) }).unwrap();
+    bench.change(&mut club, 2, Change::Join).unwrap();
+    bench.change(&mut club, 2, Change::Leave).unwrap();
+    bench.change(&mut club, 1, Change::Invite { who: key(3) }).unwrap();
+    assert_eq!(bench.news(2, &[(ID, 3)], 10), [(ID, vec![4])], "their own end and no further");
+    let mut open = bench.found([6; 16], 1, "open", false);
+    bench.change(&mut open, 2, Change::Join).unwrap();
+    bench.change(&mut open, 1, Change::Remove { who: key(2) }).unwrap();
+    bench.change(&mut open, 1, Change::Invite { who: key(2) }).unwrap();
+    bench.change(&mut open, 2, Change::Join).unwrap();
+    bench.change(&mut open, 2, Change::Leave).unwrap();
+    assert!(bench.change(&mut open, 2, Change::Join).is_ok(), "nobody took them out this time");
+}
+
+#[test]
 fn news_of_many_groups_fit_and_tell_of_each() {
     let mut bench = Bench::with_people();
     for n in 0..3 {

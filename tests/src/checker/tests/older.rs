@@ -47,3 +47,24 @@ fn each_copy_that_a_start_lists_goes_its_own_way() {
     story.out(9);
     story.is_clean();
 }
+
+#[test]
+fn a_copy_settled_before_may_be_the_one_that_is_told_of() {
+    let told = json!({
+        "event": "told", "n": 9, "id": id(9), "state": "delivered", "reason": "lifetime", "tally": [2, 1, 0, 0, 1],
+    });
+    for older in [true, false] {
+        let mut story = eventful();
+        if older {
+            story.alice(json!({"event": "put-back"}));
+        }
+        story.alice.push(start('a', true));
+        story.alice.push(json!({
+            "event": "outbox", "turn": 0, "n": 9, "id": id(9), "to": key('c'), "epoch": "e", "seq": 9,
+            "state": "expired", "reason": "lifetime",
+        }));
+        story.alice(told.clone());
+        let found: Vec<Rule> = story.check(true).iter().map(|breach| breach.rule).collect();
+        assert_eq!(found.is_empty(), older, "{found:?}");
+    }
+}

@@ -236,6 +236,33 @@ fn a_sign_of_a_newcomer_waits_for_the_chain_also_over_a_start() {
 }
 
 #[test]
+fn own_lines_are_changed_before_the_chain_tells_of_their_writer_and_never_by_who_is_outside() {
+    let mut bench = Bench::new();
+    bench.link();
+    for body in [edit("x"), Body::Delete(Delete { target: ID })] {
+        for (membership, counts) in [(3, true), (0, false)] {
+            let group = Conversation::Group { id: GROUP, membership };
+            bench.bob_writes(0x22, &body, |header| header.conversation = group);
+            let arrival = arrival(&bench);
+            assert_eq!((arrival.amends.is_some(), !arrival.body.is_empty()), (counts, counts), "{body:?} {membership}");
+        }
+    }
+}
+
+#[test]
+fn a_text_that_vanishes_is_stored_with_its_time() {
+    let mut bench = Bench::new();
+    bench.link();
+    for (id, after_ms) in [(0x22, 1_000), (0x23, 60_000)] {
+        let vanishing = Vanishing { text: "x".into(), reply_to: None, after_ms };
+        bench.bob_writes(id, &Body::Vanishing(vanishing), |_| {});
+        assert_eq!(arrival(&bench).vanishes_ms, Some(after_ms));
+    }
+    bench.bob_writes(0x24, &edit("x"), |_| {});
+    assert_eq!(arrival(&bench).vanishes_ms, None);
+}
+
+#[test]
 fn changes_order_nothing_whatever_their_sender_says() {
     let mut bench = Bench::new();
     bench.link();
