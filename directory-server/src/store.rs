@@ -20,6 +20,7 @@ use thiserror::Error;
 
 mod accounts;
 mod expiry;
+mod group_answers;
 pub mod group_list;
 mod group_room;
 mod groups;
@@ -422,7 +423,7 @@ fn answer(ledger: &mut Ledger<'_>, op: StoreOp) -> Result<StoreResult, StoreErro
         }
         StoreOp::Accept { key, keys, limit } => slots::accept(ledger, &key, &keys, limit),
         StoreOp::Expire(op) => expiry::expire(ledger, &op),
-        StoreOp::Group(op) => groups::answer(ledger, op),
+        StoreOp::Group(op) => group_answers::answer(ledger, op),
         StoreOp::File(op) => pieces::answer(ledger, op),
     }
 }

@@ -9,8 +9,10 @@ use directory_core::limits::GroupLimits;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::StoreError;
-use super::groups::Judged;
 use super::ledger::count as number;
+
+/// What an operation gives, or why it is refused.
+pub(super) type Judged<T> = Result<Result<T, Refusal>, StoreError>;
 
 /// So many groups more, and so many bytes of their steps.
 pub(super) fn count(db: &Connection, groups: i64, bytes: i64) -> Result<(), StoreError> {

@@ -7,16 +7,12 @@ use common::limits::GROUPS_PAGE;
 use common::name::Name;
 use common::wire::codec;
 use common::wire::directory::{ListedGroup, Refusal, WhichGroup};
-use directory_core::StoreResult;
-use directory_core::event::{GroupOp, GroupResult, StepOp};
+use directory_core::event::{GroupResult, StepOp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::group_room::Judged;
 use super::ledger::{Known, Ledger, count};
-use super::{StoreError, group_room, restore};
-
-type Answer = Result<StoreResult, StoreError>;
-/// What an operation gives, or why it is refused.
-pub(super) type Judged<T> = Result<Result<T, Refusal>, StoreError>;
+use super::{StoreError, group_room};
 
 /// A page of groups: those anybody may see, and the private ones that the account is a member of or invited to. Both are
 /// found by an index, so that private groups of others, however many, neither cost anything nor show.
@@ -54,21 +50,7 @@ pub(super) struct Person {
     removed: bool,
 }
 
-pub(super) fn answer(ledger: &mut Ledger<'_>, op: GroupOp) -> Answer {
-    let judged = match op {
-        GroupOp::Step(op) => step(ledger, op)?,
-        GroupOp::Restore(op) => restore::restore(ledger, &op)?,
-        GroupOp::Steps { key, which, after, limit } => steps(ledger, &key, &which, after, limit)?,
-        GroupOp::News { key, groups, limit } => Ok(news(ledger, &key, &groups, limit)?),
-        GroupOp::List { key, after, limit } => Ok(list(ledger, &key, after.as_ref(), limit)?),
-    };
-    Ok(match judged {
-        Ok(result) => StoreResult::Group(result),
-        Err(refusal) => StoreResult::Refused(refusal),
-    })
-}
-
-fn step(ledger: &mut Ledger<'_>, op: Box<StepOp>) -> Judged<GroupResult> {
+pub(super) fn step(ledger: &mut Ledger<'_>, op: Box<StepOp>) -> Judged<GroupResult> {
     let by = ledger.known(&op.step.by)?;
     let leaves = matches!(op.step.change, Change::Leave);
     let Some(by) = by.filter(|by| by.registered || leaves) else { return Ok(Err(Refusal::NotRegistered)) };
@@ -365,7 +347,7 @@ fn asker(ledger: &mut Ledger<'_>, key: &PublicKey, group: &Group) -> Result<Pers
     Ok(Person::of(ledger.db(), group.number, known.account)?.unwrap_or_default())
 }
 
-fn steps(
+pub(super) fn steps(
     ledger: &mut Ledger<'_>,
     key: &PublicKey,
     which: &WhichGroup,
@@ -383,7 +365,7 @@ fn steps(
     Ok(Ok(GroupResult::Steps { steps, more }))
 }
 
-fn news(
+pub(super) fn news(
     ledger: &mut Ledger<'_>,
     key: &PublicKey,
     groups: &[(GroupId, u64)],
@@ -441,7 +423,7 @@ fn unnamed(
     Ok(())
 }
 
-fn list(
+pub(super) fn list(
     ledger: &mut Ledger<'_>,
     key: &PublicKey,
     after: Option<&Name>,

@@ -9,7 +9,8 @@ use common::identity::PublicKey;
 use common::wire::directory::{Refusal, WhichGroup};
 use directory_core::event::{GroupResult, RestoreOp, StepOp};
 
-use super::groups::{Group, Judged, begin, judge};
+use super::group_room::Judged;
+use super::groups::{Group, begin, judge};
 use super::ledger::{Known, Ledger};
 use super::{StoreError, group_room};
 

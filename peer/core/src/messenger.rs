@@ -42,7 +42,7 @@ use self::files::{FileKey, Files};
 use crate::answers::Answers;
 use crate::clock::{AgeClock, IdMaker};
 use crate::contact::Book;
-use crate::event::{Config, Dropped, Event, Exit, Input, Now, Output, Source, Ticket};
+use crate::event::{Config, Event, Exit, Input, Now, Output, Source, Ticket};
 use crate::groups::Groups;
 use crate::inbox::Inbox;
 use crate::lane::{Received, Sent};
@@ -473,10 +473,6 @@ impl Messenger {
         );
         self.out.push_back(Output::Event(Event::Error(error)));
         self.out.push_back(Output::Exit(Exit::StoreFailed(why)));
-    }
-
-    fn dropped(&mut self, from: PublicKey, why: Dropped) {
-        self.out.push_back(Output::Dropped { from, why });
     }
 
     fn ticket(&mut self) -> Ticket {

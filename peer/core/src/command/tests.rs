@@ -92,7 +92,7 @@ fn a_path_is_the_rest_of_the_line_with_or_without_quotes_around_it() {
     let accept = |n, place: Option<&str>| Command::Accept { n, place: place.map(str::to_owned) };
     let cases = [
         ("!file bob report.pdf", file(person("bob"), "report.pdf")),
-        ("/s bob /tmp/a b  c.txt ", file(person("bob"), "/tmp/a b  c.txt")),
+        ("/s bob /srv/a b  c.txt ", file(person("bob"), "/srv/a b  c.txt")),
         ("!SendFile @family \"my report.pdf\"", file(To::Group(name("family")), "my report.pdf")),
         ("!file bob  ' x '", file(person("bob"), " x ")),
         ("!file bob it's", file(person("bob"), "it's")),

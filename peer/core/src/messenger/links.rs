@@ -247,6 +247,11 @@ impl Messenger {
         self.tend(key);
     }
 
+    /// What somebody sent is not taken.
+    pub(super) fn dropped(&mut self, from: PublicKey, why: Dropped) {
+        self.out.push_back(Output::Dropped { from, why });
+    }
+
     /// A link that nobody greeted on, or a stranger's, has been silent too long.
     pub(super) fn link_idle(&mut self, link: LinkId) {
         let now_ms = self.now.mono_ms;

@@ -1,6 +1,7 @@
 //! Groups of several messengers: what each of them sees.
 
 pub(in crate::messenger) mod asked;
+mod disk;
 mod hostile;
 mod registry;
 mod restored;

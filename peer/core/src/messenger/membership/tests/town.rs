@@ -12,6 +12,7 @@ use common::record::{Binding, Bound, Prekey, PrekeyRecord};
 use common::seal::PrekeySecret;
 use common::wire::directory::Standing;
 
+use super::disk::{Disk, keep_file, tally};
 use super::registry::Registry;
 use crate::event::{AcceptFrom, Config, DirectoryEnd, Dropped, Event, FileJob, Input, LinkEnd, LinkId, Now, Output};
 use crate::messenger::Messenger;
@@ -24,23 +25,6 @@ const START_MS: i64 = 1_700_000_000_000;
 
 pub(in crate::messenger) fn name(text: &str) -> Name {
     text.parse().expect("a name")
-}
-
-/// What a disk keeps, as far as these tests start again from it.
-#[derive(Default)]
-struct Disk {
-    snapshot: Snapshot,
-    next: u64,
-    known: BTreeMap<(PublicKey, MessageId), u64>,
-    copies: BTreeMap<u64, BTreeMap<PublicKey, State>>,
-}
-
-impl Disk {
-    fn steps(&self, group: GroupId, after: u64, count: u32) -> Vec<SignedStep> {
-        let chains = self.snapshot.groups.iter().filter(|(id, _)| *id == group);
-        let steps = chains.flat_map(|(_, steps)| steps.iter().cloned());
-        steps.skip(usize::try_from(after).expect("few")).take(usize::try_from(count).expect("few")).collect()
-    }
 }
 
 pub(in crate::messenger) struct Person {
@@ -421,32 +405,6 @@ impl Town {
 fn keep_prekey(snapshot: &mut Snapshot, key: OwnPrekey) {
     snapshot.prekeys.retain(|known| known.counter != key.counter);
     snapshot.prekeys.push(key);
-}
-
-fn keep_file(disk: &mut Disk, mut row: FileRow, replaces: bool) {
-    row.n = disk.known.get(&(row.author, row.offer)).copied().unwrap_or(0);
-    let same = |known: &FileRow| (known.author, known.offer, known.other) == (row.author, row.offer, row.other);
-    if replaces {
-        disk.snapshot.files.retain(|known| !same(known));
-    } else if disk.snapshot.files.iter().any(same) {
-        return;
-    }
-    if row.state.is_open() || row.state == FileState::Failed {
-        disk.snapshot.files.push(row);
-    }
-}
-
-fn tally(copies: &BTreeMap<PublicKey, State>) -> Tally {
-    let mut tally = Tally { total: copies.len() as u64, ..Tally::default() };
-    for state in copies.values() {
-        match state {
-            State::Queued | State::Held => tally.waiting += 1,
-            State::Kept => tally.kept += 1,
-            State::Delivered | State::Read => tally.delivered += 1,
-            State::Expired | State::Refused | State::Cancelled => tally.ended += 1,
-        }
-    }
-    tally
 }
 
 fn stored(n: u64, arrival: &crate::stored::Arrival) -> StoredMessage {
