@@ -5,6 +5,7 @@
 
 mod amend;
 mod arrival;
+mod chains;
 mod codes;
 mod error;
 mod facts;

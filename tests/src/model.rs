@@ -1,5 +1,5 @@
-//! What users of Homing must observe, whatever happens: a reference that is told what disks commit, what screens show and
-//! what commands are answered, and that says at once when a promise is broken. It knows no core and decides nothing.
+//! What users of Homing must observe, whatever happens: a reference that is told what disks commit, what screens show and what
+//! commands are answered, and that says at once when a promise is broken. It knows no core and decides nothing.
 
 mod company;
 mod files;
@@ -46,13 +46,11 @@ struct Written {
     queued_ms: u64,
 }
 
-/// What was wrong with the clock of one machine.
+/// What was wrong with the clock of one machine: how far off it is, how often it stepped, and all steps together.
 #[derive(Debug, Clone, Copy, Default)]
 struct Clock {
-    /// How far off it is.
     skew_ms: i64,
     steps: u64,
-    /// All steps together, whatever way.
     stepped_ms: u64,
 }
 

@@ -14,6 +14,7 @@ mod commands;
 mod company;
 mod depositing;
 mod files;
+mod gaps;
 mod leaving;
 mod lines;
 mod links;
@@ -300,8 +301,7 @@ impl Messenger {
             config,
         };
         messenger.meta.version_reserve = messenger.version + VERSION_RESERVE;
-        let binding = messenger.meta.binding.clone();
-        messenger.set_binding(binding);
+        messenger.set_binding(messenger.meta.binding.clone());
         messenger.tell_ready();
         messenger.restore_lanes(snapshot.lanes, snapshot.held);
         messenger.repeat_states(&snapshot.outbox);

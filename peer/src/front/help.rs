@@ -47,7 +47,7 @@ pub fn of(verb: Verb) -> (&'static str, &'static str) {
         Verb::Groups => ("the groups of the directory that you may see", "!groups"),
         Verb::Members => ("who belongs to a group", "!members family"),
         Verb::Broadcast => ("a line to everybody online; never kept", "!broadcast dinner is ready"),
-        Verb::File => ("offer a file to TO; PATH is the rest of the line", "!file bob /home/alice/my report.pdf"),
+        Verb::File => ("offer a file to TO; PATH is the rest of the line", "!file bob my report.pdf"),
         Verb::Files => ("files offered by you and to you, and how each stands", "!files"),
         Verb::Accept => ("take the file that message N offers; PATH: the folder or the file it becomes", "!accept 12"),
         Verb::Decline => ("refuse the file that message N offers", "!decline 12"),

@@ -123,7 +123,7 @@ mod tests {
         progress.take(&json!({"event": "result", "n": 7}));
         let state = json!({"event": "state", "n": 7, "state": "held", "to": "bob", "reason": "key-changed"});
         progress.take(&state);
-        let words = all_words(&progress, &state, Some("/tmp/a.txt"));
+        let words = all_words(&progress, &state, Some("/srv/a.txt"));
         assert_eq!(words, ["[7] held to bob, the name belongs to another key now; see !verify, the offer of a.txt"]);
         assert_eq!(
             all_words(&progress, &state, None),

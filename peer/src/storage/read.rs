@@ -8,7 +8,7 @@ use peer_core::stored::{Query, QueryResult, Quote, Reason, State, StoredMessage,
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::codes::{conversation, id, key, maybe, maybe_id, number, signed, unsigned};
-use super::{files, search, talks};
+use super::{chains, files, search};
 
 /// A message with its way, and where to find it. For own messages the row of the other person.
 macro_rules! messages {
@@ -93,7 +93,7 @@ pub fn answer(conn: &Connection, query: &Query) -> Result<QueryResult> {
             Ok(QueryResult::Trace(Some((Box::new(message), steps(conn, *n)?))))
         }
         Query::Steps { group, after, count } => {
-            Ok(QueryResult::Steps(talks::steps_after(conn, group, *after, *count)?))
+            Ok(QueryResult::Steps(chains::steps_after(conn, group, *after, *count)?))
         }
     }
 }

@@ -103,22 +103,6 @@ pub fn homes(conn: &Connection) -> Result<Vec<(GroupId, PublicKey)>> {
     statement.query_map([], |row| Ok((row.get(0)?, key(row, 1)?)))?.collect()
 }
 
-/// At most `count` steps of a chain after a version, up to the first that is not there.
-pub fn steps_after(conn: &Connection, group: &GroupId, after: u64, count: u32) -> Result<Vec<SignedStep>> {
-    let sql = "SELECT version, step FROM group_steps WHERE group_id = ?1 AND version > ?2 ORDER BY version LIMIT ?3";
-    let mut statement = conn.prepare_cached(sql)?;
-    let mut rows = statement.query(params![group, signed(after), count])?;
-    let mut steps = Vec::new();
-    while let Some(row) = rows.next()? {
-        if number(row, 0)? != after + steps.len() as u64 + 1 {
-            break;
-        }
-        let bytes = row.get_ref(1)?.as_blob()?;
-        steps.push(codec::decode(bytes).map_err(|error| unreadable(1, Type::Blob, error))?);
-    }
-    Ok(steps)
-}
-
 /// Up to which own message each person has said to have read.
 pub fn read_marks(conn: &Connection) -> Result<Vec<(PublicKey, MessageId)>> {
     let mut statement = conn.prepare("SELECT person, id FROM read_marks ORDER BY person")?;

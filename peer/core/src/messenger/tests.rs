@@ -1,6 +1,7 @@
 //! The messenger from within: what it decides about acknowledgements, epochs and arrivals, each decision at its bounds.
 //! Conversations, crashes and storms are the simulation's.
 
+use crate::event::Dropped;
 use common::identity::Identity;
 use common::limits::PREKEY_BYTES;
 use common::message::{Envelope, EpochId, Header, PairState};

@@ -6,7 +6,6 @@ use common::wire::peer::Parcel;
 
 use super::super::pairing::GENERATION_MAX;
 use super::*;
-use crate::event::Dropped;
 use crate::event::{NotOpened, SealedKind};
 use crate::limits::{GAP_PATIENCE_MS, STRANGER_BYTES_MAX, STRANGER_MESSAGES_MAX};
 use crate::stored::{Arrival, OwnPrekey};

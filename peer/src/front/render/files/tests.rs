@@ -60,7 +60,7 @@ fn an_own_offer_is_echoed_like_a_line_with_its_name() {
         Event::State(StateView { id, n, to, text, state, via: None, reason: None, elapsed_ms: 0, tally: None })
     };
     let mut render = render();
-    render.offered(12, "/tmp/my report.pdf");
+    render.offered(12, "/srv/my report.pdf");
     let mut said = |event: &Event| written(&render.event(event, NOW_MS));
     assert_eq!(said(&state(12)), "[12] 12:00:00 you -> bob: file my report.pdf  (kept)\n");
     assert_eq!(said(&state(13)), "[13] 12:00:00 you -> bob: a file  (kept)\n");
@@ -86,7 +86,7 @@ fn each_state_is_told_in_plain_words() {
     let no_room = FileView { reason: Some(FileFault::DiskFull), ..mine(FileState::Offered) };
     let large = FileView { reason: Some(FileFault::TooLarge), ..mine(FileState::Accepted) };
     let kept = FileView { kept: true, ..mine(FileState::Offered) };
-    let own_path = FileView { path: Some("/home/alice/report.pdf".into()), ..mine(FileState::Done) };
+    let own_path = FileView { path: Some("/srv/alice/report.pdf".into()), ..mine(FileState::Done) };
     let cases = [
         (theirs(FileState::Accepted), "* [12] report.pdf from bob is accepted\n"),
         (flows, "* [12] report.pdf from bob: 46 %, 24 bytes of 52 bytes, 14 bytes/s, 2 s left, directory\n"),

@@ -4,9 +4,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
-use common::group::{GroupId, SignedStep};
 use common::identity::{Identity, PublicKey};
-use common::message::{Epoch, EpochId, MessageId};
+use common::message::{Epoch, EpochId};
 use common::name::Name;
 use common::record::{Binding, Bound, Prekey, PrekeyRecord};
 use common::seal::PrekeySecret;
@@ -17,8 +16,7 @@ use super::registry::Registry;
 use crate::event::{AcceptFrom, Config, DirectoryEnd, Dropped, Event, FileJob, Input, LinkEnd, LinkId, Now, Output};
 use crate::messenger::Messenger;
 use crate::stored::{
-    Arrived, DirectoryRecord, FileRow, FileState, Meta, OwnPrekey, Query, QueryResult, Snapshot, State, StoreOp,
-    StoreResult, StoredMessage, Tally,
+    Arrived, DirectoryRecord, Meta, OwnPrekey, Query, QueryResult, Snapshot, State, StoreOp, StoreResult, StoredMessage,
 };
 
 const START_MS: i64 = 1_700_000_000_000;
