@@ -54,6 +54,9 @@ const REST_MS: u64 = 5 * 60_000;
 /// ... than so many things for each machine.
 const REST_EVENTS: u64 = 250;
 
+/// What the history checker found begins with this.
+pub(crate) const CHECKER: &str = "the checker";
+
 /// Who judges a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Watch {
@@ -169,7 +172,7 @@ fn found(breaches: &[Breach]) -> Option<String> {
     let first = breaches.first()?;
     let lines: Vec<String> = breaches.iter().skip(1).take(3).map(ToString::to_string).collect();
     let shown = [lines.join("\n"), first.lines.join("\n")].join("\n");
-    Some(format!("{shown}\nthe checker, {} times: {:?}: {}", breaches.len(), first.rule, first.what))
+    Some(format!("{shown}\n{CHECKER}, {} times: {:?}: {}", breaches.len(), first.rule, first.what))
 }
 
 impl World {
@@ -363,7 +366,7 @@ impl World {
 
     /// What the disks hold at the end.
     fn judge(&mut self) {
-        if self.model.failure().is_some() {
+        if self.model.failure().is_some() || self.watch == Watch::Logs {
             return;
         }
         let machines = self.all_machines();
