@@ -5,14 +5,14 @@ use peer_core::stored::FileRow;
 use rusqlite::types::Type;
 use rusqlite::{Connection, Result, Row};
 
-use super::codes::{Col, conversation, id, key, maybe, number};
+use super::codes::{Col, conversation, id, key, maybe, maybe_id, number};
 
 /// What version 3 of the schema adds.
 pub const SCHEMA: &str = include_str!("files.sql");
 
 const COLUMNS: &str =
     "m.n, f.author, f.offer, f.other, f.group_id, f.membership, f.file, f.place, f.stamp, f.state, f.reason,
-    f.via, f.kept FROM files f JOIN messages m ON m.sender = f.author AND m.id = f.offer";
+    f.via, f.kept, f.heard FROM files f JOIN messages m ON m.sender = f.author AND m.id = f.offer";
 
 /// Files that can still come to something: neither done nor declined nor cancelled.
 pub fn open(conn: &Connection) -> Result<Vec<FileRow>> {
@@ -43,6 +43,7 @@ fn row(row: &Row<'_>) -> Result<FileRow> {
         reason: maybe(row, 10)?,
         via: maybe(row, 11)?,
         kept: row.get(12)?,
+        heard: maybe_id(row, 13)?,
     })
 }
 

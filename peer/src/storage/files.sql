@@ -1,5 +1,6 @@
 -- What version 3 of the schema has beyond version 2: files, one row for each offer and person. `place`: where an own one lies, one that
 -- came, or where the user wants it; `stamp`: of an own one.
+-- `heard`: the last word of the other side that counted.
 CREATE TABLE files (
     author BLOB NOT NULL CHECK (length(author) = 32),
     offer BLOB NOT NULL CHECK (length(offer) = 16),
@@ -13,5 +14,6 @@ CREATE TABLE files (
     reason INTEGER,
     via INTEGER,
     kept INTEGER NOT NULL,
+    heard BLOB,
     PRIMARY KEY (author, offer, other)
 ) STRICT, WITHOUT ROWID;

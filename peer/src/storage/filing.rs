@@ -25,8 +25,9 @@ impl Writer<'_> {
         let (_, file) = Body::File(row.file.clone()).encode();
         let place = row.path.as_ref().map(|path| path.to_string_lossy());
         let sql = format!(
-            "{verb} INTO files (author, offer, other, group_id, membership, file, place, stamp, state, reason, via, kept)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+            "{verb} INTO files (author, offer, other, group_id, membership, file, place, stamp, state, reason, via, kept,
+              heard)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
         );
         self.tx.prepare_cached(&sql)?.execute(params![
             author,
@@ -41,6 +42,7 @@ impl Writer<'_> {
             row.reason.map(Col),
             row.via.map(Col),
             row.kept,
+            row.heard.map(|id| id.0),
         ])?;
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Streams of files beside a link's own: opened and accepted, behind everything else that leaves, and with windows of their own,
 //! so that no file, however fast or slow, takes from messages what they need. Not here: what is said on these streams.
 //!
-//! Each stream has [`STREAM_WINDOW_BYTES`] at most on its way, which is what its reader allows. For each file that goes, the
+//! Each stream has `STREAM_WINDOW_BYTES` at most on its way, which is what its reader allows. For each file that goes, the
 //! connection may hold so much more unacknowledged; for each that comes, so much more unread. So whatever files use up, a
 //! whole window is left for messages.
 

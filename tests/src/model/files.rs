@@ -276,6 +276,8 @@ impl Model {
                 FileState::Done => state == Some(FileState::Done) || self.files.unwanted.contains(&(author, offer)),
                 FileState::Failed => spoilt,
                 FileState::Cancelled if stand.mine && there.is_none() => unwanted || self.is_not_delivered(offer),
+                // Nobody need have cancelled it: an offer that outlived its lifetime ends so at both ends, however late it arrived.
+                FileState::Cancelled if state == Some(FileState::Cancelled) => true,
                 FileState::Declined | FileState::Cancelled => unwanted,
                 FileState::Offered => stand.mine && there.is_none(),
                 FileState::Accepted | FileState::Progress => false,

@@ -342,6 +342,7 @@ fn stands(mine: bool, state: FileState) -> FileRow {
         reason: None,
         via: None,
         kept: false,
+        heard: None,
     }
 }
 

@@ -277,7 +277,14 @@ impl Messenger {
 
     /// That is committed: people are told, and what was accepted begins to come.
     pub(super) fn on_file_settled(&mut self, key: FileKey, view: Box<FileView>) {
+        let (state, mine, size) = (view.state, view.mine, view.file.size);
         self.tell(Event::File(view));
+        match state {
+            // What the directory has of it is not needed any more. Said before the commit, a death would leave nothing anywhere.
+            FileState::Done if !mine => self.has_all_pieces(key, size),
+            FileState::Done | FileState::Declined | FileState::Cancelled => self.drop_at_directory(key),
+            FileState::Offered | FileState::Accepted | FileState::Progress | FileState::Failed => {}
+        }
         self.tend_file(key);
     }
 

@@ -65,4 +65,6 @@ pub struct FileRow {
     pub via: Option<Via>,
     /// Whole and sealed at the directory (an own one).
     pub kept: bool,
+    /// The last word of the other side that counted.
+    pub heard: Option<MessageId>,
 }

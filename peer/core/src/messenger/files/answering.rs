@@ -12,6 +12,7 @@ use crate::command::ErrorCode;
 use crate::event::{AcceptFrom, Answer, CommandId, FileJob, FileView, Output};
 use crate::messenger::Messenger;
 use crate::messenger::commands::Asked;
+use crate::messenger::posting::{Post, Waiting};
 use crate::stored::{FileRow, FileState, Query, StoreOp, StoredMessage};
 
 /// Files of one person that may wait for an answer; what is offered beyond that cannot be accepted.
@@ -57,6 +58,7 @@ impl Messenger {
             reason: None,
             via: None,
             kept: false,
+            heard: None,
         })
     }
 
@@ -180,11 +182,10 @@ impl Messenger {
         self.answer_with_file(id, view);
     }
 
-    /// This user wants a file no more: the other side is told, and the directory.
+    /// This user wants a file no more: the other side is told.
     fn end_file(&mut self, key: FileKey, state: FileState, saying: FileSaying) {
         self.stop_file(key);
         self.say_of_file(key, saying);
-        self.drop_at_directory(key);
         self.settle_file(key, state, None);
     }
 
@@ -197,7 +198,7 @@ impl Messenger {
         }
     }
 
-    fn drop_at_directory(&mut self, key: FileKey) {
+    pub(super) fn drop_at_directory(&mut self, key: FileKey) {
         if self.session.is_logged_in() {
             let recipient = if key.author == self.config.me { key.other } else { self.config.me };
             let drop = DropFile { submitter: key.author, recipient, offer: key.offer };
@@ -209,7 +210,18 @@ impl Messenger {
     pub(in crate::messenger) fn file_word_arrived(&mut self, message: &StoredMessage, word: &FileWord) {
         self.store(StoreOp::Dismiss(vec![message.n]), crate::messenger::Then::Nothing);
         let key = FileKey { author: word.author, offer: word.offer, other: message.sender };
-        let Some(state) = self.files.open.get(&key).map(|open| open.row.state) else { return };
+        let Some(open) = self.files.open.get_mut(&key) else {
+            if word.author == self.config.me && word.saying == FileSaying::Accepted {
+                self.say_it_is_over(message, word);
+            }
+            return;
+        };
+        if open.row.heard.is_some_and(|heard| heard > message.id) {
+            // Words overtake each other: the last that was said counts.
+            return;
+        }
+        open.row.heard = Some(message.id);
+        let state = open.row.state;
         let mine = key.author == self.config.me;
         match (word.saying, mine) {
             (FileSaying::Accepted, true) if state != FileState::Accepted => {
@@ -220,6 +232,10 @@ impl Messenger {
             (FileSaying::Cancelled, _) => self.ended_there(key, FileState::Cancelled),
             (FileSaying::Failed(fault), _) => {
                 self.stop_file(key);
+                if !mine {
+                    // An acceptance that was on its way would have the last word there.
+                    self.say_of_file(key, FileSaying::Failed(fault));
+                }
                 self.settle_file(key, FileState::Failed, Some(fault));
             }
             // Nobody accepts, declines or has their own file.
@@ -227,11 +243,15 @@ impl Messenger {
         }
     }
 
+    /// Somebody wants an own file that is not offered any more: what was said of it may have come before the offer.
+    fn say_it_is_over(&mut self, message: &StoredMessage, word: &FileWord) {
+        let body = Body::FileWord(FileWord { saying: FileSaying::Cancelled, ..word.clone() });
+        let (conversation, recipients) = (message.conversation, vec![message.sender]);
+        self.post(Waiting::Nobody, Post { conversation, recipients, body, urgent: false, key: None, amends: None });
+    }
+
     pub(super) fn ended_there(&mut self, key: FileKey, state: FileState) {
         self.stop_file(key);
-        if self.files.open.get(&key).is_some_and(|open| open.row.kept || open.shelved.is_some()) {
-            self.drop_at_directory(key);
-        }
         self.settle_file(key, state, None);
     }
 }

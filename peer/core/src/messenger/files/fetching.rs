@@ -59,6 +59,10 @@ impl Messenger {
             Ok(path) => self.file_is_whole(key, path),
             Err(FileStop::Broken | FileStop::Later) => self.file_pauses(key),
             Err(FileStop::Stopped) => self.file_rests(key),
+            Err(FileStop::Fault(FileFault::Withdrawn)) => {
+                self.file_rests(key);
+                self.settle_file(key, FileState::Cancelled, None);
+            }
             Err(FileStop::Fault(fault)) => self.file_fails(key, fault),
         }
     }
@@ -75,13 +79,16 @@ impl Messenger {
         open.flow = Flow::Idle;
         open.bytes = open.row.file.size;
         open.row.path = Some(path);
-        let pieces = piece::count(open.row.file.size);
         self.say_of_file(key, FileSaying::Done);
-        if let Some(index) = pieces.filter(|_| self.session.is_logged_in()) {
-            // What the directory has of it is not needed any more.
-            self.ask_for_piece(key, index);
-        }
         self.settle_file(key, FileState::Done, None);
+    }
+
+    /// The directory may forget what it has of a file.
+    pub(super) fn has_all_pieces(&mut self, key: FileKey, size: u64) {
+        if let Some(index) = piece::count(size).filter(|_| self.session.is_logged_in()) {
+            let get = GetPiece { submitter: key.author, offer: key.offer, index };
+            self.send_directory(ToDirectory::GetPiece(get));
+        }
     }
 
     /// It does not go on by itself; both keep what they have.

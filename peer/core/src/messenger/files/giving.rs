@@ -30,7 +30,9 @@ impl Messenger {
         let known = key.filter(|key| self.may_talk() && !self.is_blocked(&key.other));
         let found = known.and_then(|key| self.files.open.get(&key).map(|open| (key, open.flow, source(&open.row))));
         let Some((key, flow, Some(source))) = found else {
-            self.out.push_back(Output::File(FileJob::Refuse { serving, later: false }));
+            // Whoever may not talk now may later.
+            let later = !self.may_talk();
+            self.out.push_back(Output::File(FileJob::Refuse { serving, later }));
             return;
         };
         let giving = self.files.count(|flow| matches!(flow, Flow::Serving(_)));
@@ -108,6 +110,10 @@ impl Messenger {
         }
         let (bytes, recipient, offer) = (piece::sealed_bytes(row.file.size), key.other, key.offer);
         self.puts(key);
+        if let Some(open) = self.files.open.get_mut(&key) {
+            // It is asked anew, so its answer is no repetition.
+            open.shelved = None;
+        }
         self.send_directory(ToDirectory::BeginFile(BeginFile { recipient, offer, bytes, pieces }));
     }
 

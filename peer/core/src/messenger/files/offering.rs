@@ -104,6 +104,7 @@ impl Messenger {
                 reason: None,
                 via: None,
                 kept: false,
+                heard: None,
             };
             let mut open = Open::new(row.clone());
             open.retry_at_ms = self.now.mono_ms + DIRECT_GRACE_MS;
