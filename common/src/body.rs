@@ -28,6 +28,10 @@ pub enum Body {
     Expiry(Expiry),
     /// A group's door is open for the recipient.
     Invitation(Invitation),
+    /// A file is offered.
+    File(File),
+    /// What becomes of a file that was offered.
+    FileWord(FileWord),
     /// A kind this version does not know, or a body that is not of its kind.
     Unknown(u16),
 }
@@ -104,6 +108,75 @@ pub struct Invitation {
     pub founding: SignedStep,
 }
 
+/// A file is offered: what it is, so that nobody can put another in its place. Its bytes travel apart from envelopes: on streams
+/// of a link, or in pieces through the directory, each sealed with `key`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// Its name at the sender, without folders: a proposal, to be cleaned before anything is called so.
+    pub name: String,
+    /// Its size, bytes.
+    pub size: u64,
+    /// SHA-256 of its bytes.
+    pub sha256: [u8; 32],
+    /// BLAKE3 of its bytes: the root of the tree by which each part is checked on its own.
+    pub blake3: [u8; 32],
+    /// Random, of this offer alone: what its pieces are sealed with.
+    pub key: [u8; 32],
+}
+
+/// What its sender says of a file that was offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FileSaying {
+    /// The recipient wants it.
+    Accepted,
+    /// The recipient does not.
+    Declined,
+    /// Either side wants it no more.
+    Cancelled,
+    /// The recipient has it whole, compared and on its disk.
+    Done,
+    /// It did not come to an end, and both keep what they have.
+    Failed(FileFault),
+}
+
+/// Why a file did not come to an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum FileFault {
+    /// There is no such file.
+    Missing,
+    /// It is a folder, or something else that is no file.
+    NoFile,
+    /// It may not be read.
+    Unreadable,
+    /// It has no name that could be offered.
+    NoName,
+    /// It is larger than what is accepted.
+    TooLarge,
+    /// It is not what was offered any more.
+    Changed,
+    /// The recipient's disk is full.
+    DiskFull,
+    /// What came is not what was offered.
+    HashWrong,
+    /// The place for it cannot be written.
+    NoPlace,
+    /// The sender does not offer it any more.
+    Withdrawn,
+    /// Too many files of one person are open.
+    TooMany,
+}
+
+/// What becomes of a file that was offered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileWord {
+    /// Who offered it.
+    pub author: PublicKey,
+    /// The message that offered it.
+    pub offer: MessageId,
+    /// What becomes of it.
+    pub saying: FileSaying,
+}
+
 impl Body {
     /// Kind number of [`Body::Text`].
     pub const TEXT: u16 = 1;
@@ -121,6 +194,10 @@ impl Body {
     pub const EXPIRY: u16 = 7;
     /// Kind number of [`Body::Invitation`].
     pub const INVITATION: u16 = 8;
+    /// Kind number of [`Body::File`].
+    pub const FILE: u16 = 9;
+    /// Kind number of [`Body::FileWord`].
+    pub const FILE_WORD: u16 = 10;
 
     /// The body of an envelope of this kind.
     #[must_use]
@@ -134,6 +211,8 @@ impl Body {
             Self::VANISHING => codec::decode(bytes).map(Self::Vanishing),
             Self::EXPIRY => codec::decode(bytes).map(Self::Expiry),
             Self::INVITATION => codec::decode(bytes).map(Self::Invitation),
+            Self::FILE => codec::decode(bytes).map(Self::File),
+            Self::FILE_WORD => codec::decode(bytes).map(Self::FileWord),
             other => Ok(Self::Unknown(other)),
         };
         body.unwrap_or(Self::Unknown(kind))
@@ -151,6 +230,8 @@ impl Body {
             Self::Vanishing(body) => (Self::VANISHING, codec::encode(body)),
             Self::Expiry(body) => (Self::EXPIRY, codec::encode(body)),
             Self::Invitation(body) => (Self::INVITATION, codec::encode(body)),
+            Self::File(body) => (Self::FILE, codec::encode(body)),
+            Self::FileWord(body) => (Self::FILE_WORD, codec::encode(body)),
             Self::Unknown(kind) => (*kind, Vec::new()),
         }
     }
@@ -159,7 +240,7 @@ impl Body {
     /// lines, or how a conversation goes on.
     #[must_use]
     pub fn is_line(kind: u16) -> bool {
-        !matches!(kind, Self::EDIT | Self::DELETE | Self::REACTION | Self::EXPIRY | Self::INVITATION)
+        !matches!(kind, Self::EDIT | Self::DELETE | Self::REACTION | Self::EXPIRY | Self::INVITATION | Self::FILE_WORD)
     }
 
     /// The text of a line, if it has one.
@@ -174,6 +255,8 @@ impl Body {
             | Self::Reaction(_)
             | Self::Expiry(_)
             | Self::Invitation(_)
+            | Self::File(_)
+            | Self::FileWord(_)
             | Self::Unknown(_) => None,
         }
     }
@@ -190,6 +273,8 @@ impl Body {
             | Self::Forward(_)
             | Self::Expiry(_)
             | Self::Invitation(_)
+            | Self::File(_)
+            | Self::FileWord(_)
             | Self::Unknown(_) => None,
         }
     }
@@ -216,6 +301,8 @@ mod tests {
             Body::Vanishing(Vanishing { text: "d".into(), reply_to: None, after_ms: 60_000 }),
             Body::Expiry(Expiry { after_ms: None }),
             Body::Invitation(Invitation { founding }),
+            Body::File(File { name: "a.txt".into(), size: 3, sha256: [1; 32], blake3: [2; 32], key: [3; 32] }),
+            Body::FileWord(FileWord { author, offer: target, saying: FileSaying::Failed(FileFault::DiskFull) }),
             Body::Unknown(4_000),
         ];
         for body in bodies {

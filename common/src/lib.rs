@@ -12,6 +12,7 @@ pub mod identity;
 pub mod limits;
 pub mod message;
 pub mod name;
+pub mod piece;
 pub mod planted;
 pub mod record;
 pub mod seal;

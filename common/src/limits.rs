@@ -82,6 +82,25 @@ pub const SUBMITTER_MIB_MAX: u64 = 128;
 /// Items that a directory keeps for one recipient from people whom the recipient has not accepted.
 pub const STRANGER_ITEMS_MAX: u64 = 200;
 
+/// Bytes of a part of a file that is checked on its own, when it comes on a link. A power of two: a subtree of BLAKE3.
+pub const FILE_PART_BYTES: u64 = 1024 * 1024;
+/// Bytes of a piece of a file, when it travels through the directory.
+pub const PIECE_BYTES: u64 = 32 * 1024;
+/// Most bytes of a sealed piece.
+pub const PIECE_SEALED_MAX_BYTES: usize = PIECE_BYTES as usize + 64;
+/// Pieces of files that one peer asks a directory for before it has read the answers.
+pub const PIECES_ASKED_MAX: usize = 4;
+/// Most bytes of a file that a directory keeps: larger ones wait until both are there. MiB.
+pub const KEPT_FILE_MIB_MAX: u64 = 10;
+/// MiB of files that a directory keeps for one recipient.
+pub const MAILBOX_FILES_MIB_MAX: u64 = 1024;
+/// MiB of files that a directory keeps from one submitter for everybody.
+pub const SUBMITTER_FILES_MIB_MAX: u64 = 1024;
+/// Files that a directory keeps from one submitter for one recipient.
+pub const PAIR_FILES_MAX: u64 = 100;
+/// Files that a directory keeps for one recipient from people whom the recipient has not accepted.
+pub const STRANGER_FILES_MAX: u64 = 50;
+
 /// A day in milliseconds.
 pub const DAY_MS: u64 = 24 * HOUR_MS;
 /// An hour in milliseconds.
@@ -95,4 +114,6 @@ const _: () = {
     assert!(MESSAGE_LIFETIME_MS < ITEM_LIFETIME_MS);
     assert!(SESSION_DEAD_MS >= 3 * KEEP_ALIVE_MS);
     assert!(LANE_MISSING_RANGES_MAX as u64 > LANE_WINDOW);
+    assert!(FRAME_MAX_BYTES > PIECE_SEALED_MAX_BYTES + 1024);
+    assert!(FILE_PART_BYTES.is_power_of_two() && FILE_PART_BYTES.is_multiple_of(PIECE_BYTES));
 };

@@ -5,6 +5,7 @@ use thiserror::Error;
 
 pub mod codec;
 pub mod directory;
+pub mod file;
 pub mod peer;
 
 use codec::DecodeError;
@@ -45,6 +46,11 @@ pub mod kind {
         pub const LOOK_UP_GROUP: u16 = 0x0116;
         pub const FOLLOW_GROUPS: u16 = 0x0117;
         pub const LIST_GROUPS: u16 = 0x0118;
+        pub const BEGIN_FILE: u16 = 0x0119;
+        pub const PUT_PIECE: u16 = 0x011a;
+        pub const GET_PIECE: u16 = 0x011b;
+        pub const DROP_FILE: u16 = 0x011c;
+        pub const RESTORE_GROUP: u16 = 0x011d;
     }
     /// From a directory to a peer.
     pub mod from_directory {
@@ -75,6 +81,8 @@ pub mod kind {
         pub const GROUP_NEWS: u16 = 0x0218;
         pub const GROUPS: u16 = 0x0219;
         pub const NOTICES: u16 = 0x021a;
+        pub const FILE_ROOM: u16 = 0x021b;
+        pub const PIECE: u16 = 0x021c;
     }
     /// Between peers.
     pub mod peer {
@@ -85,6 +93,12 @@ pub mod kind {
         pub const STATE: u16 = 0x0304;
         pub const CLOSE: u16 = 0x0305;
         pub const UNSUPPORTED: u16 = 0x0306;
+    }
+    /// Between peers, on a stream of its own for each file.
+    pub mod file {
+        #![allow(missing_docs)]
+        pub const ASK: u16 = 0x0401;
+        pub const ANSWER: u16 = 0x0402;
     }
 }
 

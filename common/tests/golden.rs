@@ -9,6 +9,7 @@ use std::fmt::Debug;
 
 use common::body::Body;
 use common::identity::Context;
+use common::piece;
 use common::record::{Binding, Bound, Prekey, PrekeyRecord};
 use common::seal::{self, Opener, PrekeySecret, Sealer};
 use common::wire::{self, codec};
@@ -86,14 +87,15 @@ fn no_vector_is_left_over() {
     let frames = samples::frames().into_iter().map(|(name, _)| name);
     let bodies = samples::bodies().into_iter().map(|(name, _)| format!("body/{name}"));
     let records = ["parcel", "binding", "prekey", "envelope", "pair-state"].map(|name| format!("record/{name}"));
-    let known: BTreeSet<String> = frames.chain(records).chain(bodies).chain(["sealed/envelope".to_owned()]).collect();
+    let known: BTreeSet<String> =
+        frames.chain(records).chain(bodies).chain(["sealed/envelope", "sealed/piece"].map(str::to_owned)).collect();
     assert_eq!(vectors().into_keys().map(str::to_owned).collect::<BTreeSet<_>>(), known);
 }
 
 #[test]
 fn every_kind_has_a_number_of_its_own_and_a_vector() {
     let declared = declared_kinds();
-    assert!(declared.len() >= 44, "the list of kinds was not found");
+    assert!(declared.len() >= 64, "the list of kinds was not found");
     let numbers: BTreeSet<u16> = declared.iter().map(|(_, number)| *number).collect();
     assert_eq!(numbers.len(), declared.len(), "a number is used twice");
     let shown: BTreeSet<u16> = samples::frames().iter().map(|(_, frame)| frame.kind()).collect();
@@ -108,6 +110,7 @@ fn a_frame_of_another_direction_is_unsupported() {
         one_of(|frame| matches!(frame, Any::To(_))),
         one_of(|frame| matches!(frame, Any::From(_))),
         one_of(|frame| matches!(frame, Any::Peer(_))),
+        one_of(|frame| matches!(frame, Any::File(_))),
     ];
     for (name, frame) in &frames {
         let payload = &frame.encode()[wire::PAYLOAD_AT..];
@@ -161,4 +164,12 @@ fn a_sealed_item_has_the_bytes_it_always_had() {
     let golden = &vectors()["sealed/envelope"];
     let opened = Opener::new().open(&key(2), &key(1), &secret, 5, Context::Envelope, golden).unwrap();
     assert_eq!(opened, content);
+}
+
+#[test]
+fn a_sealed_piece_has_the_bytes_it_always_had() {
+    let (key, offer) = ([0x6b; 32], samples::message_id(4));
+    let sealed = piece::seal(&key, offer, 1, [0x42; 24], b"a piece").unwrap();
+    expect("sealed/piece", &sealed);
+    assert_eq!(piece::open(&key, offer, 1, &vectors()["sealed/piece"]).unwrap(), b"a piece");
 }

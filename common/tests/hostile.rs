@@ -12,6 +12,7 @@ use common::name::Name;
 use common::record::{Binding, Bound, Prekey, PrekeyRecord};
 use common::wire::codec::{self, DecodeError};
 use common::wire::directory::{Accept, Deposit, FromDirectory, Place, Register, ToDirectory};
+use common::wire::file::FileFrame;
 use common::wire::peer::{Parcel, PeerFrame};
 use common::wire::{self, Frame, FrameError};
 use proptest::collection::vec;
@@ -91,6 +92,8 @@ fn a_name_is_checked_on_the_wire() {
 fn an_unknown_variant_or_flag_is_refused() {
     assert!(PeerFrame::decode(wire::kind::peer::CLOSE, &[6]).is_ok());
     assert!(PeerFrame::decode(wire::kind::peer::CLOSE, &[7]).is_err());
+    assert!(FileFrame::decode(wire::kind::file::ANSWER, &[3]).is_ok());
+    assert!(FileFrame::decode(wire::kind::file::ANSWER, &[4]).is_err());
     assert!(codec::decode::<bool>(&[2]).is_err());
     assert!(codec::decode::<Option<u8>>(&[2, 0]).is_err());
     assert!(codec::decode::<String>(&[1, 0xff]).is_err());
@@ -200,6 +203,7 @@ fn decode_everywhere(kind: u16, payload: &[u8]) {
     direction::<ToDirectory>(kind, payload);
     direction::<FromDirectory>(kind, payload);
     direction::<PeerFrame>(kind, payload);
+    direction::<FileFrame>(kind, payload);
 }
 
 proptest! {

@@ -9,17 +9,18 @@ use common::group::{Change, SignedStep, Step};
 use common::identity::{Identity, PublicKey};
 use common::limits::{
     BROADCAST_MAX_BYTES, CANDIDATES_MAX, FRAME_LOGIN_MAX_BYTES, FRAME_MAX_BYTES, GROUP_STEPS_PAGE, GROUPS_PAGE,
-    HAVE_MAX, LANE_WINDOW, NOTE_MAX_BYTES, SEALED_MAX_BYTES, TAKE_MAX, TEXT_MAX_BYTES, WATCH_MAX, WHO_PAGE,
+    HAVE_MAX, LANE_WINDOW, NOTE_MAX_BYTES, PIECE_SEALED_MAX_BYTES, SEALED_MAX_BYTES, TAKE_MAX, TEXT_MAX_BYTES,
+    WATCH_MAX, WHO_PAGE,
 };
-use common::message::{Conversation, Envelope, Epoch, EpochId, Held, PairState};
+use common::message::{Conversation, Envelope, Epoch, EpochId, Held, MessageId, PairState};
 use common::name::Name;
 use common::record::{Binding, Bound, Prekey, PrekeyRecord};
 use common::seal::{self, CONTENT_MAX_BYTES};
 use common::shout::{Shout, SignedShout};
 use common::wire::directory::{
     Broadcast, Deposit, DepositAnswer, Deposited, Fate, FollowGroups, FromDirectory, GroupNews, GroupSteps, Groups,
-    Had, Have, Hello, Item, Listed, ListedGroup, NotOpened, Online, People, Place, Refusal, Register, Shouted,
-    Standing, Take, Taking, ToDirectory, Watch, Withdraw,
+    Had, Have, Hello, Item, Listed, ListedGroup, NotOpened, Online, People, Piece, Place, PutPiece, Refusal, Register,
+    RestoreGroup, Shouted, Standing, Take, Taking, ToDirectory, Watch, Withdraw,
 };
 use common::wire::peer::{self, Greeting, Parcel, PeerFrame};
 use common::wire::{Frame, PAYLOAD_AT, codec};
@@ -138,6 +139,8 @@ fn the_largest_frames_to_a_directory_fit() {
     let sealed = vec![0xff; SEALED_MAX_BYTES];
     let deposit = Deposit { place: place(), tag: [0xff; 8], prekey: u64::MAX, urgent: true, human: true, sealed };
     fits::<ToDirectory>(deposit, FRAME_MAX_BYTES);
+    let (offer, index, sealed) = (MessageId([0xff; 16]), u32::MAX, vec![0xff; PIECE_SEALED_MAX_BYTES]);
+    fits::<ToDirectory>(PutPiece { recipient: KEY, offer, index, sealed }, FRAME_MAX_BYTES);
 }
 
 #[test]
@@ -163,6 +166,8 @@ fn the_largest_frames_from_a_directory_fit() {
         sealed: vec![0xff; SEALED_MAX_BYTES],
     };
     fits::<FromDirectory>(item, FRAME_MAX_BYTES);
+    let (offer, index, sealed) = (MessageId([0xff; 16]), u32::MAX, Some(vec![0xff; PIECE_SEALED_MAX_BYTES]));
+    fits::<FromDirectory>(Piece { submitter: KEY, offer, index, sealed }, FRAME_MAX_BYTES);
     let steps = vec![largest_step(); GROUP_STEPS_PAGE];
     fits::<FromDirectory>(GroupSteps { request, steps: steps.clone(), more: true }, FRAME_MAX_BYTES);
     fits::<FromDirectory>(GroupNews { group: [0xff; 16], steps }, FRAME_MAX_BYTES);
@@ -173,5 +178,9 @@ fn the_largest_frames_from_a_directory_fit() {
     let shout = SignedShout::sign(&Identity::from_seed(&[1; 32]), &shout);
     fits::<FromDirectory>(Shouted { binding: largest_binding(), shout: shout.clone() }, FRAME_MAX_BYTES);
     fits::<ToDirectory>(Broadcast { request, shout }, FRAME_MAX_BYTES);
+    fits::<ToDirectory>(
+        RestoreGroup { request: u32::MAX, steps: vec![largest_step(); GROUP_STEPS_PAGE] },
+        FRAME_MAX_BYTES,
+    );
     fits::<ToDirectory>(FollowGroups { groups: vec![([0xff; 16], u64::MAX); GROUPS_PAGE] }, FRAME_MAX_BYTES);
 }

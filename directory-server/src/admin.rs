@@ -1,4 +1,4 @@
-//! The operator's commands on names, beside a server that may be running: they open the same store as a second
+//! The operator's commands on names and groups, beside a server that may be running: they open the same store as a second
 //! process. A server asks the store at every look-up, so it notices by itself.
 
 use std::fmt::Write;
@@ -7,9 +7,10 @@ use std::path::Path;
 use common::name::Name;
 use thiserror::Error;
 
-use crate::cli::UserCommand;
+use crate::cli::{GroupCommand, UserCommand};
 use crate::data_dir::DATABASE_FILE;
 use crate::store::StoreError;
+use crate::store::group_list::GroupEntry;
 use crate::store::people::{Entry, People};
 
 /// Names read at once.
@@ -24,6 +25,9 @@ pub enum AdminError {
     /// Nobody has this name.
     #[error("no such user: {0:?} is not registered")]
     NoSuchUser(Name),
+    /// No group has this name.
+    #[error("no such group: no group is called {0:?}")]
+    NoSuchGroup(Name),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -37,7 +41,7 @@ impl AdminError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::NoSuchUser(_) => 5,
+            Self::NoSuchUser(_) | Self::NoSuchGroup(_) => 5,
             Self::Store(StoreError::Newer { .. } | StoreError::Foreign | StoreError::Damaged(_)) => 9,
             _ => 1,
         }
@@ -53,11 +57,7 @@ pub fn run(
     command: &UserCommand,
     mut print: impl FnMut(&str) -> std::io::Result<()>,
 ) -> Result<(), AdminError> {
-    let path = data_dir.join(DATABASE_FILE);
-    if !path.exists() {
-        return Err(AdminError::NoStore(data_dir.display().to_string()));
-    }
-    let people = People::open(&path)?;
+    let people = open(data_dir)?;
     match command {
         UserCommand::List => list(&people, print),
         UserCommand::Show { name } => {
@@ -69,6 +69,53 @@ pub fn run(
                 return Err(AdminError::NoSuchUser(name.clone()));
             }
             Ok(print(&format!("released {name}; another key can register it now"))?)
+        }
+    }
+}
+
+/// The same with groups.
+///
+/// # Errors
+/// [`AdminError`], and then nothing was changed.
+pub fn run_on_groups(
+    data_dir: &Path,
+    command: &GroupCommand,
+    mut print: impl FnMut(&str) -> std::io::Result<()>,
+) -> Result<(), AdminError> {
+    let people = open(data_dir)?;
+    match command {
+        GroupCommand::List => list_groups(&people, print),
+        GroupCommand::Release { name } => {
+            if !people.release_group(name)? {
+                return Err(AdminError::NoSuchGroup(name.clone()));
+            }
+            Ok(print(&format!("released @{name}; another group can have the name now, its members keep the group"))?)
+        }
+    }
+}
+
+fn open(data_dir: &Path) -> Result<People, AdminError> {
+    let path = data_dir.join(DATABASE_FILE);
+    if !path.exists() {
+        return Err(AdminError::NoStore(data_dir.display().to_string()));
+    }
+    Ok(People::open(&path)?)
+}
+
+fn list_groups(people: &People, mut print: impl FnMut(&str) -> std::io::Result<()>) -> Result<(), AdminError> {
+    let mut after = None;
+    loop {
+        let page = people.groups(after, PAGE)?;
+        for entry in &page {
+            let GroupEntry { name, id, private, members, steps, bytes, named, .. } = entry;
+            let name = if *named { format!("@{name}") } else { format!("(@{name})") };
+            let id = u128::from_be_bytes(*id);
+            let kind = if *private { "private" } else { "public" };
+            print(&format!("{name} {id:032x} {kind} {members} members {steps} steps {bytes} bytes"))?;
+        }
+        match page.last() {
+            Some(last) if page.len() == PAGE => after = Some(last.number),
+            _ => return Ok(()),
         }
     }
 }
@@ -97,6 +144,7 @@ fn sheet(entry: &Entry) -> String {
         ("last seen", time(entry.seen_ms)),
         ("last login", time(entry.login_ms)),
         ("waiting", format!("{} messages, {} bytes", entry.items, entry.bytes)),
+        ("files waiting", format!("{} files, {} bytes", entry.files, entry.file_bytes)),
         ("sent and waiting elsewhere", format!("{} messages", entry.sent_items)),
         ("accepted senders", entry.accepted.to_string()),
     ];

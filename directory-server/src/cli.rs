@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser, Subcommand};
+use common::limits::{KEPT_FILE_MIB_MAX, MAILBOX_FILES_MIB_MAX};
 use common::name::Name;
+use directory_core::Limits;
 use etcetera::BaseStrategy;
 use thiserror::Error;
 
@@ -52,6 +54,13 @@ pub struct Cli {
     #[arg(long, global = true, value_name = "FILE", env = "HOMING_EVENT_LOG", value_parser = parse_file)]
     pub event_log: Option<PathBuf>,
 
+    /// Largest file kept for people who are away, MiB; 0: none. Larger ones wait until both are there
+    #[arg(
+        long, global = true, value_name = "MIB", env = "HOMING_MAX_FILE",
+        default_value_t = KEPT_FILE_MIB_MAX, value_parser = parse_max_file
+    )]
+    pub max_file: u64,
+
     /// What to do; without it: serve
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -65,6 +74,9 @@ pub enum Command {
     /// Look after registered names, while the server runs or not
     #[command(subcommand)]
     User(UserCommand),
+    /// Look after groups, while the server runs or not
+    #[command(subcommand)]
+    Group(GroupCommand),
     /// Print the fingerprint of this server's key
     Fingerprint,
 }
@@ -86,12 +98,32 @@ pub enum UserCommand {
     },
 }
 
+/// What can be done with groups.
+#[derive(Debug, Clone, Subcommand)]
+pub enum GroupCommand {
+    /// One line a group that lives: name, identity, private or public, members, steps, bytes of them
+    List,
+    /// Free a group's name, so that another group can have it; its members keep the group
+    Release {
+        /// The name
+        name: Name,
+    },
+}
+
 /// No place for the data can be worked out.
 #[derive(Debug, Error)]
 #[error("there is no home folder to keep data in; name one with --data-dir DIR or HOMING_DATA_DIR")]
 pub struct NoHome;
 
 impl Cli {
+    /// The limits, as far as they can be chosen.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        let mut limits = Limits::default();
+        limits.files.file_bytes = self.max_file * 1024 * 1024;
+        limits
+    }
+
     /// The folder with identity and messages: as given, else root's own, else the XDG data folder.
     ///
     /// # Errors
@@ -118,6 +150,13 @@ fn parse_bind(text: &str) -> Result<IpAddr, String> {
     }
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     bare.parse().map_err(|_| "accepted are an IPv4 or IPv6 address without a port, or localhost".to_owned())
+}
+
+fn parse_max_file(text: &str) -> Result<u64, String> {
+    let mib = text.parse().ok().filter(|mib| *mib <= MAILBOX_FILES_MIB_MAX);
+    mib.ok_or_else(|| {
+        format!("accepted are whole MiB from 0 to {MAILBOX_FILES_MIB_MAX}, which is what one mailbox holds")
+    })
 }
 
 fn parse_dir(text: &str) -> Result<PathBuf, String> {
@@ -150,12 +189,21 @@ mod tests {
         for (line, words) in [
             (["--port", "70000"], ["--port", "70000", "0 to 65535"]),
             (["--bind", "10.0.0.1:99"], ["--bind", "10.0.0.1:99", "without a port"]),
+            (["--max-file", "1025"], ["--max-file", "1025", "0 to 1024"]),
         ] {
             let error = parse(&line).unwrap_err();
             assert_eq!(error.exit_code(), 2);
             assert!(words.iter().all(|word| error.to_string().contains(word)), "{error}");
         }
         assert_eq!(parse(&["user", "show", "no name"]).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn files_are_kept_up_to_10_mib_unless_it_is_said_otherwise() {
+        let bytes = |arguments: &[&str]| parse(arguments).unwrap().limits().files.file_bytes;
+        assert_eq!(Limits::default().files.file_bytes, 10 << 20);
+        let lines: [&[&str]; 3] = [&[], &["--max-file", "0"], &["--max-file", "1024"]];
+        assert_eq!(lines.map(bytes), [10 << 20, 0, 1 << 30]);
     }
 
     #[test]

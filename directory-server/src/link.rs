@@ -10,7 +10,7 @@ use directory_core::limits::{HANDED_OUT_MAX_BYTES, SHARED_BEHIND_BYTES};
 
 /// Most bytes that wait for one session behind those being written. Beyond it [`Link::push`] says so, and the loop
 /// closes the session: its messages stay kept.
-pub const SEND_QUEUE_MAX_BYTES: usize = 576 * 1024;
+pub const SEND_QUEUE_MAX_BYTES: usize = 704 * 1024;
 
 const _: () = assert!(SEND_QUEUE_MAX_BYTES >= HANDED_OUT_MAX_BYTES);
 

@@ -23,16 +23,15 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     let data_dir = cli.data_dir()?;
     match &cli.command {
         Some(Command::User(command)) => Ok(admin::run(&data_dir, command, output::line)?),
+        Some(Command::Group(command)) => Ok(admin::run_on_groups(&data_dir, command, output::line)?),
         Some(Command::Fingerprint) => {
-            let identity = match identity_in(&data_dir)? {
-                Some(identity) => identity,
-                None => DataDir::own(&data_dir)?.identity()?,
-            };
+            let there = identity_in(&data_dir)?;
+            let identity = there.map_or_else(|| Ok(DataDir::own(&data_dir)?.identity()?), anyhow::Ok)?;
             Ok(output::line(&identity.public().fingerprint().to_string())?)
         }
         None | Some(Command::Serve) => {
-            let (bind, event_log) = (cli.bind, cli.event_log.clone());
-            serve(Config { data_dir, bind, port: cli.port, limits: Default::default(), event_log })
+            let (bind, port, limits, event_log) = (cli.bind, cli.port, cli.limits(), cli.event_log.clone());
+            serve(Config { data_dir, bind, port, limits, event_log })
         }
     }
 }

@@ -20,12 +20,17 @@ use thiserror::Error;
 
 mod accounts;
 mod expiry;
+mod group_answers;
+pub mod group_list;
+mod group_room;
 mod groups;
 mod lanes;
 mod ledger;
 mod mail;
 mod pages;
 pub mod people;
+mod pieces;
+mod restore;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -34,7 +39,14 @@ pub mod writer;
 use ledger::{Head, Ledger};
 
 /// The layout that this build reads and writes.
-pub const SCHEMA_VERSION: i32 = 2;
+pub const SCHEMA_VERSION: i32 = LAYOUTS.len() as i32;
+/// What each version of it adds to the one before.
+const LAYOUTS: [&str; 4] = [
+    include_str!("store/schema.sql"),
+    include_str!("store/groups.sql"),
+    include_str!("store/group_bounds.sql"),
+    include_str!("store/pieces.sql"),
+];
 /// Says that a SQLite file is a directory's store ("HOMD").
 const APPLICATION_ID: i32 = 0x484f_4d44;
 /// Bytes of a page: three sealed items of the smallest size.
@@ -310,20 +322,17 @@ impl Store {
             db.pragma_update(None, "synchronous", "OFF")?;
         }
         let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        match layout(&transaction)? {
-            SCHEMA_VERSION => {}
-            0 => {
-                transaction.execute_batch(include_str!("store/schema.sql"))?;
-                transaction.execute_batch(include_str!("store/groups.sql"))?;
-                transaction.execute("INSERT INTO head VALUES (1, ?1, 0, 0, 0, 0, 0, 0, 0)", [store_id])?;
-                transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-                transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-            }
-            1 => {
-                transaction.execute_batch(include_str!("store/groups.sql"))?;
-                transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-            }
-            found => return Err(StoreError::Newer { found }),
+        let found = layout(&transaction)?;
+        let missing = usize::try_from(found).ok().and_then(|found| LAYOUTS.get(found..));
+        for sql in missing.ok_or(StoreError::Newer { found })? {
+            transaction.execute_batch(sql)?;
+        }
+        if found == 0 {
+            transaction.execute("INSERT INTO head VALUES (1, ?1, 0, 0, 0, 0, 0, 0, 0)", [store_id])?;
+            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        }
+        if found != SCHEMA_VERSION {
+            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         }
         transaction.commit()?;
         Ok(Self { db, on_disk })
@@ -414,6 +423,7 @@ fn answer(ledger: &mut Ledger<'_>, op: StoreOp) -> Result<StoreResult, StoreErro
         }
         StoreOp::Accept { key, keys, limit } => slots::accept(ledger, &key, &keys, limit),
         StoreOp::Expire(op) => expiry::expire(ledger, &op),
-        StoreOp::Group(op) => groups::answer(ledger, op),
+        StoreOp::Group(op) => group_answers::answer(ledger, op),
+        StoreOp::File(op) => pieces::answer(ledger, op),
     }
 }

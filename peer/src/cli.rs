@@ -11,6 +11,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use common::name::Name;
 use peer_core::command::{To, Which};
+use peer_core::event::AcceptFrom;
 use values::{DirectoryAddress, Program};
 
 /// Talk to people directly, and through their directory while they are away
@@ -71,6 +72,14 @@ pub struct Options {
     #[arg(long, global = true, value_name = "FILE", env = "HOMING_EVENT_LOG", value_parser = file)]
     pub event_log: Option<PathBuf>,
 
+    /// Where accepted files are put [default: downloads in the data directory]
+    #[arg(long, global = true, value_name = "DIR", env = "HOMING_DOWNLOADS", value_parser = folder)]
+    pub downloads: Option<PathBuf>,
+
+    /// Accept files without asking: from contacts, verified, or NAME,... [default: nobody]
+    #[arg(long, global = true, value_name = "WHOM", env = "HOMING_ACCEPT_FROM", value_parser = values::accept_from)]
+    pub accept_from: Option<AcceptFrom>,
+
     /// More log on standard error; twice for still more
     #[arg(short, long, global = true, env = "HOMING_VERBOSE", action = ArgAction::Count)]
     pub verbose: u8,
@@ -84,7 +93,7 @@ pub struct Options {
 /// One thing to do, and out.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Task {
-    /// Send one message and leave
+    /// Send one message, or one file, and leave
     Send(SendOptions),
     /// The key of this peer
     #[command(subcommand)]
@@ -106,16 +115,20 @@ pub struct SendOptions {
     pub to: To,
 
     /// The text; from standard input when absent
-    #[arg(value_name = "TEXT")]
+    #[arg(value_name = "TEXT", conflicts_with = "file")]
     pub text: Vec<String>,
+
+    /// Send this file in place of a text; while it goes directly, this program stays
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["urgent", "reply"], value_parser = path)]
+    pub file: Option<String>,
 
     /// What to wait for
     #[arg(long, value_name = "STATE", default_value = "kept")]
     pub wait: Wait,
 
-    /// How long to wait for it, for example 500ms, 30s, 5m or 2h
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = values::duration)]
-    pub timeout: Duration,
+    /// How long to wait for it, for example 500ms, 30s, 5m or 2h [default: 30s; 10m for a file]
+    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+    pub timeout: Option<Duration>,
 
     /// Goes first, and rings even when they are busy
     #[arg(long)]
@@ -130,14 +143,27 @@ pub struct SendOptions {
     pub id: Option<String>,
 }
 
+/// A text is waited for so long unless said otherwise.
+const TEXT_PATIENCE: Duration = Duration::from_secs(30);
+/// A file is waited for so long unless said otherwise: it has to be accepted, and flows for a while.
+const FILE_PATIENCE: Duration = Duration::from_secs(600);
+
+impl SendOptions {
+    /// How long the wanted state is waited for.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.timeout.unwrap_or(if self.file.is_some() { FILE_PATIENCE } else { TEXT_PATIENCE })
+    }
+}
+
 /// The state that `peer send` waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Wait {
-    /// On this disk
+    /// On this disk; a file: offered
     Queued,
-    /// Safe on the directory, or already delivered
+    /// Safe on the directory, or already delivered; a file: the whole of it
     Kept,
-    /// On the recipient's disk
+    /// On the recipient's disk; a file: the whole of it
     Delivered,
 }
 
@@ -147,6 +173,10 @@ fn folder(text: &str) -> Result<PathBuf, String> {
 
 fn file(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("the path of a file is wanted".to_owned()) } else { Ok(PathBuf::from(text)) }
+}
+
+fn path(text: &str) -> Result<String, String> {
+    file(text).map(|_| text.to_owned())
 }
 
 #[cfg(test)]
@@ -162,8 +192,25 @@ mod tests {
         for line in ["send --wait queued bob a b", "send bob --wait queued a b", "send bob a b --wait queued"] {
             let Some(Task::Send(send)) = parse(line).unwrap().task else { panic!("{line}") };
             assert_eq!((send.wait, send.text.join(" ")), (Wait::Queued, "a b".to_owned()), "{line}");
-            assert_eq!(send.timeout, Duration::from_secs(30));
+            assert_eq!(send.patience(), Duration::from_secs(30));
         }
+    }
+
+    #[test]
+    fn a_file_is_sent_in_place_of_a_text_and_waited_for_longer() {
+        for line in ["send --file /a/b bob", "send bob --file /a/b"] {
+            let Some(Task::Send(send)) = parse(line).unwrap().task else { panic!("{line}") };
+            assert_eq!((send.file.as_deref(), send.text.len()), (Some("/a/b"), 0), "{line}");
+            assert_eq!(send.patience(), Duration::from_secs(600));
+        }
+        let Some(Task::Send(send)) = parse("send --file /a/b --timeout 5s bob").unwrap().task else { panic!("a send") };
+        assert_eq!(send.patience(), Duration::from_secs(5));
+        for line in
+            ["send --file /a bob hello", "send bob hello --file /a", "send bob --file /a --urgent", "send bob --file"]
+        {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+        assert_eq!(Cli::try_parse_from(["peer", "send", "--file", "", "bob"]).unwrap_err().exit_code(), 2);
     }
 
     #[test]
@@ -172,6 +219,7 @@ mod tests {
             ("--bind nonsense", ["--bind", "nonsense", "localhost"]),
             ("-d host:port", ["--directory", "host:port", "HOST:PORT"]),
             ("--name a", ["--name", "a", "3 to 15"]),
+            ("--accept-from bob,x", ["--accept-from", "bob,x", "verified"]),
             ("send --wait ever bob x", ["--wait", "ever", "delivered"]),
             ("send --timeout soon bob x", ["--timeout", "soon", "30s"]),
             ("send bo x", ["TO", "bo", "3 to 15"]),
@@ -185,6 +233,9 @@ mod tests {
 
     #[test]
     fn options_hold_behind_a_sub_command_too() {
+        let cli = parse("send bob hi --downloads /y --accept-from contacts").unwrap();
+        assert_eq!(cli.options.downloads.as_deref(), Some(std::path::Path::new("/y")));
+        assert_eq!(cli.options.accept_from, Some(AcceptFrom::Contacts));
         let cli = parse("identity show --json --data-dir /x").unwrap();
         assert!(cli.options.json && matches!(cli.task, Some(Task::Identity(IdentityTask::Show))));
     }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use common::name::Name;
 use etcetera::BaseStrategy;
+use peer_core::event::AcceptFrom;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -70,6 +71,10 @@ pub struct Settings {
     pub notify: bool,
     /// Where to log what happens to every message.
     pub event_log: Option<PathBuf>,
+    /// Where accepted files are put, absolute.
+    pub downloads: PathBuf,
+    /// Whose files are accepted without asking.
+    pub accept_from: AcceptFrom,
     /// How much is logged.
     pub verbose: u8,
     /// Errors only.
@@ -90,6 +95,8 @@ struct File {
     on_message: Option<String>,
     notify: bool,
     event_log: Option<PathBuf>,
+    downloads: Option<PathBuf>,
+    accept_from: Option<String>,
     verbose: u8,
     quiet: bool,
 }
@@ -125,11 +132,14 @@ impl Settings {
             return Err(ConfigError::NoNotifications);
         }
         let bind = bind.unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, PEER_PORT).into());
+        let accept_from = or_file(options.accept_from, "accept-from", file.accept_from, values::accept_from);
+        let data_dir = data_dir(options.data_dir.or(file.data_dir), bind.port())?;
         let here = || DirectoryAddress { address: format!("localhost:{DIRECTORY_PORT}"), pin: None };
         Ok(Self {
             bind,
             directory: directory.map_err(content)?.unwrap_or_else(here),
-            data_dir: data_dir(options.data_dir.or(file.data_dir), bind.port())?,
+            downloads: absolute(options.downloads.or(file.downloads).unwrap_or_else(|| data_dir.join("downloads"))),
+            data_dir,
             name: or_file(options.name, "name", file.name, values::name).map_err(content)?,
             advertise: advertise.map_err(content)?,
             json: options.json || file.json,
@@ -137,6 +147,7 @@ impl Settings {
             on_message: program.map(|program| program.0).unwrap_or_default(),
             notify,
             event_log: options.event_log.or(file.event_log),
+            accept_from: accept_from.map_err(content)?.unwrap_or_default(),
             verbose: if options.verbose > 0 || options.quiet { options.verbose } else { file.verbose },
             quiet: options.quiet || (file.quiet && options.verbose == 0),
         })
@@ -149,6 +160,12 @@ fn data_dir(given: Option<PathBuf>, port: u16) -> Result<PathBuf, ConfigError> {
         None if port == 0 => Err(ConfigError::PortZero),
         None => Ok(DataDir::default_path(port)?),
     }
+}
+
+/// The path as it is from everywhere: it is shown, and stored.
+fn absolute(path: PathBuf) -> PathBuf {
+    // Without a working directory a path stays as it was given.
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 /// What was given, else what the file says, parsed alike.
@@ -210,6 +227,21 @@ mod tests {
             (defaults.bind.to_string(), defaults.directory.address),
             ("0.0.0.0:8283".into(), "localhost:8282".into())
         );
+    }
+
+    #[test]
+    fn files_lie_in_the_data_directory_and_are_accepted_from_nobody_unless_said_otherwise() {
+        let defaults = resolve(at("/x"), "").unwrap();
+        assert_eq!((defaults.downloads, defaults.accept_from), (PathBuf::from("/x/downloads"), AcceptFrom::Nobody));
+        let content = "downloads = \"/srv/in\"\naccept-from = \"verified\"\n";
+        let of_file = resolve(at("/x"), content).unwrap();
+        assert_eq!((of_file.downloads, of_file.accept_from), (PathBuf::from("/srv/in"), AcceptFrom::Verified));
+        let (downloads, accept_from) = (Some("in".into()), Some(AcceptFrom::Nobody));
+        let given = resolve(Options { downloads, accept_from, ..at("/x") }, content).unwrap();
+        assert_eq!((given.downloads.is_absolute(), given.downloads.ends_with("in")), (true, true));
+        assert_eq!(given.accept_from, AcceptFrom::Nobody);
+        let error = resolve(at("/x"), "accept-from = \"x\"").unwrap_err().to_string();
+        assert!(["accept-from", "'x'", "contacts"].iter().all(|word| error.contains(word)), "{error}");
     }
 
     #[test]

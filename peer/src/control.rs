@@ -56,14 +56,18 @@ pub enum Request {
     WhoAmI {},
 }
 
-/// A message to be sent.
+/// A message, or a file, to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SendRequest {
     /// To whom, as on the command line.
     pub to: String,
-    /// The text.
+    /// The text; empty where a file is sent.
+    #[serde(default)]
     pub text: String,
+    /// The path of a file in place of a text, absolute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// Idempotency key.
     #[serde(default)]
     pub id: Option<String>,
@@ -220,13 +224,26 @@ async fn begin(request: Request, handle: &Handle) -> Result<Follow, CommandError
     match request {
         Request::WhoAmI {} => Follow::answer(handle, attached, "whoami", Command::WhoAmI).await.map_err(leaving),
         Request::Send(send) => {
-            let wrong = |accepted: String| CommandError::new(ErrorCode::BadArgument, format!("reply: {accepted}"));
-            let reply_to = send.reply.as_deref().map(values::which).transpose().map_err(wrong)?;
-            let (to, urgent) = (send.to.parse::<To>()?, send.urgent);
-            let command = Command::Send { to, text: send.text, key: send.id, urgent, reply_to };
-            let patience = Duration::from_millis(send.timeout_ms).min(TIMEOUT_MAX);
-            Follow::message(handle, attached, command, send.wait, patience).await.map_err(leaving)
+            let (wait, patience) = (send.wait, Duration::from_millis(send.timeout_ms).min(TIMEOUT_MAX));
+            Follow::message(handle, attached, command(send)?, wait, patience).await.map_err(leaving)
         }
+    }
+}
+
+fn command(send: SendRequest) -> Result<Command, CommandError> {
+    let wrong = |what: String| CommandError::new(ErrorCode::BadArgument, what);
+    let reply_to = send.reply.as_deref().map(values::which).transpose();
+    let reply_to = reply_to.map_err(|accepted| wrong(format!("reply: {accepted}")))?;
+    let SendRequest { text, file, id: key, urgent, .. } = send;
+    let to = send.to.parse::<To>()?;
+    match file {
+        None => Ok(Command::Send { to, text, key, urgent, reply_to }),
+        Some(_) if urgent || reply_to.is_some() || !text.is_empty() => {
+            Err(wrong("file: goes without a text, and is neither urgent nor a reply".to_owned()))
+        }
+        // This process has another working directory than the one that asks.
+        Some(path) if !Path::new(&path).is_absolute() => Err(wrong(format!("file: {path:?} is not an absolute path"))),
+        Some(path) => Ok(Command::File { to, path, key }),
     }
 }
 
@@ -235,12 +252,14 @@ async fn put(write: &mut (impl AsyncWriteExt + Unpin), value: &Value) -> io::Res
     timeout(WRITE_PATIENCE, write.write_all(line.as_bytes())).await.map_err(|_| io::ErrorKind::TimedOut)?
 }
 
-/// Hands a message to the process that owns `data_dir`; returns how far it came.
+/// Hands a message, or a file, to the process that owns `data_dir`; returns how far it came. `see` gets what is told of it
+/// meanwhile.
 ///
 /// # Errors
 /// [`ControlError`] when it does not answer at all.
-pub async fn send(data_dir: &Path, request: SendRequest) -> Result<Handed, ControlError> {
-    let mut progress = Progress::new(request.wait);
+pub async fn send(data_dir: &Path, request: SendRequest, mut see: impl FnMut(&Value)) -> Result<Handed, ControlError> {
+    let wait = request.wait;
+    let mut progress = if request.file.is_some() { Progress::of_file(wait) } else { Progress::new(wait) };
     let due = Instant::now() + Duration::from_millis(request.timeout_ms);
     // The other side ends it; this is for one that hangs.
     let patience = Duration::from_millis(request.timeout_ms).saturating_add(2 * ANSWER_PATIENCE);
@@ -250,7 +269,9 @@ pub async fn send(data_dir: &Path, request: SendRequest) -> Result<Handed, Contr
             if value["message"].as_str().is_some_and(|message| message.ends_with(LEAVING)) {
                 return Ok(());
             }
-            progress.take(&value);
+            if progress.take(&value) {
+                see(&value);
+            }
         }
         Ok(())
     };

@@ -15,6 +15,7 @@ mod watch;
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::path::PathBuf;
 
 use common::identity::Identity;
 use common::tls::TlsError;
@@ -27,8 +28,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval_at, sleep_until};
 
 use crate::event_log::Observer;
+use crate::files::{Files, Reserve};
 use crate::storage::{Job, StorageThread, Store};
-use crate::transport::{BATCHES_MAX, Directory, Quic, QuicError, addresses};
+use crate::transport::{ACCEPTED_MAX, BATCHES_MAX, Directory, Quic, QuicError, addresses};
 use api::FrontSide;
 use carrier::Carrier;
 use sealing::Sealing;
@@ -71,6 +73,8 @@ pub struct Parts {
     pub socket: UdpSocket,
     /// `--advertise`.
     pub advertise: Option<SocketAddr>,
+    /// Where files of others go, unless the user says otherwise.
+    pub downloads: PathBuf,
     /// `--event-log`.
     pub event_log: Option<EventFile>,
 }
@@ -118,11 +122,13 @@ struct EventLog {
 
 impl Turns {
     fn start(parts: Parts, side: FrontSide) -> Result<(Self, Sources), StartError> {
-        let Parts { identity, config, snapshot, store, socket, advertise, event_log } = parts;
+        let Parts { identity, config, snapshot, store, socket, advertise, downloads, event_log } = parts;
         let (batches_in, batches) = mpsc::channel(BATCHES_MAX);
         let (replies_in, replies) = mpsc::channel(REPLIES_MAX);
         let directory = Directory::new(config.directory.clone(), &identity, batches_in.clone())?;
-        let quic = Quic::start(socket, identity.clone(), batches_in)?;
+        let (streams, accepted) = mpsc::channel(ACCEPTED_MAX);
+        let quic = Quic::start(socket, identity.clone(), batches_in, streams)?;
+        let (files, told) = Files::start(downloads, Reserve::default(), accepted);
         let (sealing, sealed) = Sealing::start(identity)?;
         let disk = Disk::of(store.folder());
         let storage = StorageThread::start(store, replies_in)?;
@@ -131,12 +137,12 @@ impl Turns {
         let now = clocks.now();
         let log = event_log.map(|file| EventLog { observer: Observer::start(&config, &snapshot, now.wall_ms), file });
         let messenger = Messenger::new(config, snapshot, now);
-        let carrier = Carrier::new(quic, directory, storage, sealing);
+        let carrier = Carrier::new(quic, directory, storage, sealing, files);
         let (check, check_disk) = (every(CHECK_EVERY), every(DISK_EVERY));
         let mut turns = Self { messenger, carrier, clocks, network, disk, check, check_disk, log };
         // Before the first command.
         turns.measure_disk();
-        Ok((turns, Sources::new(batches, replies, sealed, side)))
+        Ok((turns, Sources::new(batches, replies, sealed, told, side)))
     }
 
     fn measure_disk(&mut self) {
@@ -235,7 +241,7 @@ impl Turns {
 
     /// The last outputs have been carried out: let them arrive, then end everything that was started.
     async fn leave(self, sources: Sources) {
-        let Carrier { quic, directory, fronts, storage, sealing, store_jobs, .. } = self.carrier;
+        let Carrier { quic, directory, fronts, storage, sealing, files, store_jobs, .. } = self.carrier;
         let (mut batches, mut shown) = sources.last();
         let mut numbers = Vec::new();
         // The network: taken and not heard, since a full channel would hold up the flushing.
@@ -249,7 +255,7 @@ impl Turns {
             }
         };
         tokio::select! {
-            _ = async { tokio::join!(quic.shutdown(), directory.shutdown(), fronts.finish()) } => {}
+            _ = async { tokio::join!(files.shutdown(), quic.shutdown(), directory.shutdown(), fronts.finish()) } => {}
             () = taking => {}
         }
         while let Ok(more) = shown.try_recv() {

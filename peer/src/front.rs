@@ -175,6 +175,10 @@ impl Writer {
                 self.switch_format(answer, asked);
             }
             (Some(render), Event::Answer { answer, .. }) => {
+                let file = asked.and_then(|asked| asked.file);
+                if let (Some(path), Ok(Answer::Sent { n, .. })) = (file, answer.as_deref()) {
+                    render.offered(*n, &path);
+                }
                 let lines = render.answer(answer.as_deref(), now_ms);
                 self.lines(&lines);
             }

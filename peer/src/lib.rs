@@ -2,11 +2,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod app;
+pub mod bar;
 pub mod cli;
 pub mod config;
 pub mod control;
 pub mod driver;
 pub mod event_log;
+pub mod files;
 pub mod follow;
 pub mod front;
 pub mod keystore;

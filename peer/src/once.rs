@@ -1,15 +1,18 @@
 //! One thing and out: `peer send` and `peer identity show`, by this process or through the one that owns the data
-//! directory. Prints results; what came of a message is an exit code.
+//! directory. What came of a message is an exit code.
 
-use std::io::{self, Read, Write};
+mod report;
+
+use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
 use common::limits::TEXT_MAX_BYTES;
 use peer_core::command::{Command, CommandError, ErrorCode, Which};
 use peer_core::event::{Event, Exit};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::oneshot;
 
+use crate::bar::Bar;
 use crate::cli::{SendOptions, Wait};
 use crate::config::Settings;
 use crate::control::{self, SendRequest};
@@ -17,11 +20,13 @@ use crate::driver::StartError;
 use crate::driver::api::{Attached, FrontInput, Handle, Patience};
 use crate::follow::Follow;
 use crate::front::json as lines;
-use crate::front::safe_text::SafeText;
 use crate::keystore::{DataDir, DataDirError};
 use crate::open::{Failure, open};
 use crate::progress::{Progress, Wanted, exit};
 use crate::storage::Store;
+
+pub use report::complain;
+use report::{put, say, say_error};
 
 /// With `--name`, registering may take so long before the message is submitted anyway.
 const REGISTER_PATIENCE: Duration = Duration::from_secs(5);
@@ -34,8 +39,16 @@ const LEAVE_QUICKLY: Duration = Duration::from_millis(500);
 const RETRY_EVERY: Duration = Duration::from_millis(50);
 
 /// What is to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum What {
+    Text(String),
+    /// The absolute path of a file.
+    File(String),
+}
+
+/// It, and how it is sent.
 struct Message {
-    text: String,
+    what: What,
     /// Idempotency key.
     key: Option<String>,
     /// How long the wanted state is waited for.
@@ -47,35 +60,39 @@ struct Message {
 /// # Errors
 /// [`Failure`] when nothing could be tried.
 pub async fn send(settings: &Settings, options: &SendOptions) -> Result<u8, Failure> {
-    let text = match text(&options.text, io::stdin().lock()) {
-        Ok(text) => text,
+    let what = match what(options) {
+        Ok(what) => what,
         Err(refused) => {
             say_error(settings, &lines::error(&refused, Some("send")));
             return Ok(exit::USAGE);
         }
     };
-    let progress = deliver(settings, options, text).await?;
-    say(settings, &progress);
+    let bar = Bar::new(settings, options.file.as_deref());
+    bar.begin();
+    let progress = deliver(settings, options, what, &bar).await;
+    bar.end();
+    let progress = progress?;
+    say(settings, &progress, options.file.as_deref());
     Ok(progress.exit_code())
 }
 
 /// Sends, alone or through the process that owns the data directory; owners that come or go are waited for.
-async fn deliver(settings: &Settings, options: &SendOptions, text: String) -> Result<Progress, Failure> {
+async fn deliver(settings: &Settings, options: &SendOptions, what: What, bar: &Bar) -> Result<Progress, Failure> {
     let begun = Instant::now();
     // A message handed to an owner that leaves is handed on, and must not be sent twice.
     let key = options.id.clone().map_or_else(fresh_key, Ok)?;
-    let mut message = Message { text, key: options.id.clone(), timeout: options.timeout };
+    let mut message = Message { what, key: options.id.clone(), timeout: options.patience() };
     let mut known = None;
     loop {
         let path = match DataDir::open(&settings.data_dir) {
-            Ok(data_dir) => return alone(settings, data_dir, options, message).await,
+            Ok(data_dir) => return alone(settings, data_dir, options, message, bar).await,
             Err(DataDirError::InUse(path)) => path,
             Err(error) => return Err(error.into()),
         };
         message.key = Some(key.clone());
-        message.timeout = options.timeout.saturating_sub(begun.elapsed());
+        message.timeout = options.patience().saturating_sub(begun.elapsed());
         let over = message.timeout.is_zero();
-        match control::send(&path, request(options, &message)).await {
+        match control::send(&path, request(options, &message), |value| bar.see(value)).await {
             Ok(handed) if over || !handed.broke_off => return Ok(handed.progress),
             Ok(handed) => known = Some(handed.progress).filter(Progress::is_answered).or(known),
             Err(error) if over || !error.is_passing() => return known.ok_or(Failure::NoAnswer { path, error }),
@@ -121,6 +138,16 @@ pub async fn identity(settings: &Settings) -> Result<u8, Failure> {
     Ok(exit::DONE)
 }
 
+/// What the command line, or the input, gives to be sent.
+fn what(options: &SendOptions) -> Result<What, CommandError> {
+    let Some(path) = &options.file else { return text(&options.text, io::stdin().lock()).map(What::Text) };
+    // Whoever reads it may have another working directory.
+    let path = std::path::absolute(path).ok().and_then(|path| path.into_os_string().into_string().ok());
+    let refused =
+        || CommandError::new(ErrorCode::BadArgument, "the path of the file is not valid UTF-8; nothing was sent");
+    path.map(What::File).ok_or_else(refused)
+}
+
 /// The text: the words, or the input with exactly one final newline cut off.
 fn text(words: &[String], input: impl Read) -> Result<String, CommandError> {
     let too_large =
@@ -163,13 +190,17 @@ fn to_text(options: &SendOptions) -> String {
 
 fn request(options: &SendOptions, message: &Message) -> SendRequest {
     let timeout_ms = u64::try_from(message.timeout.as_millis()).unwrap_or(u64::MAX);
-    let (text, id) = (message.text.clone(), message.key.clone());
+    let (text, file) = match &message.what {
+        What::Text(text) => (text.clone(), None),
+        What::File(path) => (String::new(), Some(path.clone())),
+    };
+    let id = message.key.clone();
     let reply = options.reply.map(|which| match which {
         Which::Number(n) => n.to_string(),
         Which::Id(id) => id.to_string(),
     });
     let (to, urgent, wait) = (to_text(options), options.urgent, wanted(options.wait));
-    SendRequest { to, text, id, urgent, reply, wait, timeout_ms }
+    SendRequest { to, text, file, id, urgent, reply, wait, timeout_ms }
 }
 
 /// Runs the whole peer for as long as this message takes. Others may hand theirs over meanwhile.
@@ -178,6 +209,7 @@ async fn alone(
     data_dir: DataDir,
     options: &SendOptions,
     message: Message,
+    bar: &Bar,
 ) -> Result<Progress, Failure> {
     let (handle, side) = crate::driver::api::fronts();
     let attached = handle.attach(Patience::Wait);
@@ -186,7 +218,7 @@ async fn alone(
     let (serves, stop) = oneshot::channel::<()>();
     let working = async {
         let running = crate::driver::run(parts, side);
-        let sending = submit_and_follow(&handle, attached, settings, options, message);
+        let sending = submit_and_follow(&handle, attached, settings, options, message, bar);
         let (mut running, mut sending) = (Box::pin(running), Box::pin(sending));
         let ended = tokio::select! {
             // The loop has left: what it said last is read to its end.
@@ -250,17 +282,24 @@ async fn submit_and_follow(
     settings: &Settings,
     options: &SendOptions,
     message: Message,
+    bar: &Bar,
 ) -> (Progress, bool) {
     if settings.name.is_some() {
         // Without an answer of the directory the message is tried all the same: its error says what is wrong.
         let _ = tokio::time::timeout(REGISTER_PATIENCE, registered(&mut attached)).await;
     }
     let wanted = wanted(options.wait);
-    let Message { text, key, timeout } = message;
-    let command = Command::Send { to: options.to.clone(), text, key, urgent: options.urgent, reply_to: options.reply };
+    let Message { what, key, timeout } = message;
+    let (to, urgent, reply_to) = (options.to.clone(), options.urgent, options.reply);
+    let command = match what {
+        What::Text(text) => Command::Send { to, text, key, urgent, reply_to },
+        What::File(path) => Command::File { to, path, key },
+    };
     match Follow::message(handle, attached, command, wanted, timeout).await {
         Ok(mut follow) => {
-            while follow.next().await.is_some() {}
+            while let Some(value) = follow.next().await {
+                bar.see(&value);
+            }
             if let (true, Some(aside)) = (follow.is_gone(), follow.aside()) {
                 say_error(settings, &lines::error(aside, None));
             }
@@ -279,48 +318,6 @@ async fn registered(attached: &mut Attached) {
             _ => {}
         }
     }
-}
-
-/// Prints what came of it: the final state for scripts; for people a line, on standard error when it is not as wanted.
-fn say(settings: &Settings, progress: &Progress) {
-    let Some(last) = progress.last() else {
-        return complain("there was no answer in time; whether the message is queued, '!history' will show");
-    };
-    if settings.json {
-        put(&lines::line(last));
-    }
-    let text = |key: &str| last[key].as_str().unwrap_or_default();
-    if last["event"] == "error" {
-        return complain(&format!("{} ({})", text("message"), text("code")));
-    }
-    let mut words = format!("[{}] {} to {}", last["n"], text("state"), text("to"));
-    for more in [text("via"), text("reason")].into_iter().filter(|more| !more.is_empty()) {
-        words = format!("{words}, {more}");
-    }
-    if !progress.is_reached() {
-        complain(&format!("not as far as wanted: {words}"));
-    } else if !settings.json {
-        put(&words);
-    }
-}
-
-fn say_error(settings: &Settings, error: &Value) {
-    if settings.json {
-        put(&lines::line(error));
-    }
-    let text = |key: &str| error[key].as_str().unwrap_or_default();
-    complain(&format!("{} ({})", text("message"), text("code")));
-}
-
-/// One line on standard output; a closed one is nobody who waits for it.
-fn put(line: &str) {
-    let mut out = io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
-}
-
-/// One line on standard error.
-pub fn complain(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "peer: {}", SafeText::line(line));
 }
 
 #[cfg(test)]

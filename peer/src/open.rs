@@ -105,7 +105,9 @@ pub fn open(settings: &Settings, data_dir: &DataDir, shows: bool) -> Result<Part
         candidates: driver::candidates(bound.address, settings.advertise),
         shows,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        accept_from: settings.accept_from.clone(),
     };
     let advertise = settings.advertise;
-    Ok(Parts { identity, config, snapshot, store, socket: bound.socket, advertise, event_log })
+    let downloads = settings.downloads.clone();
+    Ok(Parts { identity, config, snapshot, store, socket: bound.socket, advertise, downloads, event_log })
 }

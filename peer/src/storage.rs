@@ -5,9 +5,12 @@
 
 mod amend;
 mod arrival;
+mod chains;
 mod codes;
 mod error;
 mod facts;
+mod files;
+mod filing;
 mod lanes;
 mod migrate;
 mod open;
@@ -324,7 +327,10 @@ fn pages_of(op: &StoreOp) -> usize {
         | StoreOp::Read { .. }
         | StoreOp::ForgetTexts(_)
         | StoreOp::PutDuration { .. }
-        | StoreOp::PutSteps { .. } => 0,
+        | StoreOp::PutGroupHome { .. }
+        | StoreOp::PutSteps { .. }
+        | StoreOp::NewFile(_)
+        | StoreOp::PutFile(_) => 0,
     };
     1 + bytes / 1_024
 }

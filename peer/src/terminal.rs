@@ -2,6 +2,7 @@
 //! reading. Not here: what is written on it.
 
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 
 use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 
@@ -11,7 +12,17 @@ const COLUMNS: usize = 80;
 /// Columns of the terminal on standard output, now; none when it is no terminal.
 #[must_use]
 pub fn columns() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    columns_of(io::stdout())
+}
+
+/// Columns of the terminal on standard error, now; none when it is no terminal.
+#[must_use]
+pub fn error_columns() -> Option<usize> {
+    columns_of(io::stderr())
+}
+
+fn columns_of(stream: impl AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(stream).ok()?;
     Some(if size.ws_col == 0 { COLUMNS } else { usize::from(size.ws_col) })
 }
 

@@ -7,6 +7,7 @@
 pub mod addresses;
 pub mod batch;
 pub mod budget;
+pub mod bulk;
 mod config;
 mod congestion;
 pub mod dial;
@@ -19,6 +20,7 @@ pub mod socket;
 mod stream;
 
 pub use batch::{BATCHES_MAX, Batch, BatchSender, Session};
+pub use bulk::{ACCEPTED_MAX, Accepted, AcceptedSender, Bulk};
 pub use config::QuicError;
 pub use directory::Directory;
 pub use quic::Quic;

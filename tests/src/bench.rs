@@ -3,6 +3,7 @@
 //!
 //! Timing is only worth something on a machine that does nothing else: the table names the load it was made under.
 
+pub mod files;
 pub mod history;
 pub mod idle;
 pub mod limits;

@@ -34,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "sealed", body: decoders::sealed, max_bytes: 4_096, gate: 200 },
     Target { name: "bodies", body: decoders::bodies, max_bytes: 4_096, gate: 2_000 },
     Target { name: "names", body: decoders::names, max_bytes: 256, gate: 2_000 },
+    Target { name: "file_names", body: texts::file_names, max_bytes: 1_024, gate: 2_000 },
     Target { name: "commands", body: texts::commands, max_bytes: 2_048, gate: 2_000 },
     Target { name: "sanitiser", body: texts::sanitiser, max_bytes: 2_048, gate: 1_000 },
     Target { name: "screen", body: texts::screen, max_bytes: 2_048, gate: 1_000 },

@@ -1,7 +1,8 @@
-//! What users of Homing must observe, whatever happens: a reference that is told what disks commit, what screens show and
-//! what commands are answered, and that says at once when a promise is broken. It knows no core and decides nothing.
+//! What users of Homing must observe, whatever happens: a reference that is told what disks commit, what screens show and what
+//! commands are answered, and that says at once when a promise is broken. It knows no core and decides nothing.
 
 mod company;
+mod files;
 mod groups;
 mod lines;
 mod marks;
@@ -45,13 +46,11 @@ struct Written {
     queued_ms: u64,
 }
 
-/// What was wrong with the clock of one machine.
+/// What was wrong with the clock of one machine: how far off it is, how often it stepped, and all steps together.
 #[derive(Debug, Clone, Copy, Default)]
 struct Clock {
-    /// How far off it is.
     skew_ms: i64,
     steps: u64,
-    /// All steps together, whatever way.
     stepped_ms: u64,
 }
 
@@ -86,6 +85,7 @@ pub(crate) struct Model {
     dark_ms: u64,
     lines: lines::Lines,
     groups: groups::Groups,
+    files: files::Files,
     company: company::Company,
     /// Ids by tag.
     tags: BTreeMap<[u8; 8], MessageId>,
@@ -362,7 +362,7 @@ impl Model {
         let (screen, marks) = (&mut self.screens[machine], &self.disks[machine]);
         screen.last.clear();
         for id in marks.shown.difference(&marks.dismissed).filter_map(|n| marks.numbers.get(n)) {
-            let line = !self.lines.changes_or_durations(id);
+            let line = !self.lines.changes_or_durations(id) && !self.files.is_word(id);
             if let Some(written) = self.written.get(id).filter(|written| line && !written.urgent) {
                 let last = screen.last.entry((written.sender, written.group)).or_insert(*id);
                 *last = (*last).max(*id);
@@ -376,7 +376,8 @@ impl Model {
             return self.broken(format!("machine {machine} shows {}, which nobody wrote", view.id));
         };
         let (id, from) = (view.id, written.sender);
-        if self.is_plain(&id) {
+        self.is_rightly_offered(machine, view);
+        if self.is_plain(&id) && view.file.is_none() {
             promise!(
                 self,
                 view.text.as_deref() == Some(&written.text),

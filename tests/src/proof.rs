@@ -3,6 +3,7 @@
 //! checker, not here.
 
 pub mod check;
+pub mod files;
 pub mod kill;
 pub mod network;
 #[cfg(feature = "planted")]
@@ -49,6 +50,7 @@ pub type Proof = fn(&Order) -> Result<()>;
 
 /// All proofs by name.
 pub const PROOFS: &[(&str, Proof)] = &[
+    ("files", files::run),
     ("kill", kill::run),
     ("network", network::run),
     #[cfg(feature = "planted")]

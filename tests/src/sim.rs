@@ -8,7 +8,11 @@ mod dice;
 mod directory;
 mod directory_desk;
 mod faults;
+mod files;
+mod filing;
+mod folder;
 mod gathering;
+mod groups;
 mod liar;
 mod links;
 mod logs;
@@ -18,6 +22,7 @@ mod medium;
 mod plan;
 mod sealing;
 mod sessions;
+mod streams;
 mod trace;
 mod user;
 mod world;
@@ -94,8 +99,14 @@ pub struct Outcome {
     pub refused: u64,
     /// Messages of groups that were put out.
     pub in_groups: u64,
+    /// Files that came, and pieces of files.
+    pub files: (u64, u64),
     /// What was seen of blocks, of being busy, and of what is said to everybody.
     pub in_company: Told,
+    /// Chains and lines of groups that were compared at the end.
+    pub compared: (u64, u64),
+    /// Steps of groups that a directory had lost and was given back.
+    pub restored: u64,
 }
 
 /// Runs the world of a seed. `verbose`: the whole trace, with what was said.
@@ -107,17 +118,30 @@ pub fn run(seed: u64, watch: Watch, verbose: bool) -> Outcome {
 /// The same with another kind of storm than the seed's own.
 #[must_use]
 pub fn run_as(profile: Profile, seed: u64, watch: Watch, verbose: bool) -> Outcome {
+    run_plan(|dice| Plan::new(profile, seed, dice), seed, watch, verbose)
+}
+
+/// The same where nobody has a file: such as all worlds once were.
+#[must_use]
+pub fn run_without_files(profile: Profile, seed: u64, watch: Watch, verbose: bool) -> Outcome {
+    run_plan(|dice| Plan { files: false, ..Plan::new(profile, seed, dice) }, seed, watch, verbose)
+}
+
+fn run_plan(plan: impl FnOnce(&mut Dice) -> Plan, seed: u64, watch: Watch, verbose: bool) -> Outcome {
     let mut dice = Dice::new(seed);
-    let plan = Plan::new(profile, seed, &mut dice);
+    let plan = plan(&mut dice);
     let identity = Identity::from_seed(&dice.bytes());
     let directory = DirectoryNode::new(Which::First, identity, dice.bytes());
     let weights = plan.weights;
-    let forgets = weights.put_back_directory + weights.rename + weights.copy + weights.put_back > 0;
+    let forgets = weights.rename + weights.copy + weights.put_back > 0;
     let crier = seed % 4 == 1 && !plan.malicious && weights.rename == 0;
     let late = plan.malicious || weights.no_room + weights.no_room_directory > 0;
     let mut world = World::new(plan, dice, seed, directory, watch, verbose);
     if !world.plan.malicious && !forgets {
         world.model.groups_are_strict();
+    }
+    if weights.rename + weights.copy + weights.put_back == 0 {
+        world.model.files_are_strict();
     }
     world.model.comes_late(late, weights.cut_off + weights.isolate + weights.half_open > 0);
     world.populate(crier);
@@ -135,7 +159,10 @@ pub fn run_as(profile: Profile, seed: u64, watch: Watch, verbose: bool) -> Outco
         renamed: world.liar.renamed,
         refused: world.liar.refused,
         in_groups: world.model.said_in_groups(),
+        files: world.model.files_done(),
         in_company: world.model.told_in_company(),
+        compared: world.model.compared(),
+        restored: world.restored,
         tail: world.trace.into_lines(),
     }
 }
@@ -294,6 +321,10 @@ impl World {
             if machine.user.active && !machine.user.online {
                 open.push(format!("machine {number} is not online"));
             }
+            let files = self.model.unsettled_files(number, &self.all_machines());
+            if !files.is_empty() {
+                open.push(format!("machine {number} still has files {files:?}"));
+            }
             if self.model.is_busy(number) {
                 open.push(format!("machine {number} is busy"));
             }
@@ -338,9 +369,9 @@ impl World {
         if self.model.failure().is_some() || self.watch == Watch::Logs {
             return;
         }
-        let machines: Vec<(usize, usize)> =
-            self.machines.iter().enumerate().map(|(number, machine)| (number, machine.who)).collect();
+        let machines = self.all_machines();
         for (number, who) in &machines {
+            self.model.are_files_right(*number, &machines);
             self.model.is_there(*number, &machines);
             if !self.machines[*number].retired {
                 self.model.is_all_shown(*number);
@@ -350,29 +381,14 @@ impl World {
                     self.judge_history(*number, *other);
                 }
             }
-            self.judge_groups(*number);
             self.judge_company(*number);
         }
+        self.judge_groups();
     }
 
-    /// What is kept of a group stands in the order in which each member wrote it.
-    fn judge_groups(&mut self, number: usize) {
-        let store = self.machines[number].disk.open().expect("a healthy disk");
-        let Ok(snapshot) = store.load(Which::First.address()) else { return };
-        for (id, _) in snapshot.groups {
-            let query = Query::History { with: Talk::Group(id), before: None, count: 10_000 };
-            let store = self.machines[number].disk.open().expect("a healthy disk");
-            let QueryResult::History(messages) = store.query(query) else {
-                return self.model.broken(format!("machine {number} cannot read the history of a group"));
-            };
-            let mut last = std::collections::BTreeMap::new();
-            for message in messages.iter().filter(|message| message.ordered) {
-                let before = last.insert(message.sender, message.id);
-                if before.is_some_and(|before| before > message.id) {
-                    self.model.broken(format!("machine {number} has {} of a group out of order", message.id));
-                }
-            }
-        }
+    /// Machines and whose they are.
+    fn all_machines(&self) -> Vec<(usize, usize)> {
+        self.machines.iter().enumerate().map(|(number, machine)| (number, machine.who)).collect()
     }
 
     /// A conversation stands in the order in which each of the two wrote it, and holds all of it.

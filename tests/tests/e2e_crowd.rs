@@ -20,11 +20,9 @@ const AT_ONCE: u64 = 16;
 async fn answer(session: &mut Session) -> FromDirectory {
     session.flush().await.unwrap();
     loop {
-        match session.next().await.unwrap() {
-            answer @ (FromDirectory::Done(_) | FromDirectory::Refused(_) | FromDirectory::GroupSteps(_)) => {
-                return answer;
-            }
-            _ => {}
+        let frame = session.next().await.unwrap();
+        if matches!(frame, FromDirectory::Done(_) | FromDirectory::Refused(_) | FromDirectory::GroupSteps(_)) {
+            return frame;
         }
     }
 }

@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::PublicKey;
 
+mod files;
 mod from;
 mod talk;
 mod to;
 
+pub use files::*;
 pub use from::*;
 pub use talk::*;
 pub use to::*;

@@ -11,7 +11,8 @@ use common::name::Name;
 use common::record::{Binding, Bound, Prekey, PrekeyRecord};
 use common::shout::{Shout, SignedShout};
 use common::wire::directory::{self, Place, Profile, Standing};
-use common::wire::directory::{Fate, FromDirectory, Refusal, Rejection, Taking, ToDirectory, Whom};
+use common::wire::directory::{Fate, FromDirectory, GroupLimit, Refusal, Rejection, Taking, ToDirectory, Whom};
+use common::wire::file::{Answer, Ask, Coming, FileFrame};
 use common::wire::peer::{self, CloseReason, Greeting, Parcel, PeerFrame};
 use common::wire::{Frame, FrameError};
 
@@ -22,6 +23,7 @@ pub enum Any {
     To(ToDirectory),
     From(FromDirectory),
     Peer(PeerFrame),
+    File(FileFrame),
 }
 
 impl Any {
@@ -30,6 +32,7 @@ impl Any {
             Self::To(frame) => frame.kind(),
             Self::From(frame) => frame.kind(),
             Self::Peer(frame) => frame.kind(),
+            Self::File(frame) => frame.kind(),
         }
     }
 
@@ -39,6 +42,7 @@ impl Any {
             Self::To(frame) => frame.encode_into(&mut bytes),
             Self::From(frame) => frame.encode_into(&mut bytes),
             Self::Peer(frame) => frame.encode_into(&mut bytes),
+            Self::File(frame) => frame.encode_into(&mut bytes),
         }
         bytes
     }
@@ -49,6 +53,7 @@ impl Any {
             Self::To(_) => ToDirectory::decode(kind, payload).map(Self::To),
             Self::From(_) => FromDirectory::decode(kind, payload).map(Self::From),
             Self::Peer(_) => PeerFrame::decode(kind, payload).map(Self::Peer),
+            Self::File(_) => FileFrame::decode(kind, payload).map(Self::File),
         }
     }
 }
@@ -161,6 +166,7 @@ pub fn frames() -> Named {
     from_directory_mail(&mut list);
     from_directory_talk(&mut list);
     between_peers(&mut list);
+    files(&mut list);
     list
 }
 
@@ -245,7 +251,7 @@ fn rejections() -> [(&'static str, Rejection); 4] {
     ]
 }
 
-fn refusals() -> [(&'static str, Refusal); 21] {
+fn refusals() -> [(&'static str, Refusal); 24] {
     [
         ("no-such-user", Refusal::NoSuchUser),
         ("name-taken", Refusal::NameTaken),
@@ -268,6 +274,9 @@ fn refusals() -> [(&'static str, Refusal); 21] {
         ("not-allowed", Refusal::NotAllowed),
         ("group-full", Refusal::GroupFull),
         ("group-changed", Refusal::GroupChanged),
+        ("group-limit-founded", Refusal::OverGroupLimit { which: GroupLimit::Founded, limit: 100 }),
+        ("group-limit-groups", Refusal::OverGroupLimit { which: GroupLimit::Groups, limit: 100_000 }),
+        ("group-limit-bytes", Refusal::OverGroupLimit { which: GroupLimit::Bytes, limit: 1 << 28 }),
     ]
 }
 
@@ -360,7 +369,9 @@ pub fn signed_shout() -> SignedShout {
 }
 
 fn to_directory_talk(list: &mut Named) {
-    use directory::{Broadcast, ChangeGroup, FollowGroups, ListGroups, LookUpGroup, SetStanding, WhichGroup};
+    use directory::{
+        Broadcast, ChangeGroup, FollowGroups, ListGroups, LookUpGroup, RestoreGroup, SetStanding, WhichGroup,
+    };
     let mut to = |name: &str, frame: ToDirectory| add(list, format!("to-directory/{name}"), Any::To(frame));
     to("set-standing", SetStanding { request: 8, standing: Standing::Away, note: Some("tea".into()) }.into());
     to("broadcast", Broadcast { request: 9, shout: signed_shout() }.into());
@@ -371,6 +382,8 @@ fn to_directory_talk(list: &mut Named) {
     to("look-up-group-id", LookUpGroup { request: 12, which: WhichGroup::Id([0x67; 16]), after: 300 }.into());
     to("follow-groups", FollowGroups { groups: vec![([0x67; 16], 300)] }.into());
     to("list-groups", ListGroups { request: 13, after: Some(name("family")) }.into());
+    let [(_, first), (_, second), ..] = group_steps();
+    to("restore-group", RestoreGroup { request: 14, steps: vec![first, second] }.into());
 }
 
 fn from_directory_talk(list: &mut Named) {
@@ -391,12 +404,68 @@ fn from_directory_talk(list: &mut Named) {
     );
 }
 
-/// One body of each kind.
-pub fn bodies() -> [(&'static str, Body); 8] {
-    use common::body::{Delete, Edit, Expiry, Forward, Invitation, Reaction, Text, Vanishing};
+/// Files in pieces at a directory, and on a stream between peers.
+fn files(list: &mut Named) {
+    use directory::{BeginFile, DropFile, FileRoom, GetPiece, Piece, PutPiece};
+    let (recipient, submitter, offer) = (key(2), key(1), message_id(4));
+    let mut to = |name: &str, frame: ToDirectory| add(list, format!("to-directory/{name}"), Any::To(frame));
+    to("begin-file", BeginFile { recipient, offer, bytes: 65_616, pieces: 2 }.into());
+    to("put-piece", PutPiece { recipient, offer, index: 300, sealed: vec![1, 2, 3] }.into());
+    to("get-piece", GetPiece { submitter, offer, index: 1 }.into());
+    to("drop-file", DropFile { submitter, recipient, offer }.into());
+    let mut from = |name: &str, frame: FromDirectory| add(list, format!("from-directory/{name}"), Any::From(frame));
+    from("file-room", FileRoom { recipient, offer, next: 2, refusal: None }.into());
+    let refusal = Some(Refusal::TooLarge { limit: 10_485_760 });
+    from("file-room-refused", FileRoom { recipient, offer, next: 0, refusal }.into());
+    from("piece", Piece { submitter, offer, index: 1, sealed: Some(vec![1, 2, 3]) }.into());
+    from("piece-none", Piece { submitter, offer, index: 2, sealed: None }.into());
+    let mut stream = |name: &str, frame: FileFrame| add(list, format!("file/{name}"), Any::File(frame));
+    stream("ask", Ask { offer, from_part: 300 }.into());
+    let answers = [
+        ("here", Coming::Here),
+        ("not-offered", Coming::NotOffered),
+        ("changed", Coming::Changed),
+        ("later", Coming::Later),
+    ];
+    for (name, coming) in answers {
+        stream(&format!("answer-{name}"), Answer { coming }.into());
+    }
+}
+
+fn file_words() -> Vec<(String, Body)> {
+    use common::body::{FileFault, FileSaying, FileWord};
+    let faults = [
+        ("missing", FileFault::Missing),
+        ("no-file", FileFault::NoFile),
+        ("unreadable", FileFault::Unreadable),
+        ("no-name", FileFault::NoName),
+        ("too-large", FileFault::TooLarge),
+        ("changed", FileFault::Changed),
+        ("disk-full", FileFault::DiskFull),
+        ("hash-wrong", FileFault::HashWrong),
+        ("no-place", FileFault::NoPlace),
+        ("withdrawn", FileFault::Withdrawn),
+        ("too-many", FileFault::TooMany),
+    ];
+    let sayings = [
+        ("accepted", FileSaying::Accepted),
+        ("declined", FileSaying::Declined),
+        ("cancelled", FileSaying::Cancelled),
+        ("done", FileSaying::Done),
+    ];
+    let failed = faults.map(|(name, fault)| (format!("failed-{name}"), FileSaying::Failed(fault)));
+    let sayings = sayings.map(|(name, saying)| (name.to_owned(), saying)).into_iter().chain(failed);
+    let word = |saying| Body::FileWord(FileWord { author: key(2), offer: message_id(4), saying });
+    sayings.map(|(name, saying)| (format!("file-word-{name}"), word(saying))).collect()
+}
+
+/// Bodies of each kind.
+pub fn bodies() -> Vec<(String, Body)> {
+    use common::body::{Delete, Edit, Expiry, File, Forward, Invitation, Reaction, Text, Vanishing};
     let (target, author) = (message_id(3), key(2));
     let [(_, founding), ..] = group_steps();
-    [
+    let file = File { name: "é.txt".into(), size: 70_000, sha256: [0x25; 32], blake3: [0xb3; 32], key: [0x6b; 32] };
+    let bodies = [
         ("text", Body::Text(Text { text: "hé".into(), reply_to: Some(target) })),
         ("edit", Body::Edit(Edit { target, text: "hé".into() })),
         ("delete", Body::Delete(Delete { target })),
@@ -405,5 +474,7 @@ pub fn bodies() -> [(&'static str, Body); 8] {
         ("vanishing", Body::Vanishing(Vanishing { text: "hé".into(), reply_to: None, after_ms: 60_000 })),
         ("expiry", Body::Expiry(Expiry { after_ms: Some(60_000) })),
         ("invitation", Body::Invitation(Invitation { founding })),
-    ]
+        ("file", Body::File(file)),
+    ];
+    bodies.into_iter().map(|(name, body)| (name.to_owned(), body)).chain(file_words()).collect()
 }

@@ -25,6 +25,7 @@ use crate::shouts::Shouts;
 use crate::timers::{Timer, Timers};
 use crate::weight;
 
+mod files;
 mod groups;
 mod requests;
 mod results;
@@ -55,6 +56,9 @@ enum Asked {
     /// A step of a group, a part of its chain, a page of groups.
     Group(RequestId),
     GroupNews,
+    /// How far a file is.
+    Room(files::Named),
+    Piece(files::Wanted),
     /// Nobody waits for the answer.
     Quiet,
     Expire,

@@ -6,9 +6,11 @@ use std::net::SocketAddr;
 use common::identity::PublicKey;
 use common::wire::directory::{FromDirectory, ToDirectory};
 
+mod files;
 mod groups;
 mod store;
 
+pub use files::*;
 pub use groups::*;
 pub use store::*;
 

@@ -2,9 +2,10 @@
 //! disk. Not here: what both roles share (`common::limits`), and sockets, handshakes and queues, which are the program's.
 
 use common::limits::{
-    BROADCAST_MAX_BYTES, CANDIDATES_MAX, DAY_MS, FRAME_MAX_BYTES, GROUPS_PAGE, ITEM_LIFETIME_MS, MAILBOX_ITEMS_MAX,
-    MAILBOX_MIB_MAX, NAME_MAX_CHARS, NOTE_MAX_BYTES, PAIR_ITEMS_MAX, SEALED_MAX_BYTES, STRANGER_ITEMS_MAX,
-    SUBMITTER_ITEMS_MAX, SUBMITTER_MIB_MAX, WATCH_MAX,
+    BROADCAST_MAX_BYTES, CANDIDATES_MAX, DAY_MS, FRAME_MAX_BYTES, GROUPS_PAGE, ITEM_LIFETIME_MS, KEPT_FILE_MIB_MAX,
+    MAILBOX_FILES_MIB_MAX, MAILBOX_ITEMS_MAX, MAILBOX_MIB_MAX, NAME_MAX_CHARS, NOTE_MAX_BYTES, PAIR_FILES_MAX,
+    PAIR_ITEMS_MAX, PIECE_SEALED_MAX_BYTES, PIECES_ASKED_MAX, SEALED_MAX_BYTES, STRANGER_FILES_MAX, STRANGER_ITEMS_MAX,
+    SUBMITTER_FILES_MIB_MAX, SUBMITTER_ITEMS_MAX, SUBMITTER_MIB_MAX, WATCH_MAX,
 };
 
 const KIB: u64 = 1024;
@@ -46,12 +47,14 @@ pub const NEWS_STEPS: usize = 20;
 pub const SHARED_BEHIND_BYTES: usize = 32 * 1024;
 /// Most bytes of a frame that is shared with many.
 const SHARED_MAX_BYTES: usize = 6 + 2 + NOTICES_PAGE * LISTED_MAX_BYTES;
+/// Most bytes of a piece's frame beside what is sealed.
+const PIECE_HEAD_MAX_BYTES: usize = 6 + 32 + 16 + 5 + 1 + 5;
 /// Most bytes of the answer to one deposit.
 const ANSWER_MAX_BYTES: usize = 68;
 
 /// Most bytes that one session may be given before it reads anything, all at once: what waits for its owner, the
-/// presence of everybody watched, the news of its groups, the answers to its deposits, what is shared with many, a few small
-/// frames. A send queue that holds them never
+/// presence of everybody watched, the news of its groups, the answers to its deposits, the pieces of files it asked for, what is
+/// shared with many, a few small frames. A send queue that holds them never
 /// cuts off a peer for being slow to read what it needs.
 pub const HANDED_OUT_MAX_BYTES: usize = WINDOW_ITEMS * ITEM_HEAD_MAX_BYTES
     + WINDOW_BYTES
@@ -63,6 +66,7 @@ pub const HANDED_OUT_MAX_BYTES: usize = WINDOW_ITEMS * ITEM_HEAD_MAX_BYTES
     + SHARED_BEHIND_BYTES
     + SHARED_MAX_BYTES
     + (IN_FLIGHT + 1) * ANSWER_MAX_BYTES
+    + PIECES_ASKED_MAX * (PIECE_HEAD_MAX_BYTES + PIECE_SEALED_MAX_BYTES)
     + 1024;
 
 const _: () = {
@@ -130,11 +134,51 @@ pub struct GroupLimits {
     pub owned: u64,
     /// Groups that one key may be a member of before it may found or join no more.
     pub joined: u64,
+    /// Groups that one key may have founded, or brought back after the directory lost them, and that still exist, whoever
+    /// owns them by now.
+    pub founded: u64,
+    /// Groups in the store, those of everybody. One that is over is still kept for a while, and gives way.
+    pub all: u64,
+    /// Bytes of the chains of all groups; leaving and taking out go on above it. A group that is over gives way.
+    pub bytes_all: u64,
 }
 
 impl Default for GroupLimits {
     fn default() -> Self {
-        Self { owned: 50, joined: GROUPS_PAGE as u64 }
+        Self { owned: 50, joined: GROUPS_PAGE as u64, founded: 100, all: 100_000, bytes_all: 256 * MIB }
+    }
+}
+
+/// What files in pieces may take, checked by the store in the transaction that begins one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileLimits {
+    /// Bytes of one file as its sender knows it; more is `TooLarge`. 0: none is kept.
+    pub file_bytes: u64,
+    /// Sealed bytes of the files for one recipient; more is `MailboxFull`.
+    pub mailbox_bytes: u64,
+    /// Sealed bytes of the files from one submitter to everybody; more is `QuotaExceeded`.
+    pub submitter_bytes: u64,
+    /// Files from one submitter to one recipient; more is `QuotaExceeded`.
+    pub pair_files: u64,
+    /// Files for one recipient from submitters it has not accepted, together; more is `StrangersFull`.
+    pub stranger_files: u64,
+    /// Sealed bytes of these; more is `StrangersFull`.
+    pub stranger_bytes: u64,
+    /// Sealed bytes of files in the whole store from submitters not accepted by their recipients; more is `StrangersFull`.
+    pub stranger_bytes_all: u64,
+}
+
+impl Default for FileLimits {
+    fn default() -> Self {
+        Self {
+            file_bytes: KEPT_FILE_MIB_MAX * MIB,
+            mailbox_bytes: MAILBOX_FILES_MIB_MAX * MIB,
+            submitter_bytes: SUBMITTER_FILES_MIB_MAX * MIB,
+            pair_files: PAIR_FILES_MAX,
+            stranger_files: STRANGER_FILES_MAX,
+            stranger_bytes: MAILBOX_FILES_MIB_MAX * MIB / 10,
+            stranger_bytes_all: 8 * GIB / 10,
+        }
     }
 }
 
@@ -202,12 +246,14 @@ pub struct Limits {
     pub slots: SlotLimits,
     /// For groups.
     pub groups: GroupLimits,
-    /// Items live so many milliseconds.
+    /// For files in pieces.
+    pub files: FileLimits,
+    /// Items and files live so many milliseconds.
     pub item_lifetime_ms: u64,
     /// A key without a name that has nothing here is forgotten so many milliseconds after its last login.
     pub nameless_lifetime_ms: u64,
-    /// What became of an item is remembered for so many milliseconds after it went unread, and an empty lane after its
-    /// last deposit.
+    /// What became of an item is remembered for so many milliseconds after it went unread, an empty lane after its
+    /// last deposit, and a group after its last member left.
     pub tombstone_lifetime_ms: u64,
     /// Milliseconds between two looks for what has expired.
     pub expire_every_ms: u64,
@@ -252,6 +298,7 @@ impl Default for Limits {
             mailbox: MailboxLimits::default(),
             slots: SlotLimits::default(),
             groups: GroupLimits::default(),
+            files: FileLimits::default(),
             item_lifetime_ms: ITEM_LIFETIME_MS,
             nameless_lifetime_ms: ITEM_LIFETIME_MS,
             tombstone_lifetime_ms: 70 * DAY_MS,

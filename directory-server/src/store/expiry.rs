@@ -7,7 +7,7 @@ use rusqlite::params;
 
 use super::ledger::Ledger;
 use super::mail::{EXPIRED, Kept};
-use super::{StoreError, lanes, slots};
+use super::{StoreError, group_room, lanes, pieces, slots};
 
 pub(super) fn expire(ledger: &mut Ledger<'_>, op: &ExpireOp) -> Result<StoreResult, StoreError> {
     let old = Kept::deposited_before(ledger.db(), op.items_before_ms, op.limit)?;
@@ -22,9 +22,11 @@ pub(super) fn expire(ledger: &mut Ledger<'_>, op: &ExpireOp) -> Result<StoreResu
     let slots = slots::expire(ledger, op.items_before_ms, op.limit)?;
     // A lane is remembered as long as what became of its items.
     let lanes = lanes::expire(ledger, op.tombstones_before_ms, op.limit)?;
+    let groups = group_room::expire(ledger.db(), op.tombstones_before_ms, op.limit)?;
+    let more_files = pieces::expire(ledger, op.items_before_ms, op.limit)?;
     let accounts = accounts(ledger, op.accounts_before_ms, op.limit)?;
-    let most = [old.len(), tombstones, slots, lanes, accounts].into_iter().max();
-    Ok(StoreResult::Expired { more: most >= Some(op.limit as usize) })
+    let most = [old.len(), tombstones, slots, lanes, groups, accounts].into_iter().max();
+    Ok(StoreResult::Expired { more: more_files || most >= Some(op.limit as usize) })
 }
 
 /// Forgets keys that have no name, have not logged in since `before_ms`, and have nothing here. Who was ever of a group has:
@@ -34,6 +36,7 @@ fn accounts(ledger: &mut Ledger<'_>, before_ms: i64, limit: u32) -> Result<usize
                AND NOT EXISTS (SELECT 1 FROM lanes WHERE submitter = accounts.account)
                AND NOT EXISTS (SELECT 1 FROM tallies t WHERE t.account = accounts.account
                    AND t.items + t.sent_items + t.slots + t.sent_slots + t.accepted + t.accepted_by > 0)
+               AND NOT EXISTS (SELECT 1 FROM file_tallies f WHERE f.account = accounts.account AND f.files + f.sent_files > 0)
                AND NOT EXISTS (SELECT 1 FROM group_people p WHERE p.account = accounts.account)
                ORDER BY touched_ms LIMIT ?2";
     let db = ledger.db();
@@ -44,6 +47,7 @@ fn accounts(ledger: &mut Ledger<'_>, before_ms: i64, limit: u32) -> Result<usize
     for (account, key) in &gone {
         db.prepare_cached("DELETE FROM prekeys WHERE account = ?1")?.execute([account])?;
         db.prepare_cached("DELETE FROM tallies WHERE account = ?1")?.execute([account])?;
+        db.prepare_cached("DELETE FROM file_tallies WHERE account = ?1")?.execute([account])?;
         db.prepare_cached("DELETE FROM accounts WHERE account = ?1")?.execute([account])?;
         ledger.forget_account(key, *account);
     }

@@ -3,19 +3,16 @@
 
 use common::group::{Change, GroupId, Seat, SignedStep, Standpoint, StepError};
 use common::identity::PublicKey;
+use common::limits::GROUPS_PAGE;
 use common::name::Name;
 use common::wire::codec;
 use common::wire::directory::{ListedGroup, Refusal, WhichGroup};
-use directory_core::StoreResult;
-use directory_core::event::{GroupOp, GroupResult, StepOp};
+use directory_core::event::{GroupResult, StepOp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::StoreError;
+use super::group_room::Judged;
 use super::ledger::{Known, Ledger, count};
-
-type Answer = Result<StoreResult, StoreError>;
-/// What an operation gives, or why it is refused.
-type Judged<T> = Result<Result<T, Refusal>, StoreError>;
+use super::{StoreError, group_room};
 
 /// A page of groups: those anybody may see, and the private ones that the account is a member of or invited to. Both are
 /// found by an index, so that private groups of others, however many, neither cost anything nor show.
@@ -23,48 +20,37 @@ pub(super) const LIST: &str = "SELECT name, id, private, members, member, invite
         SELECT * FROM (
             SELECT g.folded, g.name, g.id, g.private, g.members, p.joined IS NOT NULL AS member, ifnull(p.invited, 0) AS invited
             FROM groups g LEFT JOIN group_people p ON p.number = g.number AND p.account = ?1
-            WHERE g.private = 0 AND g.folded > ?2 ORDER BY g.folded LIMIT ?3)
+            WHERE g.private = 0 AND g.folded > ?2 AND g.folded < '~' ORDER BY g.folded LIMIT ?3)
         UNION ALL
         SELECT g.folded, g.name, g.id, g.private, g.members, p.joined IS NOT NULL, p.invited
         FROM group_people p JOIN groups g ON g.number = p.number
         WHERE p.account = ?1 AND (p.joined IS NOT NULL OR p.invited = 1) AND g.private = 1 AND g.folded > ?2
+            AND g.folded < '~'
     ) ORDER BY folded LIMIT ?3";
 
 /// A group as it is kept.
-struct Group {
-    number: i64,
-    id: GroupId,
+pub(super) struct Group {
+    pub number: i64,
+    pub id: GroupId,
     private: bool,
-    version: u64,
+    pub version: u64,
     last: [u8; 32],
     members: u64,
     invited: u64,
     owner: i64,
+    pub over: bool,
 }
 
 /// What somebody is, and was, to a group.
 #[derive(Debug, Clone, Copy, Default)]
-struct Person {
+pub(super) struct Person {
     joined: Option<i64>,
     gone: Option<i64>,
     invited: bool,
     removed: bool,
 }
 
-pub(super) fn answer(ledger: &mut Ledger<'_>, op: GroupOp) -> Answer {
-    let judged = match op {
-        GroupOp::Step(op) => step(ledger, op)?,
-        GroupOp::Steps { key, which, after, limit } => steps(ledger, &key, &which, after, limit)?,
-        GroupOp::News { key, groups, limit } => Ok(news(ledger, &key, &groups, limit)?),
-        GroupOp::List { key, after, limit } => Ok(list(ledger, &key, after.as_ref(), limit)?),
-    };
-    Ok(match judged {
-        Ok(result) => StoreResult::Group(result),
-        Err(refusal) => StoreResult::Refused(refusal),
-    })
-}
-
-fn step(ledger: &mut Ledger<'_>, op: Box<StepOp>) -> Judged<GroupResult> {
+pub(super) fn step(ledger: &mut Ledger<'_>, op: Box<StepOp>) -> Judged<GroupResult> {
     let by = ledger.known(&op.step.by)?;
     let leaves = matches!(op.step.change, Change::Leave);
     let Some(by) = by.filter(|by| by.registered || leaves) else { return Ok(Err(Refusal::NotRegistered)) };
@@ -75,68 +61,113 @@ fn step(ledger: &mut Ledger<'_>, op: Box<StepOp>) -> Judged<GroupResult> {
     Ok(done.map(|members| GroupResult::Stepped { op, members }))
 }
 
-fn found(ledger: &Ledger<'_>, op: &StepOp, by: Known, name: &Name, private: bool) -> Judged<()> {
+fn found(ledger: &mut Ledger<'_>, op: &StepOp, by: Known, name: &Name, private: bool) -> Judged<()> {
     let db = ledger.db();
-    let folded = name.folded();
-    if db.prepare_cached("SELECT 1 FROM groups WHERE folded = ?1")?.exists([&folded])? {
+    if db.prepare_cached("SELECT 1 FROM groups WHERE folded = ?1")?.exists([&name.folded()])? {
         return Ok(Err(Refusal::GroupExists));
     }
     if Group::of(db, &WhichGroup::Id(op.step.group))?.is_some() {
         return Ok(Err(Refusal::GroupChanged));
     }
-    let owned = db.prepare_cached("SELECT count(*) FROM groups WHERE owner = ?1")?;
+    let owned = db.prepare_cached("SELECT count(*) FROM groups WHERE owner = ?1 AND ended_ms IS NULL")?;
     if counted(owned, by.account)? >= op.limits.owned || joins(db, by)? >= op.limits.joined {
         return Ok(Err(Refusal::GroupFull));
     }
-    let sql = "INSERT INTO groups (id, folded, name, private, version, last, members, invited, owner)
-               VALUES (?1, ?2, ?3, ?4, 1, ?5, 1, 0, ?6)";
-    let row = params![op.step.group, folded, name.as_str(), private, op.signed.hash(), by.account];
+    if let Err(refusal) = group_room::begins(db, op, by.account)? {
+        return Ok(Err(refusal));
+    }
+    begin(db, op, by.account, by.account, (name, private))?;
+    Ok(Ok(()))
+}
+
+/// Writes the beginning of a group by `owner` that `founder` brings here. Where another has the name it gets none.
+pub(super) fn begin(
+    db: &Connection,
+    op: &StepOp,
+    founder: i64,
+    owner: i64,
+    (name, private): (&Name, bool),
+) -> Result<(), StoreError> {
+    let folded = name.folded();
+    let taken = db.prepare_cached("SELECT 1 FROM groups WHERE folded = ?1")?.exists([&folded])?;
+    let folded = if taken { nameless(&op.step.group) } else { folded };
+    let sql = "INSERT INTO groups (id, folded, name, private, version, last, members, invited, owner, founder)
+               VALUES (?1, ?2, ?3, ?4, 1, ?5, 1, 0, ?6, ?7)";
+    let row = params![op.step.group, folded, name.as_str(), private, op.signed.hash(), owner, founder];
     db.prepare_cached(sql)?.execute(row)?;
     let number = db.last_insert_rowid();
+    group_room::count(db, 1, 0)?;
     keep_step(db, number, op)?;
-    Person { joined: Some(1), ..Person::default() }.save(db, number, by.account)?;
-    Ok(Ok(()))
+    Person { joined: Some(1), ..Person::default() }.save(db, number, owner)
+}
+
+/// What stands in place of a name, and is none: it sorts after all of them.
+pub(super) fn nameless(id: &GroupId) -> String {
+    format!("~{:032x}", u128::from_be_bytes(*id))
 }
 
 /// A step that is not the first: everybody who was a member before it or is one after it.
 fn follow(ledger: &mut Ledger<'_>, op: &StepOp, by: Known) -> Judged<Vec<PublicKey>> {
     let db = ledger.db();
-    let Some(mut group) = Group::of(db, &WhichGroup::Id(op.step.group))? else { return Ok(Err(Refusal::NoSuchGroup)) };
-    if op.step.version != group.version + 1 || op.step.previous != group.last {
-        return Ok(Err(Refusal::GroupChanged));
-    }
-    let other = match &op.step.change {
-        Change::Invite { who } | Change::Remove { who } => Some(ledger.known(who)?),
+    let Some(group) = Group::of(db, &WhichGroup::Id(op.step.group))? else { return Ok(Err(Refusal::NoSuchGroup)) };
+    let about = match &op.step.change {
+        Change::Invite { who } | Change::Remove { who } => ledger.known(who)?,
         _ => None,
     };
-    let about = match other.flatten() {
-        Some(who) => {
-            Person::of(db, group.number, who.account)?.map(|person| (who, person)).or(Some((who, Person::default())))
-        }
-        None => None,
+    let accounts = (by.account, about.map(|who| who.account));
+    let ready = match judge(db, &group, op, (Some(by), about))? {
+        Ok(ready) => ready,
+        Err(refusal) => return Ok(Err(refusal)),
     };
-    let maker = Person::of(db, group.number, by.account)?.unwrap_or_default();
-    let who = about.map_or_else(Seat::default, |(who, person)| group.seat(who.account, person));
-    let standpoint = Standpoint {
-        version: group.version,
-        private: group.private,
-        members: usize::try_from(group.members).unwrap_or(usize::MAX),
-        invited: usize::try_from(group.invited).unwrap_or(usize::MAX),
-        by: group.seat(by.account, maker),
-        who,
-    };
-    if let Err(error) = standpoint.may(&op.step.change) {
-        return Ok(Err(refusal(error)));
+    if let Err(refusal) = room(db, op, by, about)? {
+        return Ok(Err(refusal));
     }
-    if let Err(refusal) = room(db, op, by, about.map(|(who, _)| who))? {
+    if let Err(refusal) = group_room::follows(db, op)? {
         return Ok(Err(refusal));
     }
     let mut members = group.members_of(db)?;
     if matches!(op.step.change, Change::Join) {
         members.push(op.step.by);
     }
-    group.apply(db, op, (by.account, maker), about.map(|(who, person)| (who.account, person)))?;
+    let ended_ms = ledger.stamp(op.now_ms);
+    group.apply(db, op, ready, accounts, ended_ms)?;
     Ok(Ok(members))
+}
+
+/// Whoever makes a step, and whom it is about, as they are before it.
+pub(super) struct Ready {
+    maker: Person,
+    about: Person,
+}
+
+/// Whether a step may follow, made by and about these people as far as they are known here.
+pub(super) fn judge(
+    db: &Connection,
+    group: &Group,
+    op: &StepOp,
+    (by, about): (Option<Known>, Option<Known>),
+) -> Judged<Ready> {
+    if group.over {
+        return Ok(Err(Refusal::NoSuchGroup));
+    }
+    if op.step.version != group.version + 1 || op.step.previous != group.last {
+        return Ok(Err(Refusal::GroupChanged));
+    }
+    let of = |known: Option<Known>| -> Result<(Person, Seat), StoreError> {
+        let Some(Known { account, .. }) = known else { return Ok(Default::default()) };
+        let person = Person::of(db, group.number, account)?.unwrap_or_default();
+        Ok((person, group.seat(account, person)))
+    };
+    let ((maker, by), (about, who)) = (of(by)?, of(about)?);
+    let standpoint = Standpoint {
+        version: group.version,
+        private: group.private,
+        members: usize::try_from(group.members).unwrap_or(usize::MAX),
+        invited: usize::try_from(group.invited).unwrap_or(usize::MAX),
+        by,
+        who,
+    };
+    Ok(standpoint.may(&op.step.change).map(|()| Ready { maker, about }).map_err(refusal))
 }
 
 /// What the directory asks beyond the rule of the chain.
@@ -170,14 +201,17 @@ fn counted(mut statement: rusqlite::CachedStatement<'_>, account: i64) -> Result
 }
 
 fn keep_step(db: &Connection, number: i64, op: &StepOp) -> Result<(), StoreError> {
-    let row = params![number, op.step.version as i64, codec::encode(&op.signed)];
+    let step = codec::encode(&op.signed);
+    group_room::count(db, 0, step.len() as i64)?;
+    let row = params![number, op.step.version as i64, step];
     db.prepare_cached("INSERT INTO group_steps VALUES (?1, ?2, ?3)")?.execute(row)?;
     Ok(())
 }
 
 impl Group {
-    fn of(db: &Connection, which: &WhichGroup) -> Result<Option<Self>, StoreError> {
-        let select = "SELECT number, id, private, version, last, members, invited, owner FROM groups";
+    pub fn of(db: &Connection, which: &WhichGroup) -> Result<Option<Self>, StoreError> {
+        let select =
+            "SELECT number, id, private, version, last, members, invited, owner, ended_ms IS NOT NULL FROM groups";
         let read = |row: &Row<'_>| {
             Ok(Self {
                 number: row.get(0)?,
@@ -188,6 +222,7 @@ impl Group {
                 members: count(row, 5)?,
                 invited: count(row, 6)?,
                 owner: row.get(7)?,
+                over: row.get(8)?,
             })
         };
         let found = match which {
@@ -204,7 +239,16 @@ impl Group {
         Seat { member, owner: member && self.owner == account, invited: person.invited, removed: person.removed }
     }
 
-    fn members_of(&self, db: &Connection) -> Result<Vec<PublicKey>, StoreError> {
+    /// The last step that who asks may know of: of a private group that they are of no more, the one that ended it for them.
+    fn end_for(&self, asker: Person) -> Option<u64> {
+        match asker.gone {
+            _ if !self.over && (asker.may_see() || !self.private) => Some(self.version),
+            Some(gone) if self.private => Some(gone as u64),
+            gone => gone.map(|_| self.version),
+        }
+    }
+
+    pub fn members_of(&self, db: &Connection) -> Result<Vec<PublicKey>, StoreError> {
         let sql = "SELECT a.key FROM group_people p JOIN accounts a USING (account)
                    WHERE p.number = ?1 AND p.joined IS NOT NULL ORDER BY p.joined";
         let mut statement = db.prepare_cached(sql)?;
@@ -213,12 +257,13 @@ impl Group {
     }
 
     /// Writes a step that may be made, and what follows from it.
-    fn apply(
-        &mut self,
+    pub fn apply(
+        mut self,
         db: &Connection,
         op: &StepOp,
-        (by, maker): (i64, Person),
-        about: Option<(i64, Person)>,
+        Ready { maker, about: person }: Ready,
+        (by, about): (i64, Option<i64>),
+        ended_ms: i64,
     ) -> Result<(), StoreError> {
         (self.version, self.last) = (op.step.version, op.signed.hash());
         let version = self.version as i64;
@@ -229,7 +274,7 @@ impl Group {
                 let joined = Some(version);
                 Person { joined, invited: false, removed: false, ..maker }.save(db, self.number, by)?;
             }
-            (Change::Invite { .. }, Some((who, person))) => {
+            (Change::Invite { .. }, Some(who)) => {
                 self.invited += u64::from(!person.invited);
                 Person { invited: true, ..person }.save(db, self.number, who)?;
             }
@@ -237,7 +282,7 @@ impl Group {
                 self.members -= 1;
                 Person { joined: None, gone: Some(version), ..maker }.save(db, self.number, by)?;
             }
-            (Change::Remove { .. }, Some((who, person))) => {
+            (Change::Remove { .. }, Some(who)) => {
                 self.members -= 1;
                 Person { joined: None, gone: Some(version), removed: true, ..person }.save(db, self.number, who)?;
             }
@@ -245,10 +290,15 @@ impl Group {
                 return Err(StoreError::Damaged("a step is about nobody"));
             }
         }
-        if self.members == 0 {
-            return self.forget(db);
-        }
         keep_step(db, self.number, op)?;
+        if self.members == 0 {
+            // Nobody is left: its name is free.
+            let sql =
+                "UPDATE groups SET version = ?2, last = ?3, members = 0, folded = ?4, ended_ms = ?5 WHERE number = ?1";
+            let row = params![self.number, version, self.last, nameless(&self.id), ended_ms];
+            db.prepare_cached(sql)?.execute(row)?;
+            return Ok(());
+        }
         let sql = "UPDATE groups SET version = ?2, last = ?3, members = ?4, invited = ?5, owner =
                    (SELECT account FROM group_people WHERE number = ?1 AND joined IS NOT NULL ORDER BY joined LIMIT 1)
                    WHERE number = ?1";
@@ -257,16 +307,8 @@ impl Group {
         Ok(())
     }
 
-    /// Nobody is left: it goes, and its name is free.
-    fn forget(&self, db: &Connection) -> Result<(), StoreError> {
-        db.prepare_cached("DELETE FROM group_steps WHERE number = ?1")?.execute([self.number])?;
-        db.prepare_cached("DELETE FROM group_people WHERE number = ?1")?.execute([self.number])?;
-        db.prepare_cached("DELETE FROM groups WHERE number = ?1")?.execute([self.number])?;
-        Ok(())
-    }
-
     /// Steps after `after` and up to `last`, at most `limit` of them.
-    fn steps(&self, db: &Connection, after: u64, last: u64, limit: usize) -> Result<Vec<SignedStep>, StoreError> {
+    pub fn steps(&self, db: &Connection, after: u64, last: u64, limit: usize) -> Result<Vec<SignedStep>, StoreError> {
         let sql = "SELECT step FROM group_steps WHERE number = ?1 AND version > ?2 AND version <= ?3
                    ORDER BY version LIMIT ?4";
         let mut statement = db.prepare_cached(sql)?;
@@ -305,7 +347,7 @@ fn asker(ledger: &mut Ledger<'_>, key: &PublicKey, group: &Group) -> Result<Pers
     Ok(Person::of(ledger.db(), group.number, known.account)?.unwrap_or_default())
 }
 
-fn steps(
+pub(super) fn steps(
     ledger: &mut Ledger<'_>,
     key: &PublicKey,
     which: &WhichGroup,
@@ -313,15 +355,17 @@ fn steps(
     limit: usize,
 ) -> Judged<GroupResult> {
     let Some(group) = Group::of(ledger.db(), which)? else { return Ok(Err(Refusal::NoSuchGroup)) };
-    if group.private && !asker(ledger, key, &group)?.may_see() {
-        return Ok(Err(Refusal::NoSuchGroup));
-    }
-    let steps = group.steps(ledger.db(), after, group.version, limit)?;
-    let more = group.version.saturating_sub(after) > steps.len() as u64;
+    let asker = asker(ledger, key, &group)?;
+    // Who has a private group behind them may look up how it ended for them, and finds none of its name.
+    let closed = group.private && !asker.may_see() && matches!(which, WhichGroup::Name(_));
+    let Some(last) = group.end_for(asker).filter(|_| !closed) else { return Ok(Err(Refusal::NoSuchGroup)) };
+    let after = if after > last { last - 1 } else { after };
+    let steps = group.steps(ledger.db(), after, last, limit)?;
+    let more = last - after > steps.len() as u64;
     Ok(Ok(GroupResult::Steps { steps, more }))
 }
 
-fn news(
+pub(super) fn news(
     ledger: &mut Ledger<'_>,
     key: &PublicKey,
     groups: &[(GroupId, u64)],
@@ -329,27 +373,57 @@ fn news(
 ) -> Result<GroupResult, StoreError> {
     let mut news = Vec::new();
     for (id, known) in groups {
-        let Some(group) = Group::of(ledger.db(), &WhichGroup::Id(*id))? else { continue };
-        let asker = asker(ledger, key, &group)?;
-        let last = match asker.gone {
-            _ if asker.may_see() || !group.private => group.version,
-            // How it ended for them is theirs to know, and what came after is not.
-            Some(gone) => gone as u64,
-            None => continue,
+        let group = Group::of(ledger.db(), &WhichGroup::Id(*id))?;
+        let end = match group {
+            Some(group) => group.end_for(asker(ledger, key, &group)?).map(|last| (group, last)),
+            None => None,
         };
-        let newer = usize::try_from(last.saturating_sub(*known)).unwrap_or(usize::MAX);
-        if newer == 0 {
+        let Some((group, last)) = end else {
+            // It is not here, or as good as that: who knows its chain learns that the directory does not.
+            news.extend((*known > 0).then(|| (*id, Vec::new())));
+            continue;
+        };
+        if last == *known {
             continue;
         }
+        // Of a chain that is longer there, the newest step says how far this one goes.
+        let newer = usize::try_from(last.saturating_sub(*known)).unwrap_or(usize::MAX).max(1);
         let given = newer.min(limit + 1);
         limit -= given - 1;
         let steps = group.steps(ledger.db(), last - given as u64, last, given)?;
         news.push((group.id, steps));
     }
+    if let Some(known) = ledger.known(key)? {
+        unnamed(ledger.db(), known.account, groups, &mut news)?;
+    }
     Ok(GroupResult::News(news))
 }
 
-fn list(
+/// Groups that somebody is a member of here and does not name: they may have left one since this store was kept.
+fn unnamed(
+    db: &Connection,
+    account: i64,
+    named: &[(GroupId, u64)],
+    news: &mut Vec<(GroupId, Vec<SignedStep>)>,
+) -> Result<(), StoreError> {
+    let sql =
+        "SELECT g.id FROM group_people p JOIN groups g USING (number) WHERE p.account = ?1 AND p.joined IS NOT NULL
+               ORDER BY p.joined, g.number LIMIT ?2";
+    let mut statement = db.prepare_cached(sql)?;
+    let ids = statement.query_map(params![account, GROUPS_PAGE as i64], |row| row.get::<_, GroupId>(0))?;
+    for id in ids {
+        let id = id?;
+        if named.iter().any(|(named, _)| *named == id) || named.len().max(news.len()) >= GROUPS_PAGE {
+            continue;
+        }
+        if let Some(group) = Group::of(db, &WhichGroup::Id(id))? {
+            news.push((id, group.steps(db, group.version - 1, group.version, 1)?));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn list(
     ledger: &mut Ledger<'_>,
     key: &PublicKey,
     after: Option<&Name>,

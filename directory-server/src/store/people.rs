@@ -13,7 +13,7 @@ use directory_core::weight::WHO_ROWS_MAX;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use super::ledger::{Tally, count};
-use super::{BUSY_TIMEOUT, SCHEMA_VERSION, StoreError, layout};
+use super::{BUSY_TIMEOUT, SCHEMA_VERSION, StoreError, layout, pieces};
 
 type Answer = Result<StoreResult, StoreError>;
 
@@ -77,13 +77,15 @@ pub(super) fn last_seen(db: &Connection, keys: &[PublicKey]) -> Answer {
     Ok(StoreResult::LastSeen(seen))
 }
 
-fn name(row: &Row<'_>, at: usize) -> Result<Name, StoreError> {
+pub(super) fn name(row: &Row<'_>, at: usize) -> Result<Name, StoreError> {
     row.get::<_, String>(at)?.parse().map_err(|_| StoreError::Damaged("a name is none"))
 }
 
 /// The store as an operator sees it, beside a server that may be running.
 pub struct People {
-    db: Connection,
+    pub(super) db: Connection,
+    /// Files are kept since the fourth layout.
+    keeps_files: bool,
 }
 
 /// What an operator is told about one name.
@@ -101,6 +103,10 @@ pub struct Entry {
     pub items: u64,
     /// Their sealed bytes.
     pub bytes: u64,
+    /// Files that wait, those included that are still being handed over.
+    pub files: u64,
+    /// Their sealed bytes, as declared.
+    pub file_bytes: u64,
     /// Deposited by its owner and still waiting, for anybody.
     pub sent_items: u64,
     /// Senders its owner has accepted.
@@ -120,7 +126,7 @@ impl People {
         match layout(&db)? {
             0 => Err(StoreError::Foreign),
             // What is asked here is kept in the same way since the first layout.
-            1..=SCHEMA_VERSION => Ok(Self { db }),
+            found @ 1..=SCHEMA_VERSION => Ok(Self { db, keeps_files: found >= 4 }),
             found => Err(StoreError::Newer { found }),
         }
     }
@@ -144,10 +150,11 @@ impl People {
         let mut statement = self.db.prepare_cached(sql)?;
         let mut rows = statement.query([wanted.folded()])?;
         let Some(row) = rows.next()? else { return Ok(None) };
+        let (files, file_bytes, _) = if self.keeps_files { pieces::tally(&self.db, row.get(0)?)? } else { (0, 0, 0) };
         let Tally { items, bytes, sent_items, accepted, .. } = Tally::load(&self.db, row.get(0)?)?;
         let (name, key) = (name(row, 1)?, PublicKey(row.get(2)?));
         let (seen_ms, login_ms) = (row.get(3)?, row.get(4)?);
-        Ok(Some(Entry { name, key, seen_ms, login_ms, items, bytes, sent_items, accepted }))
+        Ok(Some(Entry { name, key, seen_ms, login_ms, items, bytes, files, file_bytes, sent_items, accepted }))
     }
 
     /// Frees a name; what waits for its key stays. False: it was not registered.

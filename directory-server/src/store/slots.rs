@@ -6,8 +6,8 @@ use directory_core::StoreResult;
 use directory_core::event::PutSlotOp;
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::StoreError;
 use super::ledger::{Ledger, count, less};
+use super::{StoreError, pieces};
 
 type Answer = Result<StoreResult, StoreError>;
 
@@ -174,6 +174,7 @@ pub(super) fn accept(ledger: &mut Ledger<'_>, key: &PublicKey, keys: &[PublicKey
         less(&mut tally.stranger_slots, u64::from(slot.is_some()))?;
         less(&mut ledger.change_head().stranger_bytes, bytes)?;
         ledger.change_tally(submitter)?.accepted_by += 1;
+        pieces::accepted(ledger.db(), recipient, submitter)?;
     }
     Ok(StoreResult::Done)
 }

@@ -18,6 +18,8 @@ mod items;
 mod layout;
 mod migration;
 mod names;
+mod pieces;
+mod restored;
 
 /// A store and a few questions in short.
 struct Bench {

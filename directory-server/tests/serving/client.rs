@@ -15,6 +15,7 @@ use common::wire::directory::{
     Token,
 };
 use common::wire::{self, Frame, PAYLOAD_AT};
+use directory_core::Limits;
 use directory_server::{Config, ServeError, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -34,8 +35,12 @@ pub struct Running {
 
 impl Running {
     pub fn start(folder: &Path) -> Self {
+        Self::start_with(folder, Limits::default())
+    }
+
+    pub fn start_with(folder: &Path, limits: Limits) -> Self {
         let bind = Some("127.0.0.1".parse().unwrap());
-        let config = Config { data_dir: folder.to_owned(), bind, port: 0, limits: Default::default(), event_log: None };
+        let config = Config { data_dir: folder.to_owned(), bind, port: 0, limits, event_log: None };
         let server = Server::open(config).unwrap();
         let (stop, stopped) = oneshot::channel();
         let address = server.address();

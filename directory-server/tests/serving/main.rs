@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod client;
+mod files;
 mod talk;
 
 use client::{Client, PATIENCE, Running};

@@ -201,6 +201,26 @@ pub enum Command {
         /// The user's word; none: both keys are shown.
         verdict: Option<Verdict>,
     },
+    /// `!file TO PATH`, or `peer send --file PATH TO`.
+    File {
+        /// To whom.
+        to: To,
+        /// As typed.
+        path: String,
+        /// `peer send --id KEY`.
+        key: Option<String>,
+    },
+    /// `!files`.
+    Files,
+    /// `!accept N [PATH]`.
+    Accept {
+        /// The message that offers it.
+        n: u64,
+        /// A folder, or the path of the file; none: the folder for downloads.
+        place: Option<String>,
+    },
+    /// `!decline N`.
+    Decline(u64),
     /// `!quit`.
     Quit,
 }
@@ -267,6 +287,22 @@ pub enum ErrorCode {
     AlreadyAMember,
     /// `group-exists`
     GroupExists,
+    /// `file-missing`
+    FileMissing,
+    /// `file-not-a-file`
+    FileNoFile,
+    /// `file-unreadable`
+    FileUnreadable,
+    /// `file-no-name`
+    FileNoName,
+    /// `file-too-large`
+    FileTooLarge,
+    /// `file-changed`
+    FileChanged,
+    /// `file-ended`
+    FileEnded,
+    /// `file-too-many`
+    FileTooMany,
 }
 
 impl ErrorCode {
@@ -299,6 +335,14 @@ impl ErrorCode {
             Self::NotAMember => "not-a-member",
             Self::AlreadyAMember => "already-a-member",
             Self::GroupExists => "group-exists",
+            Self::FileMissing => "file-missing",
+            Self::FileNoFile => "file-not-a-file",
+            Self::FileUnreadable => "file-unreadable",
+            Self::FileNoName => "file-no-name",
+            Self::FileTooLarge => "file-too-large",
+            Self::FileChanged => "file-changed",
+            Self::FileEnded => "file-ended",
+            Self::FileTooMany => "file-too-many",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What goes into the messenger and what comes out of it. Closed enums: a new kind is met everywhere.
 
+mod file;
 mod talk;
 mod view;
 
@@ -12,7 +13,8 @@ use common::seal::PrekeySecret;
 use common::wire::directory::{FromDirectory, ToDirectory};
 use common::wire::peer::PeerFrame;
 
-pub use talk::{ChangeView, GroupChange, GroupView, MemberView, PresenceView, QuoteView};
+pub use file::{AcceptFrom, FileFacts, FileJob, FileNews, FileSource, FileStep, FileStop, FileTarget, Serving};
+pub use talk::{ChangeView, FileView, GroupChange, GroupView, MemberView, OfferedView, PresenceView, QuoteView};
 pub use view::{Answer, ContactView, Event, MessageView, PersonView, Reachable, SelfView, StateView};
 
 use crate::command::{Command, CommandError};
@@ -50,6 +52,8 @@ pub struct Config {
     pub shows: bool,
     /// Version of the program, for `ready`.
     pub version: String,
+    /// Whose files are accepted without asking.
+    pub accept_from: AcceptFrom,
 }
 
 /// A QUIC connection, dialled or accepted, numbered by the program: dialled ones by the messenger (even), accepted ones
@@ -252,6 +256,8 @@ pub enum Input {
         /// The private half.
         secret: PrekeySecret,
     },
+    /// Something about files.
+    File(Box<FileNews>),
     /// The host's addresses changed, or it woke from sleep: try everything at once.
     NetworkChanged(Vec<SocketAddr>),
     /// The front's input has ended: flush what is queued, go offline, exit.
@@ -359,6 +365,8 @@ pub enum Output {
         /// For the record, milliseconds since 1970.
         created_ms: i64,
     },
+    /// Something is to be done with files.
+    File(FileJob),
     /// Something that came from `from` is not taken: for the log.
     Dropped {
         /// Whose it was said to be.

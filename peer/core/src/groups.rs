@@ -13,6 +13,8 @@ struct Known {
     founding: SignedStep,
     /// The founder's clock: of two groups of one name the later one is meant.
     founded_ms: i64,
+    /// The directory at which it was seen last.
+    home: Option<PublicKey>,
 }
 
 /// All groups.
@@ -41,7 +43,20 @@ impl Groups {
 
     fn insert(&mut self, group: Membership, founding: SignedStep) {
         let founded_ms = founding.verify().map_or(0, |step| step.at_ms);
-        self.by_id.insert(group.id(), Known { group, founding, founded_ms });
+        let home = self.home(&group.id());
+        self.by_id.insert(group.id(), Known { group, founding, founded_ms, home });
+    }
+
+    /// The directory at which a group was seen last.
+    #[must_use]
+    pub fn home(&self, id: &GroupId) -> Option<PublicKey> {
+        self.by_id.get(id)?.home
+    }
+
+    /// A group is seen at a directory. Whether it was seen elsewhere last, or nowhere.
+    pub fn seen_at(&mut self, id: &GroupId, directory: PublicKey) -> bool {
+        let known = self.by_id.get_mut(id);
+        known.is_some_and(|known| known.home.replace(directory) != Some(directory))
     }
 
     fn count_fellows(&mut self) {

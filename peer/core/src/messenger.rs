@@ -13,6 +13,8 @@ mod beginning;
 mod commands;
 mod company;
 mod depositing;
+mod files;
+mod gaps;
 mod leaving;
 mod lines;
 mod links;
@@ -37,10 +39,11 @@ use common::message::{Conversation, Epoch, MessageId};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
+use self::files::{FileKey, Files};
 use crate::answers::Answers;
 use crate::clock::{AgeClock, IdMaker};
 use crate::contact::Book;
-use crate::event::{Config, Dropped, Event, Exit, Input, Now, Output, Source, Ticket};
+use crate::event::{Config, Event, Exit, Input, Now, Output, Source, Ticket};
 use crate::groups::Groups;
 use crate::inbox::Inbox;
 use crate::lane::{Received, Sent};
@@ -101,6 +104,8 @@ enum Then {
     Prekey(Box<OwnPrekey>),
     Epoch,
     Lines(lines::Committed),
+    /// People are told how a file stands.
+    File(FileKey, Box<crate::event::FileView>),
     /// Somebody is blocked: they are told now.
     Blocked(PublicKey),
     /// What a command asked for is written: it is answered.
@@ -204,6 +209,7 @@ pub struct Messenger {
     chains: Chains,
     lines: Lines,
     company: Company,
+    files: Files,
     /// Committed messages of keys that no believed name belongs to; not shown until the user accepts the key.
     unnamed: BTreeMap<PublicKey, Vec<StoredMessage>>,
     prekeys: Prekeys,
@@ -259,10 +265,17 @@ impl Messenger {
             ended: BTreeMap::new(),
             last_sent: snapshot.last_sent.into_iter().map(|(key, talk, id)| ((key, talk.stable()), id)).collect(),
             inbox: Inbox::default(),
-            groups: Groups::new(snapshot.groups, config.me),
+            groups: {
+                let mut groups = Groups::new(snapshot.groups, config.me);
+                for (id, directory) in snapshot.homes {
+                    groups.seen_at(&id, directory);
+                }
+                groups
+            },
             chains: Chains::default(),
             lines: Lines::new(snapshot.read, snapshot.durations, snapshot.next_vanish_ms),
             company: Company::default(),
+            files: Files::new(snapshot.files),
             unnamed: BTreeMap::new(),
             prekeys: Prekeys::new(snapshot.prekeys),
             answers: Answers::default(),
@@ -288,8 +301,7 @@ impl Messenger {
             config,
         };
         messenger.meta.version_reserve = messenger.version + VERSION_RESERVE;
-        let binding = messenger.meta.binding.clone();
-        messenger.set_binding(binding);
+        messenger.set_binding(messenger.meta.binding.clone());
         messenger.tell_ready();
         messenger.restore_lanes(snapshot.lanes, snapshot.held);
         messenger.repeat_states(&snapshot.outbox);
@@ -328,6 +340,7 @@ impl Messenger {
                 }
             }
             Input::PrekeyMade { record, secret } => self.on_prekey_made(record, secret),
+            Input::File(news) => self.on_file(*news),
             Input::NetworkChanged(candidates) => self.on_network_changed(candidates),
             Input::EndOfInput => self.leave(None),
             Input::Wake => {}
@@ -371,8 +384,10 @@ impl Messenger {
                 Timer::Standing => self.tell_standing(),
                 Timer::Link(link) => self.link_idle(link),
                 Timer::Chain(id) => self.tend_group(id),
+                Timer::Restore => self.restore_due(),
                 Timer::GroupEvents => self.tell_group_events(),
                 Timer::Vanish => self.vanish_due(),
+                Timer::Files => self.tend_files(),
             }
         }
     }
@@ -440,6 +455,7 @@ impl Messenger {
                 Then::Prekey(key) => self.on_prekey_committed(*key),
                 Then::Epoch => self.on_epoch_committed(),
                 Then::Done { id, answer } => self.reply(id, Ok(answer)),
+                Then::File(key, view) => self.on_file_settled(key, view),
                 Then::Blocked(key) => self.on_blocked(key),
                 Then::Lines(committed) => self.on_lines_committed(committed, result),
             }
@@ -457,10 +473,6 @@ impl Messenger {
         );
         self.out.push_back(Output::Event(Event::Error(error)));
         self.out.push_back(Output::Exit(Exit::StoreFailed(why)));
-    }
-
-    fn dropped(&mut self, from: PublicKey, why: Dropped) {
-        self.out.push_back(Output::Dropped { from, why });
     }
 
     fn ticket(&mut self) -> Ticket {

@@ -2,6 +2,7 @@
 //! Words only: the store carries them out, the messenger decides them.
 
 mod facts;
+mod file;
 mod line;
 mod people;
 mod snapshot;
@@ -12,6 +13,7 @@ use common::message::{Conversation, Epoch, MessageId};
 
 pub use crate::command::Which;
 pub use facts::{DirectoryRecord, Meta, OwnPrekey};
+pub use file::{FileRow, FileState};
 pub use line::{Amended, Amendment, Copy, Gone, Quote, StoredMessage, Talk, Tally};
 pub use people::{Claim, Contact, Pin};
 pub use snapshot::Snapshot;
@@ -91,6 +93,27 @@ pub enum Reason {
     Lifetime,
     /// The user withdrew it.
     User,
+}
+
+impl Reason {
+    /// Every one.
+    pub const ALL: [Self; 15] = [
+        Self::Undelivered24h,
+        Self::MailboxFull,
+        Self::Quota,
+        Self::StrangersFull,
+        Self::DiskFull,
+        Self::RateLimited,
+        Self::NoSuchUser,
+        Self::KeyChanged,
+        Self::NoPrekey,
+        Self::CannotOpen,
+        Self::DirectoryStore,
+        Self::Blocked,
+        Self::Suspended,
+        Self::Lifetime,
+        Self::User,
+    ];
 }
 
 /// One own message on its way to one recipient.
@@ -239,6 +262,17 @@ pub enum StoreOp {
         first: u64,
         /// In order.
         steps: Vec<SignedStep>,
+    },
+    /// A file that is offered, unless it is known: then nothing changes.
+    NewFile(Box<FileRow>),
+    /// How a file stands now.
+    PutFile(Box<FileRow>),
+    /// A group was seen at this directory last.
+    PutGroupHome {
+        /// The group.
+        group: GroupId,
+        /// The directory's key.
+        directory: PublicKey,
     },
     /// An own message changed state; also a step of its trace; answered by `Tallied` when it is one to a group. Bodies of settled rows may be dropped from the outbox.
     State {
@@ -422,10 +456,24 @@ pub enum Query {
         /// At most so many.
         count: u32,
     },
+    /// The newest files, whichever way, newest last.
+    Files {
+        /// At most so many.
+        count: u32,
+    },
     /// One message and the steps it took.
     Trace {
         /// Its number.
         n: u64,
+    },
+    /// A part of a group's chain.
+    Steps {
+        /// Which group.
+        group: GroupId,
+        /// Only steps after this version.
+        after: u64,
+        /// At most so many.
+        count: u32,
     },
 }
 
@@ -436,6 +484,10 @@ pub enum QueryResult {
     History(Vec<StoredMessage>),
     /// None: there is no such message.
     Message(Option<Box<StoredMessage>>),
+    /// Files, newest last.
+    Files(Vec<FileRow>),
+    /// Steps of a chain, in order and without a gap.
+    Steps(Vec<SignedStep>),
     /// None: no such number.
     Trace(Option<(Box<StoredMessage>, Vec<TraceStep>)>),
     /// It could not be read; says why.

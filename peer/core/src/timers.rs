@@ -36,8 +36,12 @@ pub enum Timer {
     Standing,
     /// A link that is not greeted yet, or a stranger's, has been idle.
     Link(LinkId),
+    /// A file may go on.
+    Files,
     /// A group's chain is to be asked for, or what waits for it is to be looked at.
     Chain(GroupId),
+    /// The directory is to be given what it has lost of groups.
+    Restore,
     /// What happened in groups is told, names or no names.
     GroupEvents,
 }

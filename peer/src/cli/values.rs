@@ -8,6 +8,7 @@ use common::identity::Fingerprint;
 use common::message::MessageId;
 use common::name::Name;
 use peer_core::command::Which;
+use peer_core::event::AcceptFrom;
 use peer_core::limits::KEY_MAX_CHARS;
 
 /// Default UDP port of a peer.
@@ -91,6 +92,23 @@ pub fn advertise(text: &str) -> Result<SocketAddr, String> {
 pub fn name(text: &str) -> Result<Name, String> {
     let accepted = "accepted are 3 to 15 of the letters a to z, digits, '-' and '_'";
     text.parse().map_err(|error| format!("{error}; {accepted}"))
+}
+
+/// Parses `--accept-from`. The three words mean what they say also where somebody is called so.
+///
+/// # Errors
+/// What is wrong and what is accepted.
+pub fn accept_from(text: &str) -> Result<AcceptFrom, String> {
+    let accepted = "accepted are 'nobody', 'contacts', 'verified', and names with commas between them";
+    match text.to_ascii_lowercase().as_str() {
+        "nobody" => Ok(AcceptFrom::Nobody),
+        "contacts" => Ok(AcceptFrom::Contacts),
+        "verified" => Ok(AcceptFrom::Verified),
+        _ => {
+            let names: Result<_, String> = text.split(',').map(|word| name(word.trim())).collect();
+            names.map(AcceptFrom::Names).map_err(|error| format!("{error}; {accepted}"))
+        }
+    }
 }
 
 /// Parses a duration: `500ms`, `30s`, `5m`, `2h`.
@@ -194,6 +212,18 @@ mod tests {
         assert_eq!(pinned, DirectoryAddress { address: "host:1".to_owned(), pin: Some(fingerprint) });
         for text in ["", ":8282", "host:port", "host:0", "a b", "host:1:2", "host#XYZ"] {
             assert!(DirectoryAddress::from_str(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn files_are_accepted_from_nobody_contacts_verified_or_names() {
+        assert_eq!(accept_from("nobody"), Ok(AcceptFrom::Nobody));
+        assert_eq!(accept_from("Contacts"), Ok(AcceptFrom::Contacts));
+        assert_eq!(accept_from("verified"), Ok(AcceptFrom::Verified));
+        let names = ["bob", "Carol"].map(|name| name.parse().unwrap()).to_vec();
+        assert_eq!(accept_from("bob, Carol"), Ok(AcceptFrom::Names(names)));
+        for text in ["", "bob,", "x", "bob;carol", "@family"] {
+            assert!(accept_from(text).unwrap_err().contains("'verified'"), "{text}");
         }
     }
 

@@ -12,6 +12,31 @@ fn a_request_reads_back_and_unknown_ones_are_refused() {
     assert_eq!(serde_json::to_string(&Request::WhoAmI {}).unwrap(), r#"{"whoami":{}}"#);
 }
 
+#[test]
+fn a_file_is_handed_over_by_its_absolute_path_and_without_a_text() {
+    let of = |more: &str| {
+        let text = format!(r#"{{"send":{{"to":"bob","wait":"kept","timeout_ms":5,"id":"k",{more}}}}}"#);
+        let Request::Send(send) = serde_json::from_str(&text).unwrap() else { panic!("a send") };
+        assert_eq!(
+            serde_json::from_str::<Request>(&serde_json::to_string(&Request::Send(send.clone())).unwrap()).unwrap(),
+            Request::Send(send.clone())
+        );
+        command(send).map_err(|error| (error.code, error.message))
+    };
+    let to: To = "bob".parse().unwrap();
+    let path = "/srv/my report.pdf".to_owned();
+    assert_eq!(of(r#""file":"/srv/my report.pdf""#), Ok(Command::File { to, path, key: Some("k".to_owned()) }));
+    for more in [
+        r#""file":"report.pdf""#,
+        r#""file":"/a","text":"x""#,
+        r#""file":"/a","urgent":true"#,
+        r#""file":"/a","reply":"3""#,
+    ] {
+        let (code, message) = of(more).unwrap_err();
+        assert!(code == ErrorCode::BadArgument && message.starts_with("file: "), "{more}: {message}");
+    }
+}
+
 /// A socket in a data directory of its own, served by nobody who answers commands.
 async fn with_socket<T>(test: impl AsyncFnOnce(&Path) -> T) -> T {
     let folder = tempfile::tempdir().unwrap();
@@ -54,15 +79,16 @@ async fn a_bad_recipient_is_refused_and_an_endless_request_is_cut() {
         let request = |text: String| SendRequest {
             to: "b".to_owned(),
             text,
+            file: None,
             id: None,
             urgent: false,
             reply: None,
             wait: Wanted::Kept,
             timeout_ms: 1,
         };
-        let handed = send(path, request("hi".to_owned())).await.unwrap();
+        let handed = send(path, request("hi".to_owned()), |_| {}).await.unwrap();
         assert_eq!(handed.progress.last().unwrap()["code"], "bad-name");
-        let refused = send(path, request("x".repeat(2 * usize::try_from(REQUEST_MAX_BYTES).unwrap()))).await;
+        let refused = send(path, request("x".repeat(2 * usize::try_from(REQUEST_MAX_BYTES).unwrap())), |_| {}).await;
         assert!(refused.is_err() || refused.unwrap().progress.last().unwrap()["code"] == "bad-argument");
     })
     .await;
@@ -98,20 +124,20 @@ async fn a_data_directory_with_a_long_path_has_its_socket() {
 
 fn hello(wait: Wanted) -> SendRequest {
     let (to, text) = ("bob".to_owned(), "hi".to_owned());
-    SendRequest { to, text, id: Some("k".to_owned()), urgent: false, reply: None, wait, timeout_ms: 20_000 }
+    SendRequest { to, text, file: None, id: Some("k".to_owned()), urgent: false, reply: None, wait, timeout_ms: 20_000 }
 }
 
 #[tokio::test]
 async fn an_owner_that_leaves_is_told_from_one_that_answers() {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = DataDir::open(folder.path().join("peer").as_path()).unwrap();
-    let missing = send(data_dir.path(), hello(Wanted::Kept)).await.unwrap_err();
+    let missing = send(data_dir.path(), hello(Wanted::Kept), |_| {}).await.unwrap_err();
     assert!(missing.is_passing(), "{missing}");
     let (handle, side) = fronts();
     let (serves, stop) = oneshot::channel::<()>();
     drop(side);
     let asking = async {
-        let handed = send(data_dir.path(), hello(Wanted::Kept)).await.unwrap();
+        let handed = send(data_dir.path(), hello(Wanted::Kept), |_| {}).await.unwrap();
         drop(serves);
         handed
     };

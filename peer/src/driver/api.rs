@@ -155,6 +155,18 @@ impl FrontSide {
         self.commands.len()
     }
 
+    /// The next command, for a loop that a test plays.
+    #[cfg(test)]
+    pub(crate) async fn command(&mut self) -> Option<FrontInput> {
+        self.commands.recv().await
+    }
+
+    /// Where the last front that was attached hears from a loop that a test plays.
+    #[cfg(test)]
+    pub(crate) fn tells(&self) -> Option<mpsc::Sender<Event>> {
+        self.fresh().pop().map(|subscriber| subscriber.sender)
+    }
+
     /// Fronts attached since the last call.
     pub(super) fn fresh(&self) -> Vec<Subscriber> {
         std::mem::take(&mut *lock(&self.fresh))

@@ -8,6 +8,7 @@ use peer_core::stored::StoreOp;
 
 use super::fronts::Fronts;
 use super::sealing::{self, Sealing};
+use crate::files::Files;
 use crate::storage::{Job, StorageThread};
 use crate::transport::{Directory, Quic};
 
@@ -19,19 +20,27 @@ pub(super) struct Carrier {
     pub(super) fronts: Fronts,
     pub(super) storage: StorageThread,
     pub(super) sealing: Sealing,
+    pub(super) files: Files,
     pub(super) store_jobs: VecDeque<Job>,
     seal_jobs: VecDeque<sealing::Job>,
     store_failed: bool,
 }
 
 impl Carrier {
-    pub(super) fn new(quic: Quic, directory: Directory, storage: StorageThread, sealing: Sealing) -> Self {
+    pub(super) fn new(
+        quic: Quic,
+        directory: Directory,
+        storage: StorageThread,
+        sealing: Sealing,
+        files: Files,
+    ) -> Self {
         Self {
             quic,
             directory,
             fronts: Fronts::default(),
             storage,
             sealing,
+            files,
             store_jobs: VecDeque::new(),
             seal_jobs: VecDeque::new(),
             store_failed: false,
@@ -60,6 +69,7 @@ impl Carrier {
             Output::MakePrekey { counter, created_ms } => {
                 self.seal(sealing::Job::MakePrekey { counter, created_ms });
             }
+            Output::File(job) => self.files.submit(job, |link| self.quic.bulk(link)),
             Output::Dropped { from, why } => tracing::debug!(from = %from.fingerprint(), ?why, "dropped"),
             Output::Exit(exit) => return Some(exit),
         }
@@ -75,7 +85,7 @@ impl Carrier {
 
     /// Something found no room: nothing new is to be begun.
     pub(super) fn is_behind(&self) -> bool {
-        !self.store_jobs.is_empty() || !self.seal_jobs.is_empty() || self.fronts.are_behind()
+        !self.store_jobs.is_empty() || !self.seal_jobs.is_empty() || self.fronts.are_behind() || self.files.is_behind()
     }
 
     /// The store takes nothing any more; what it has not taken has no answer.

@@ -1,8 +1,8 @@
-//! Where inputs come from: network, store, sealing thread, fronts. Waits for any of them and takes a fair batch of all.
+//! Where inputs come from: network, store, sealing thread, files, fronts. Waits for any of them and takes a fair batch of all.
 //! Of a helper thread that ends without a word, the end is an input too: nothing would ever be answered again.
 //! Not here: what is done with them.
 
-use peer_core::event::Input;
+use peer_core::event::{FileNews, Input};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{self, Receiver};
 
@@ -32,6 +32,7 @@ pub(super) struct Sources {
     network: Source<Batch>,
     replies: Source<Reply>,
     sealed: Source<Input>,
+    files: Source<FileNews>,
     shown: Source<Vec<u64>>,
     commands: Source<FrontInput>,
     leave: Source<()>,
@@ -43,6 +44,7 @@ impl Sources {
         network: Receiver<Batch>,
         replies: Receiver<Reply>,
         sealed: Receiver<Input>,
+        files: Receiver<FileNews>,
         mut fronts: FrontSide,
     ) -> Self {
         let (_, none) = mpsc::channel(1);
@@ -55,6 +57,7 @@ impl Sources {
             network: Source::new(network),
             replies: Source::vital(replies, "its thread has ended unexpectedly"),
             sealed: Source::vital(sealed, "the sealing thread beside it has ended unexpectedly"),
+            files: Source::new(files),
             shown: Source::new(shown),
             commands: Source::new(commands),
             leave: Source::new(leave),
@@ -72,6 +75,7 @@ impl Sources {
         tokio::select! {
             () = self.replies.wait() => {}
             () = self.sealed.wait() => {}
+            () = self.files.wait() => {}
             () = self.shown.wait() => {}
             () = self.leave.wait() => {}
             () = self.network.wait(), if all => {}
@@ -94,6 +98,7 @@ impl Sources {
             });
         }
         taken.push(Taken::Inputs(self.sealed.take()));
+        taken.push(Taken::Inputs(self.files.take().into_iter().map(|news| Input::File(Box::new(news))).collect()));
         taken.push(Taken::Inputs(self.shown.take().into_iter().map(Input::Shown).collect()));
         if all {
             let mut inputs = 0;
@@ -218,7 +223,7 @@ mod tests {
         let (network, batches) = mpsc::channel(1);
         let (_replies, replies) = mpsc::channel(1);
         let (_sealed, sealed) = mpsc::channel(1);
-        let mut sources = Sources::new(batches, replies, sealed, side);
+        let mut sources = Sources::new(batches, replies, sealed, mpsc::channel(1).1, side);
         handle.submit(FrontInput::EndOfInput).await.unwrap();
         network.send(Batch::Links(vec![Input::Wake])).await.unwrap();
         assert!(timeout(Duration::from_millis(20), sources.wait(false)).await.is_err());
@@ -243,7 +248,7 @@ mod tests {
         let (_network, batches) = mpsc::channel(1);
         let (replying, replies) = mpsc::channel(1);
         let (sealing, sealed) = mpsc::channel(1);
-        let mut sources = Sources::new(batches, replies, sealed, side);
+        let mut sources = Sources::new(batches, replies, sealed, mpsc::channel(1).1, side);
         let failures = |taken: Vec<Taken>| {
             taken.iter().filter(|taken| matches!(taken, Taken::StoreFailed(why) if why.contains("ended"))).count()
         };
@@ -266,7 +271,7 @@ mod tests {
         let (_network, batches) = mpsc::channel(1);
         let (_replies, replies) = mpsc::channel(1);
         let (_sealed, sealed) = mpsc::channel(1);
-        let mut sources = Sources::new(batches, replies, sealed, side);
+        let mut sources = Sources::new(batches, replies, sealed, mpsc::channel(1).1, side);
         handle.leave();
         timeout(Duration::from_secs(20), sources.wait(false)).await.unwrap();
         let ends = |taken: &Taken| matches!(taken, Taken::Inputs(inputs) if matches!(inputs[..], [Input::EndOfInput]));

@@ -33,8 +33,18 @@ fn parts(seed: u8) -> Parts {
         candidates: candidates(bound.address, None),
         shows: true,
         version: "0".to_owned(),
+        accept_from: peer_core::event::AcceptFrom::Nobody,
     };
-    Parts { identity, config, snapshot, store, socket: bound.socket, advertise: None, event_log: None }
+    Parts {
+        identity,
+        config,
+        snapshot,
+        store,
+        socket: bound.socket,
+        advertise: None,
+        downloads: PathBuf::new(),
+        event_log: None,
+    }
 }
 
 /// Takes what comes until the loop lets go.

@@ -25,6 +25,7 @@ fn config() -> Config {
         candidates: Vec::new(),
         shows: true,
         version: "0".to_owned(),
+        accept_from: peer_core::event::AcceptFrom::Nobody,
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Asked {
     pub word: String,
     /// The conversation it opens.
     pub chat: Option<To>,
+    /// The path of the file it offers.
+    pub file: Option<String>,
 }
 
 /// Shared by reading and writing.
@@ -37,8 +39,12 @@ impl Desk {
 
     /// Notes a line that will be answered under this number.
     pub fn ask(&self, number: u64, word: String, command: &Result<Command, CommandError>) {
-        let chat = if let Ok(Command::Chat(to)) = command { Some(to.clone()) } else { None };
-        held(&self.asked).insert(number, Asked { word, chat });
+        let (chat, file) = match command {
+            Ok(Command::Chat(to)) => (Some(to.clone()), None),
+            Ok(Command::File { path, .. }) => (None, Some(path.clone())),
+            _ => (None, None),
+        };
+        held(&self.asked).insert(number, Asked { word, chat, file });
     }
 
     /// The line that this number answers. A conversation that was refused is closed again.

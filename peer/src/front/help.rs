@@ -18,7 +18,7 @@ pub fn of(verb: Verb) -> (&'static str, &'static str) {
         Verb::Close => ("leave the open conversation", "!close"),
         Verb::History => ("the last COUNT messages (20) of a conversation", "!history bob 50 before 120"),
         Verb::Status => ("where message N is, and every step it took", "!status 15"),
-        Verb::Cancel => ("withdraw message N if it is not delivered yet", "!cancel 15"),
+        Verb::Cancel => ("withdraw message N if it is not delivered yet; stop a file", "!cancel 15"),
         Verb::Contacts => ("people you know; '?' marks a key you have not verified", "!contacts"),
         Verb::Verify => ("both fingerprints; 'ok': compared and right, 'no': the new one is wrong", "!verify bob ok"),
         Verb::Reply => ("answer message N; who reads it sees what it answers", "!reply 12 yes, at eight"),
@@ -47,6 +47,10 @@ pub fn of(verb: Verb) -> (&'static str, &'static str) {
         Verb::Groups => ("the groups of the directory that you may see", "!groups"),
         Verb::Members => ("who belongs to a group", "!members family"),
         Verb::Broadcast => ("a line to everybody online; never kept", "!broadcast dinner is ready"),
+        Verb::File => ("offer a file to TO; PATH is the rest of the line", "!file bob my report.pdf"),
+        Verb::Files => ("files offered by you and to you, and how each stands", "!files"),
+        Verb::Accept => ("take the file that message N offers; PATH: the folder or the file it becomes", "!accept 12"),
+        Verb::Decline => ("refuse the file that message N offers", "!decline 12"),
         Verb::Quit => ("send what is queued, go offline, leave", "!quit"),
     }
 }

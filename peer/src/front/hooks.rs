@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use peer_core::event::{Event, MessageView};
 
-use super::json;
 use super::safe_text::SafeText;
+use super::{json, words};
 
 /// Messages that wait for the user's program; more are passed over.
 const WAITING_MAX: usize = 1_000;
@@ -76,7 +76,10 @@ impl Hooks {
         }
         let line = json::events(&Event::Message(Box::new(view.clone()))).first().map(json::line).unwrap_or_default();
         let group = if view.conversation.starts_with('@') { format!(" {}", view.conversation) } else { String::new() };
-        let text = view.text.clone().unwrap_or_default();
+        let text = match &view.file {
+            Some(offered) => format!("offers a file: {}, {}", offered.name, words::size(offered.size)),
+            None => view.text.clone().unwrap_or_default(),
+        };
         self.put(Job { line, title: format!("{}{group}", view.from), text });
     }
 

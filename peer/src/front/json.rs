@@ -1,6 +1,7 @@
 //! Events and results as JSON lines for scripts: the key `event` first, raw text, every control and every invisible
 //! character as a `\u` escape. Keys are only ever added.
 
+mod files;
 mod talk;
 
 use std::fmt::Write as _;
@@ -33,7 +34,10 @@ fn one(event: &Event) -> Option<Value> {
         Event::Online(name) => named("online", name.as_str()),
         Event::Offline(name) => named("offline", name.as_str()),
         Event::Deregistered(name) => named("deregistered", name.as_str()),
-        Event::Message(view) => with_event("message", message(view)),
+        Event::Message(view) => match &view.file {
+            Some(offered) => with_event("file", files::offer(view, offered)),
+            None => with_event("message", message(view)),
+        },
         Event::State(view) => state(view),
         Event::Edited(view) => talk::change("edited", view, Some("text")),
         Event::Deleted(view) => talk::change("deleted", view, None),
@@ -48,6 +52,7 @@ fn one(event: &Event) -> Option<Value> {
         Event::Group { group, change, name, by, .. } => json!({
             "event": "group", "group": format!("@{group}"), "change": words::group_change(*change), "name": name, "by": by,
         }),
+        Event::File(view) => with_event("file", files::file(view)),
         Event::Pending(count) => json!({"event": "pending", "count": count}),
         Event::Gap { from, conversation, missing } => json!({
             "event": "gap", "from": from.as_str(), "conversation": conversation, "missing": missing,
@@ -142,6 +147,10 @@ fn message(view: &MessageView) -> Value {
         "reactions": view.reactions.iter().map(|(by, emoji)| json!({"by": by, "emoji": emoji})).collect::<Vec<_>>(),
         "forwarded_from": view.forwarded, "vanishes_ms": view.vanishes_ms,
     });
+    if let (Some(offered), Value::Object(fields)) = (&view.file, &mut value) {
+        fields.insert("text".into(), "".into());
+        fields.insert("file".into(), files::offered(offered));
+    }
     if let (Some(tally), Value::Object(fields)) = (&view.tally, &mut value) {
         fields.insert("tally".into(), talk::tally(tally));
     }
@@ -166,6 +175,8 @@ fn state(view: &StateView) -> Value {
 fn fields(answer: &Answer) -> Value {
     match answer {
         Answer::Done | Answer::Offline | Answer::Closed | Answer::Bye => json!({}),
+        Answer::File(view) => files::file(view),
+        Answer::Files(views) => json!({"files": views.iter().map(files::file).collect::<Vec<_>>()}),
         Answer::Help(topic) => json!({"help": super::help::texts(topic.as_deref())}),
         Answer::Registered(name) | Answer::Online(name) => json!({"name": name.as_str()}),
         Answer::Deregistered(name) => json!({"name": name.as_str(), "released": true}),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use peer_core::command::verb::Verb;
+use peer_core::command::verb::{self, Known, Verb};
 use peer_core::command::{Command, Fed};
 use peer_core::event::{CommandId, Source};
 use rustyline::completion::{Completer, Pair};
@@ -16,12 +16,16 @@ use rustyline::history::FileHistory;
 use rustyline::{CompletionType, Config, Context, Editor, ExternalPrinter, Helper, Highlighter, Hinter, Validator};
 
 use super::desk::Desk;
+use super::safe_text::SafeText;
 use crate::driver::api::{FrontInput, Gone, Handle};
 
 /// Bytes of a line that are read; a longer one is cut there, where it is too long for every command.
 const LINE_MAX_BYTES: usize = 64 * 1024;
 /// The prompt comes back when the answer is there, or after so long.
 const ANSWER_PATIENCE: Duration = Duration::from_millis(250);
+
+/// Entries of a folder that are proposed.
+const ENTRIES_MAX: usize = 1_000;
 
 /// Prints above the line that is being typed.
 pub(super) type Printer = Box<dyn ExternalPrinter + Send>;
@@ -159,13 +163,19 @@ impl Completer for Completion {
 
     fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
         let (start, found) = complete(&self.0, line.get(..at).unwrap_or(line));
-        let pair = |word: String| Pair { replacement: format!("{word} "), display: word };
+        // Behind a folder its name goes on.
+        let ended = |word: &str| if word.ends_with('/') { word.to_owned() } else { format!("{word} ") };
+        let pair = |word: String| Pair { replacement: ended(&word), display: word };
         Ok((start, found.into_iter().map(pair).collect()))
     }
 }
 
 /// Where the word at the end of `line` begins, and what it may become.
 fn complete(desk: &Desk, line: &str) -> (usize, Vec<String>) {
+    if let Some(path) = path_in(line) {
+        let start = path.rfind('/').map_or(0, |place| place + 1);
+        return (line.len() - path.len() + start, entries(&path[..start], &path[start..]));
+    }
     let start = line.rfind(char::is_whitespace).map_or(0, |place| place + 1);
     let word = &line[start..];
     let Some(beginning) = word.strip_prefix(['!', '/']).filter(|_| line[..start].trim().is_empty()) else {
@@ -176,6 +186,31 @@ fn complete(desk: &Desk, line: &str) -> (usize, Vec<String>) {
         Verb::ALL.into_iter().flat_map(|verb| std::iter::once(verb.name()).chain(verb.aliases().iter().copied()));
     let fitting = words.filter(|known| known.starts_with(&beginning));
     (start, fitting.map(|known| format!("{}{known}", &word[..1])).collect())
+}
+
+/// The path that a line ends with, where its command takes one.
+fn path_in(line: &str) -> Option<&str> {
+    let (word, rest) = line.trim_start().split_once(char::is_whitespace)?;
+    let Known::Verb(Verb::File | Verb::Accept) = verb::look_up(word.strip_prefix(['!', '/'])?) else { return None };
+    let (_, path) = rest.trim_start().split_once(char::is_whitespace)?;
+    Some(path.trim_start())
+}
+
+/// What lies in a folder and begins like this; folders end with a slash. A name that cannot be shown as it is, is left out.
+fn entries(folder: &str, beginning: &str) -> Vec<String> {
+    let here = if folder.is_empty() { "." } else { folder };
+    // A folder that cannot be read completes to nothing.
+    let Ok(found) = std::fs::read_dir(here) else { return Vec::new() };
+    let fitting = found.flatten().filter_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        let hidden = name.starts_with('.') && !beginning.starts_with('.');
+        let fits = name.starts_with(beginning) && !hidden && SafeText::line(&name).as_str() == name;
+        let slash = if entry.path().is_dir() { "/" } else { "" };
+        fits.then(|| format!("{name}{slash}"))
+    });
+    let mut names: Vec<String> = fitting.take(ENTRIES_MAX).collect();
+    names.sort_unstable();
+    names
 }
 
 #[cfg(test)]
@@ -203,8 +238,26 @@ mod tests {
         };
         desk.learn(&from("Bobby"));
         desk.learn(&from("carol"));
-        assert_eq!(complete(&desk, "!sen"), (0, vec!["!send".to_owned()]));
+        assert_eq!(complete(&desk, "!sen"), (0, vec!["!send".to_owned(), "!sendfile".to_owned()]));
         assert_eq!(complete(&desk, "/whoi"), (0, vec!["/whoisonline".to_owned()]));
         assert_eq!(complete(&desk, "!send bo"), (6, vec!["Bobby".to_owned()]));
+    }
+
+    #[test]
+    fn paths_complete_where_a_command_takes_one() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["my report.pdf", "mine.txt", ".hidden", "m\u{1b}[2J"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        std::fs::create_dir(folder.path().join("more")).unwrap();
+        let (desk, at) = (Desk::default(), folder.path().display());
+        let found = |line: &str| complete(&desk, line).1;
+        assert_eq!(found(&format!("!file bob {at}/m")), ["mine.txt", "more/", "my report.pdf"]);
+        assert_eq!(found(&format!("/S bob {at}/my rep")), ["my report.pdf"]);
+        assert_eq!(found(&format!("!accept 3 {at}/.")), [".hidden"]);
+        let line = format!("!file bob {at}/my rep");
+        assert_eq!(complete(&desk, &line).0, line.len() - "my rep".len());
+        assert!(found(&format!("!send bob {at}/m")).is_empty() && found("!file bob /no/such/folder/").is_empty());
+        assert_eq!(complete(&desk, "!file"), (0, vec!["!file".to_owned(), "!files".to_owned()]));
     }
 }

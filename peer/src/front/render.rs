@@ -3,6 +3,9 @@
 
 mod answers;
 mod echo;
+mod files;
+#[cfg(test)]
+pub(crate) mod samples;
 mod talk;
 #[cfg(test)]
 mod tests;
@@ -18,6 +21,7 @@ use super::safe_text::SafeText;
 use super::screen::{Line, Look};
 use super::{times, words};
 use echo::Echoes;
+use files::OwnFiles;
 
 /// Columns of somebody's words that stand beside something else: a quote, a note.
 const ASIDE_MAX: usize = 60;
@@ -28,13 +32,14 @@ pub struct Render {
     zone: TimeZone,
     unverified: HashSet<String>,
     echoes: Echoes,
+    own_files: OwnFiles,
 }
 
 impl Render {
     /// Nothing said yet; times are shown in this zone.
     #[must_use]
     pub fn new(zone: TimeZone) -> Self {
-        Self { zone, unverified: HashSet::new(), echoes: Echoes::default() }
+        Self { zone, unverified: HashSet::new(), echoes: Echoes::default(), own_files: OwnFiles::default() }
     }
 
     /// What an event puts on the screen; `now_ms` is the wall clock, milliseconds since 1970. Answers need
@@ -55,6 +60,10 @@ impl Render {
             Event::Deregistered(name) => vec![system(&format!("the name {name} is released"))],
             Event::Message(view) => self.theirs(view, now_ms),
             Event::State(view) => self.state(view, now_ms),
+            Event::File(view) => {
+                self.own_files.learn(view);
+                files::told(view)
+            }
             Event::Presence(people) => talk::presence(people),
             Event::Edited(view) => talk::edited(view),
             Event::Deleted(view) => vec![talk::deleted(view)],
@@ -91,6 +100,11 @@ impl Render {
         }
     }
 
+    /// The user has offered the file at `path` with message `n`.
+    pub fn offered(&mut self, n: u64, path: &str) {
+        self.own_files.offered(n, path);
+    }
+
     /// When a line has to be echoed although nothing happens; wall clock, milliseconds since 1970.
     #[must_use]
     pub fn due_ms(&self) -> Option<i64> {
@@ -118,17 +132,24 @@ impl Render {
         if !view.verified && self.unverified.insert(view.from.clone()) {
             lines.push(system(&format!("{0}? is not verified yet: '!verify {0}' shows what to compare", view.from)));
         }
-        lines.extend(self.message(view, now_ms));
+        match &view.file {
+            Some(offered) if view.gone.is_none() => lines.push(self.offer(view, offered, now_ms, true)),
+            _ => lines.extend(self.message(view, now_ms)),
+        }
         lines
     }
 
     /// A message of somebody else or, in a history, an own one; above it the line it answers.
     fn message(&self, view: &MessageView, now_ms: i64) -> Vec<Line> {
+        if let Some(offered) = view.file.as_ref().filter(|_| view.gone.is_none() && !view.mine) {
+            return vec![self.offer(view, offered, now_ms, false)];
+        }
         let time = times::local(if view.mine { view.received_at_ms } else { view.sent_at_ms }, now_ms, &self.zone);
-        let text = match (view.gone, &view.text) {
-            (Some(gone), _) => format!("({})", words::gone(gone)),
-            (None, Some(text)) => text.clone(),
-            (None, None) => "a newer kind of message, which this version cannot show".to_owned(),
+        let text = match (view.gone, &view.file, &view.text) {
+            (Some(gone), _, _) => format!("({})", words::gone(gone)),
+            (None, Some(offered), _) => files::own(&offered.name, Some(offered.size)),
+            (None, None, Some(text)) => text.clone(),
+            (None, None, None) => "a newer kind of message, which this version cannot show".to_owned(),
         };
         let answers = view.quote.as_ref().map_or(String::new(), |quote| format!(" -> [{}]", quote.n));
         let mut marks = marks_of(view);
@@ -151,7 +172,9 @@ impl Render {
         let time = times::local(now_ms.saturating_sub(elapsed_ms), now_ms, &self.zone);
         let words = state_words(view.state, view.via, view.reason, Some(view.elapsed_ms), view.tally.as_ref());
         let tail = format!("  ({words})");
-        block(Look::Mine, view.n, &time, &format!("you -> {}: ", view.to), &view.text, &tail)
+        // No text is empty: this is an offer.
+        let text = if view.text.is_empty() { self.own_files.words(view.n) } else { view.text.clone() };
+        block(Look::Mine, view.n, &time, &format!("you -> {}: ", view.to), &text, &tail)
     }
 }
 

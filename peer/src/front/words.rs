@@ -1,5 +1,7 @@
 //! The fixed words of states, reasons and paths: for scripts (stable, kebab-case) and for people. No layout.
 
+mod files;
+
 use common::identity::Fingerprint;
 use common::limits::{
     MAILBOX_ITEMS_MAX, MAILBOX_MIB_MAX, PAIR_ITEMS_MAX, STRANGER_ITEMS_MAX, SUBMITTER_ITEMS_MAX, SUBMITTER_MIB_MAX,
@@ -7,6 +9,8 @@ use common::limits::{
 use common::wire::directory::Standing;
 use peer_core::event::{GroupChange, Reachable};
 use peer_core::stored::{Gone, Reason, State, Tally, Via};
+
+pub use files::{fault, fault_because, fault_of, file_state, flow, not_kept_because, percent, size};
 
 /// A state, for scripts and people alike.
 #[must_use]
@@ -86,6 +90,13 @@ pub fn because(reason: Reason) -> String {
         Reason::User => "withdrawn by you",
     };
     words.to_owned()
+}
+
+/// The same of a reason as scripts read it.
+#[must_use]
+pub fn because_of(reason_for_scripts: &str) -> String {
+    let known = Reason::ALL.into_iter().find(|known| reason(*known) == reason_for_scripts);
+    known.map_or_else(|| reason_for_scripts.to_owned(), because)
 }
 
 /// A count with a comma before every three digits.

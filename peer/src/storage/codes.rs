@@ -1,9 +1,10 @@
 //! How words of the contract stand in columns, and back. No SQL here.
 
+use common::body::FileFault;
 use common::identity::PublicKey;
 use common::message::{Conversation, Epoch, EpochId, MessageId};
 use common::wire::directory::Standing;
-use peer_core::stored::{Gone, Reason, State, Via};
+use peer_core::stored::{FileState, Gone, Reason, State, Via};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Result, Row};
 
@@ -82,23 +83,7 @@ fn reason_code(reason: Reason) -> i64 {
     }
 }
 
-const REASONS: [Reason; 15] = [
-    Reason::Undelivered24h,
-    Reason::MailboxFull,
-    Reason::Quota,
-    Reason::StrangersFull,
-    Reason::DiskFull,
-    Reason::RateLimited,
-    Reason::NoSuchUser,
-    Reason::KeyChanged,
-    Reason::NoPrekey,
-    Reason::CannotOpen,
-    Reason::DirectoryStore,
-    Reason::Blocked,
-    Reason::Suspended,
-    Reason::Lifetime,
-    Reason::User,
-];
+const REASONS: [Reason; 15] = Reason::ALL;
 
 fn via_code(via: Via) -> i64 {
     match via {
@@ -128,6 +113,57 @@ fn gone_code(gone: Gone) -> i64 {
 
 const GONE: [Gone; 3] = [Gone::Deleted, Gone::Vanished, Gone::Forgotten];
 
+fn file_state_code(state: FileState) -> i64 {
+    match state {
+        FileState::Offered => 1,
+        // What flows was accepted.
+        FileState::Accepted | FileState::Progress => 2,
+        FileState::Declined => 3,
+        FileState::Done => 4,
+        FileState::Cancelled => 5,
+        FileState::Failed => 6,
+    }
+}
+
+const FILE_STATES: [FileState; 6] = [
+    FileState::Offered,
+    FileState::Accepted,
+    FileState::Declined,
+    FileState::Done,
+    FileState::Cancelled,
+    FileState::Failed,
+];
+
+fn fault_code(fault: FileFault) -> i64 {
+    match fault {
+        FileFault::Missing => 1,
+        FileFault::NoFile => 2,
+        FileFault::Unreadable => 3,
+        FileFault::NoName => 4,
+        FileFault::TooLarge => 5,
+        FileFault::Changed => 6,
+        FileFault::DiskFull => 7,
+        FileFault::HashWrong => 8,
+        FileFault::NoPlace => 9,
+        FileFault::Withdrawn => 10,
+        FileFault::TooMany => 11,
+    }
+}
+
+const FAULTS: [FileFault; 11] = [
+    FileFault::Missing,
+    FileFault::NoFile,
+    FileFault::Unreadable,
+    FileFault::NoName,
+    FileFault::TooLarge,
+    FileFault::Changed,
+    FileFault::DiskFull,
+    FileFault::HashWrong,
+    FileFault::NoPlace,
+    FileFault::Withdrawn,
+    FileFault::TooMany,
+];
+
 const VIAS: [Via; 2] = [Via::Direct, Via::Directory];
 
 fn decode<T: Copy>(value: ValueRef<'_>, all: &[T], code: fn(T) -> i64) -> FromSqlResult<Col<T>> {
@@ -156,6 +192,8 @@ column!(Reason, REASONS, reason_code);
 column!(Via, VIAS, via_code);
 column!(Standing, STANDINGS, standing_code);
 column!(Gone, GONE, gone_code);
+column!(FileState, FILE_STATES, file_state_code);
+column!(FileFault, FAULTS, fault_code);
 
 /// A conversation's two columns: group id (empty for the pair) and membership version.
 pub fn conversation_columns(conversation: &Conversation) -> (&[u8], i64) {
@@ -217,14 +255,21 @@ mod tests {
             assert_eq!(decode(ValueRef::Integer(code), &STATES, state_code).unwrap().0, state);
             assert_eq!(code > SETTLED_ABOVE, state.is_settled(), "{state:?}");
         }
-        for reason in REASONS {
+        for reason in Reason::ALL {
             let code = reason_code(reason);
-            assert_eq!(decode(ValueRef::Integer(code), &REASONS, reason_code).unwrap().0, reason);
+            assert_eq!(decode(ValueRef::Integer(code), &Reason::ALL, reason_code).unwrap().0, reason);
         }
         for gone in GONE {
             assert_eq!(decode(ValueRef::Integer(gone_code(gone)), &GONE, gone_code).unwrap().0, gone);
         }
-        assert!(decode(ValueRef::Integer(99), &REASONS, reason_code).is_err());
+        for state in FILE_STATES {
+            let code = file_state_code(state);
+            assert_eq!(decode(ValueRef::Integer(code), &FILE_STATES, file_state_code).unwrap().0, state);
+        }
+        for fault in FAULTS {
+            assert_eq!(decode(ValueRef::Integer(fault_code(fault)), &FAULTS, fault_code).unwrap().0, fault);
+        }
+        assert!(decode(ValueRef::Integer(99), &Reason::ALL, reason_code).is_err());
     }
 
     #[test]
@@ -233,7 +278,9 @@ mod tests {
         assert_eq!(gone_code(Gone::Forgotten), 3);
         use common::body::Body;
         let unlisted: Vec<u16> = (0..100).filter(|kind| !Body::is_line(*kind)).collect();
-        assert_eq!(unlisted, [2, 3, 4, 7, 8]);
+        assert_eq!(unlisted, [2, 3, 4, 7, 8, 10]);
+        let open = [FileState::Offered, FileState::Accepted, FileState::Failed].map(file_state_code);
+        assert_eq!(open, [1, 2, 6]);
         assert_eq!([Body::EDIT, Body::DELETE, Body::REACTION], [2, 3, 4]);
     }
 

@@ -13,7 +13,7 @@ use rustix::fs::statfs;
 
 use super::error::StoreError;
 use super::migrate::SCHEMA_VERSION;
-use super::{migrate, search};
+use super::{files, migrate, search};
 
 /// Marks the file as a store of this program, for `file` and for ourselves: "Homg".
 const APPLICATION_ID: i64 = 0x486f_6d67;
@@ -150,7 +150,9 @@ fn prepare(conn: &Connection, me: &PublicKey) -> Result<(), StoreError> {
             transaction.execute_batch(schema)?;
         }
         transaction.execute_batch(include_str!("talk.sql"))?;
+        transaction.execute_batch(include_str!("homes.sql"))?;
         transaction.execute_batch(search::SCHEMA)?;
+        transaction.execute_batch(files::SCHEMA)?;
         transaction.execute("INSERT INTO store (one, me) VALUES (1, ?1)", [me.0])?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;

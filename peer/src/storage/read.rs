@@ -8,7 +8,7 @@ use peer_core::stored::{Query, QueryResult, Quote, Reason, State, StoredMessage,
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::codes::{conversation, id, key, maybe, maybe_id, number, signed, unsigned};
-use super::search;
+use super::{chains, files, search};
 
 /// A message with its way, and where to find it. For own messages the row of the other person.
 macro_rules! messages {
@@ -87,9 +87,13 @@ pub fn answer(conn: &Connection, query: &Query) -> Result<QueryResult> {
             Ok(QueryResult::Message(message.map(Box::new)))
         }
         Query::Search { words, within, count } => Ok(QueryResult::History(hits(conn, words, within.as_ref(), *count)?)),
+        Query::Files { count } => Ok(QueryResult::Files(files::newest(conn, *count)?)),
         Query::Trace { n } => {
             let Some(message) = message(conn, signed(*n))? else { return Ok(QueryResult::Trace(None)) };
             Ok(QueryResult::Trace(Some((Box::new(message), steps(conn, *n)?))))
+        }
+        Query::Steps { group, after, count } => {
+            Ok(QueryResult::Steps(chains::steps_after(conn, group, *after, *count)?))
         }
     }
 }

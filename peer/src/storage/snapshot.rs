@@ -8,7 +8,7 @@ use peer_core::stored::{OutboxRow, Snapshot};
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 
 use super::codes::{conversation, epoch, id, key, maybe, maybe_id, number};
-use super::{codes, facts, read, talks, texts};
+use super::{codes, facts, files, read, talks, texts};
 
 /// Rows that still have a seq, settled or not: one for each copy. Where a line was taken back the body is empty; the messenger
 /// cancels those copies in the turn that takes it back, so none that is on its way is sent empty.
@@ -39,6 +39,8 @@ pub fn load(conn: &Connection, me: &PublicKey, directory_address: &str) -> Resul
         read: talks::read_marks(conn)?,
         durations: talks::durations(conn)?,
         groups: talks::groups(conn)?,
+        files: files::open(conn)?,
+        homes: talks::homes(conn)?,
         next_vanish_ms: conn.query_row(texts::NEXT, [], |row| number(row, 0)).optional()?,
     })
 }

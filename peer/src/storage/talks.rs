@@ -81,6 +81,12 @@ impl Writer<'_> {
         Ok(())
     }
 
+    pub(super) fn put_home(&self, group: &GroupId, directory: &PublicKey) -> Result<()> {
+        let sql = "REPLACE INTO group_homes (group_id, directory) VALUES (?1, ?2)";
+        self.tx.prepare_cached(sql)?.execute(params![group, directory.0])?;
+        Ok(())
+    }
+
     /// Steps that are there stay as they are.
     pub(super) fn put_steps(&self, group: &GroupId, first: u64, steps: &[SignedStep]) -> Result<()> {
         let sql = "INSERT OR IGNORE INTO group_steps (group_id, version, step) VALUES (?1, ?2, ?3)";
@@ -89,6 +95,12 @@ impl Writer<'_> {
         }
         Ok(())
     }
+}
+
+/// At which directory each group was seen last.
+pub fn homes(conn: &Connection) -> Result<Vec<(GroupId, PublicKey)>> {
+    let mut statement = conn.prepare("SELECT group_id, directory FROM group_homes ORDER BY group_id")?;
+    statement.query_map([], |row| Ok((row.get(0)?, key(row, 1)?)))?.collect()
 }
 
 /// Up to which own message each person has said to have read.

@@ -74,7 +74,10 @@ impl<'a> Writer<'a> {
             }
             StoreOp::ForgetTexts(talk) => return Ok(StoreResult::Forgotten(self.forget_texts(talk)?)),
             StoreOp::PutDuration { talk, id, after_ms } => self.put_duration(talk, id, *after_ms)?,
+            StoreOp::PutGroupHome { group, directory } => self.put_home(group, directory)?,
             StoreOp::PutSteps { group, first, steps } => self.put_steps(group, *first, steps)?,
+            StoreOp::NewFile(row) => self.new_file(row)?,
+            StoreOp::PutFile(row) => self.put_file(row)?,
         }
         Ok(StoreResult::Done)
     }

@@ -10,17 +10,15 @@ use quinn::{
 };
 use thiserror::Error;
 
+use super::bulk::{STREAM_WINDOW_BYTES, WINDOW_BYTES};
 use super::congestion::{FIRST_BYTES, Floored};
 
 /// Open handshakes above which newcomers are refused.
 pub const HANDSHAKES_MAX: usize = 64;
 /// Open handshakes from one address, loopback exempt: above that it is refused.
 pub const HANDSHAKES_PER_ADDRESS_MAX: usize = 8;
-/// Streams that the other side may open. One is used; the limit is memory of every connection.
+/// Streams that the other side may open: the link's own, and those of files. The limit is memory of every connection.
 const STREAMS_MAX: u32 = 8;
-/// Bytes that may come on one stream, and on one connection, before they are taken.
-const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
-const WINDOW_BYTES: u32 = 1024 * 1024;
 const IDLE_TIMEOUT_MS: u32 = 15_000;
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// Assumed until measured: loss in the first round trip is repaired after three times this.

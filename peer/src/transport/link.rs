@@ -1,5 +1,6 @@
 //! One QUIC connection between two peers from its first packet to its last: greeting the transport, then frames both
-//! ways on its one stream, then the end. Not here: who is dialled when, and which of two links stays.
+//! ways on its own stream, streams of files beside it, then the end. Not here: who is dialled when, which of two links stays,
+//! and what a file is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use quinn::{Connection, RecvStream, SendStream, VarInt};
 use rustls::pki_types::CertificateDer;
 
 use super::batch::{Batch, BatchSender};
+use super::bulk::{AcceptedSender, Bulk, accept_all};
 use super::outgoing::{Ending, Outgoing};
 use super::probing::Probing;
 use super::socket;
@@ -61,8 +63,15 @@ pub(super) fn key_of(connection: &Connection) -> Option<PublicKey> {
 
 /// Tells of the link, moves its frames, and closes it. Returns why it ended; telling so is the caller's, as the last
 /// thing about this link.
-pub(super) async fn run(link: LinkId, open: Open, outgoing: &Arc<Outgoing>, inputs: &BatchSender) -> LinkEnd {
+pub(super) async fn run(
+    bulk: &Bulk,
+    open: Open,
+    outgoing: &Arc<Outgoing>,
+    inputs: &BatchSender,
+    accepted: &AcceptedSender,
+) -> LinkEnd {
     let Open { connection, mut send, receive, key, dialled } = open;
+    let link = bulk.link();
     let address = socket::canonical(connection.remote_address());
     let up = Input::LinkUp { link, key, address, dialled };
     if inputs.send(Batch::Links(vec![up])).await.is_err() {
@@ -83,6 +92,7 @@ pub(super) async fn run(link: LinkId, open: Open, outgoing: &Arc<Outgoing>, inpu
     let end = tokio::select! {
         end = exchange(read, write, outgoing) => end,
         never = probing.run() => match never {},
+        never = accept_all(bulk, accepted) => match never {},
     };
     let (code, end) = match end {
         End::Closed => (CloseCode::Done, LinkEnd::Closed),

@@ -1,6 +1,6 @@
 //! The peer's QUIC endpoint: it dials and accepts on the one UDP port, numbers what it accepts, and caps how much it
-//! holds. Each connection carries one bidirectional stream, opened by the dialler. Not here: whom to dial, which of
-//! several links stays, and what a frame means.
+//! holds. Each connection carries one bidirectional stream for frames, opened by the dialler, and further ones for files.
+//! Not here: whom to dial, which of several links stays, and what a frame means.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use super::batch::{Batch, BatchSender};
 use super::budget::Budget;
+use super::bulk::{AcceptedSender, Bulk};
 use super::config::{HANDSHAKES_MAX, HANDSHAKES_PER_ADDRESS_MAX, QuicError, endpoint_config, server_config};
 use super::dial::Dial;
 use super::link::{self, CloseCode, OPEN_TIMEOUT, Open, QUEUE_MAX_BYTES};
@@ -45,6 +46,7 @@ struct Shared {
     local: SocketAddr,
     me: Identity,
     inputs: BatchSender,
+    streams: AcceptedSender,
     links: Mutex<BTreeMap<LinkId, Entry>>,
     budget: Mutex<Budget>,
     handshakes: Mutex<BTreeMap<IpAddr, usize>>,
@@ -57,14 +59,22 @@ struct Entry {
     outgoing: Arc<Outgoing>,
     /// Who dialled in; none for links dialled from here.
     caller: Option<PublicKey>,
+    /// Once it stands.
+    bulk: Option<Bulk>,
 }
 
 impl Quic {
-    /// Starts accepting on `socket`, which is bound and non-blocking. Needs the runtime it will run on.
+    /// Starts accepting on `socket`, which is bound and non-blocking; streams of files go to `streams`. Needs the runtime it
+    /// will run on.
     ///
     /// # Errors
     /// [`QuicError`].
-    pub fn start(socket: UdpSocket, me: Identity, inputs: BatchSender) -> Result<Self, QuicError> {
+    pub fn start(
+        socket: UdpSocket,
+        me: Identity,
+        inputs: BatchSender,
+        streams: AcceptedSender,
+    ) -> Result<Self, QuicError> {
         let local = socket.local_addr()?;
         let server = server_config(tls::server_config(&me, Alpn::Peer)?)?;
         let endpoint = Endpoint::new(endpoint_config(), Some(server), socket, Arc::new(TokioRuntime))?;
@@ -73,6 +83,7 @@ impl Quic {
             local,
             me,
             inputs,
+            streams,
             links: Mutex::default(),
             budget: Mutex::default(),
             handshakes: Mutex::default(),
@@ -87,7 +98,7 @@ impl Quic {
         let outgoing = Arc::new(Outgoing::new(QUEUE_MAX_BYTES));
         let addresses =
             if self.shared.links().len() < CONNECTIONS_MAX { self.shared.dialable(addresses) } else { Vec::new() };
-        self.shared.links().insert(link, Entry { outgoing: outgoing.clone(), caller: None });
+        self.shared.links().insert(link, Entry { outgoing: outgoing.clone(), caller: None, bulk: None });
         tokio::spawn(dial(self.shared.clone(), link, key, addresses, outgoing));
     }
 
@@ -96,6 +107,12 @@ impl Quic {
         if let Some(entry) = self.shared.links().get(&link) {
             entry.outgoing.push(frame);
         }
+    }
+
+    /// A link that stands, for files.
+    #[must_use]
+    pub fn bulk(&self, link: LinkId) -> Option<Bulk> {
+        self.shared.links().get(&link)?.bulk.clone()
     }
 
     /// Flushes and closes a link, or cancels its dial; answered by `LinkDown`.
@@ -170,8 +187,17 @@ impl Shared {
         {
             oldest.outgoing.end(Ending::Overflow);
         }
-        links.insert(link, Entry { outgoing: outgoing.clone(), caller: Some(key) });
+        links.insert(link, Entry { outgoing: outgoing.clone(), caller: Some(key), bulk: None });
         (link, outgoing)
+    }
+
+    /// A link whose stream is open, up to its end.
+    async fn run(&self, link: LinkId, open: Open, outgoing: &Arc<Outgoing>) -> LinkEnd {
+        let bulk = Bulk::new(link, open.key, open.connection.clone());
+        if let Some(entry) = self.links().get_mut(&link) {
+            entry.bulk = Some(bulk.clone());
+        }
+        link::run(&bulk, open, outgoing, &self.inputs, &self.streams).await
     }
 
     /// The last thing about a link.
@@ -197,7 +223,7 @@ async fn dial(shared: Arc<Shared>, link: LinkId, key: PublicKey, addresses: Vec<
         _ = outgoing.ended() => Err(LinkEnd::Closed),
     };
     let end = match opened {
-        Ok(open) => link::run(link, open, &outgoing, &shared.inputs).await,
+        Ok(open) => shared.run(link, open, &outgoing).await,
         Err(end) => end,
     };
     shared.down(link, end).await;
@@ -248,7 +274,7 @@ async fn accept(shared: Arc<Shared>, incoming: Incoming, counted: Handshake) {
         return;
     }
     let (link, outgoing) = shared.admit(open.key);
-    let end = link::run(link, open, &outgoing, &shared.inputs).await;
+    let end = shared.run(link, open, &outgoing).await;
     shared.down(link, end).await;
 }
 

@@ -89,7 +89,9 @@ impl Port {
     fn open(seed: u8) -> Result<Self> {
         let bound = socket::bind(([127, 0, 0, 1], 0).into())?;
         let (inputs, batches) = mpsc::channel(BATCHES_MAX);
-        let quic = Quic::start(bound.socket, identity(seed), inputs)?;
+        // Nobody asks for a file here.
+        let (streams, _) = mpsc::channel(1);
+        let quic = Quic::start(bound.socket, identity(seed), inputs, streams)?;
         Ok(Self { quic, address: bound.address, batches, pending: VecDeque::new() })
     }
 

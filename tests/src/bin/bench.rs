@@ -4,7 +4,9 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use system_tests::bench::{ROUNDS, history, idle, limits, mail, parts, peers, restart, system, table, transport};
+use system_tests::bench::{
+    ROUNDS, files, history, idle, limits, mail, parts, peers, restart, system, table, transport,
+};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -45,9 +47,10 @@ fn run(name: &str, rounds: usize) -> Result<()> {
         "idle" => runtime.block_on(idle::programs(rounds))?,
         "parts" => parts::run(rounds)?,
         "history" => history::run(rounds)?,
+        "files" => files::run(rounds)?,
         other => bail!(
             "there is no benchmark {other:?}; there are transport-latency, transport-throughput, peers-latency, \
-             peers-throughput, mail, restart, sessions, idle, parts and history"
+             peers-throughput, mail, restart, sessions, idle, parts, history and files"
         ),
     }
     Ok(())

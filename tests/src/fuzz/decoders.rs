@@ -14,6 +14,7 @@ use common::record::{Binding, Bound, Prekey, PrekeyRecord};
 use common::seal::{CONTENT_MAX_BYTES, OpenError, Opener, PrekeySecret, SealError, Sealer, generate_prekey};
 use common::wire::codec;
 use common::wire::directory::{FromDirectory, ToDirectory};
+use common::wire::file::FileFrame;
 use common::wire::peer::{Parcel, PeerFrame};
 use common::wire::{self, Frame, FrameError, PAYLOAD_AT};
 use peer::cli::values::{self, DirectoryAddress};
@@ -33,9 +34,10 @@ pub(super) fn from_directory(bytes: &[u8]) {
     frames::<FromDirectory>(bytes);
 }
 
-/// Frames between peers.
+/// Frames between peers, and on the stream of a file between them.
 pub(super) fn between_peers(bytes: &[u8]) {
     frames::<PeerFrame>(bytes);
+    frames::<FileFrame>(bytes);
 }
 
 /// A stream of frames as a connection reads it, the same whichever way it is cut.

@@ -1,6 +1,7 @@
 //! The directory's core with its real store, under sessions that send what they like in any order, logged in or not, while the
 //! store answers late, the clock leaps and the disk fills. What is asked of the store, said to whom, and kept is checked.
 
+mod files;
 mod frames;
 mod talk;
 
@@ -15,12 +16,13 @@ use common::name::Name;
 use common::record::{Prekey, PrekeyRecord};
 use common::wire::Frame;
 use common::wire::directory::{self as wire, Fate, FromDirectory, Place, ToDirectory};
-use directory_core::event::{CheckedPrekey, GroupOp};
+use directory_core::event::{CheckedPrekey, FileOp, GroupOp};
 use directory_core::{Directory, Input as Told, Limits, Now, Output, SessionId, StoreOp, StoreResult, Ticket};
 use directory_server::store::{Applied, Store};
 
 use super::Input;
 use super::decoders::fits;
+use files::{Files, some_file};
 use frames::{asks, some_request};
 use talk::{Chains, some_talk};
 
@@ -81,6 +83,7 @@ struct World<'a> {
     taken: BTreeSet<(PublicKey, u64)>,
     released: BTreeSet<PublicKey>,
     chains: Chains,
+    files: Files,
     ended: bool,
     forgets: bool,
 }
@@ -106,6 +109,7 @@ pub(super) fn sessions(bytes: &[u8]) {
         taken: BTreeSet::new(),
         released: BTreeSet::new(),
         chains: Chains::default(),
+        files: Files::default(),
         ended: false,
         forgets: false,
     };
@@ -133,6 +137,7 @@ impl World<'_> {
             }
             7 => self.odd(byte),
             8 => self.raw(),
+            14 => self.file(),
             15 => self.talk(),
             _ => self.request(),
         }
@@ -197,7 +202,12 @@ impl World<'_> {
             StoreOp::Deposit(op) => &op.submitter,
             StoreOp::PutSlot(op) => &op.from,
             StoreOp::Group(GroupOp::Step(op)) => &op.step.by,
+            StoreOp::Group(GroupOp::Restore(op)) => &op.key,
             StoreOp::Group(GroupOp::Steps { key, .. } | GroupOp::News { key, .. } | GroupOp::List { key, .. }) => key,
+            StoreOp::File(FileOp::Begin(op)) => &op.submitter,
+            StoreOp::File(FileOp::Put(op)) => &op.submitter,
+            StoreOp::File(FileOp::Get { recipient, .. }) => recipient,
+            StoreOp::File(FileOp::Drop { key, .. }) => key,
             StoreOp::Withdraw { submitter, .. } | StoreOp::Have { submitter, .. } => submitter,
             StoreOp::Take { recipient, .. }
             | StoreOp::Page { recipient, .. }
@@ -245,6 +255,7 @@ impl World<'_> {
             let open = known.asked.get_mut(&request).filter(|open| **open > 0);
             *open.unwrap_or_else(|| panic!("{frame:?} answers nothing")) -= 1;
         }
+        self.files.answered(session, key, frame);
         if let FromDirectory::Deposited(deposited) = frame {
             for answer in &deposited.answers {
                 known.deposits = known.deposits.checked_sub(1).expect("an answer for each deposit, no more");
@@ -412,7 +423,7 @@ impl World<'_> {
 
     fn raw(&mut self) {
         let Some(session) = self.some_session() else { return };
-        let kind = 0x0101 + u16::from(self.input.byte() % 24);
+        let kind = 0x0101 + u16::from(self.input.byte() % 28);
         if let Ok(frame) = ToDirectory::decode(kind, self.input.blob(255)) {
             self.frame(session, frame);
         }
@@ -429,6 +440,7 @@ impl World<'_> {
             *known.asked.entry(request).or_default() += 1;
         }
         let key = PEOPLE[known.who].0;
+        self.files.asked(session, key, &frame);
         match &frame {
             ToDirectory::Deposit(_) => known.deposits += 1,
             ToDirectory::Withdraw(frame) => self.withdrawn.extend(frame.places.iter().map(|place| (key, *place))),
@@ -443,6 +455,13 @@ impl World<'_> {
     fn request(&mut self) {
         let Some(session) = self.some_session() else { return };
         let frame = some_request(&mut self.input, self.numbers.len() as u64);
+        self.frame(session, frame);
+    }
+
+    /// About files in pieces.
+    fn file(&mut self) {
+        let Some(session) = self.some_session() else { return };
+        let frame = some_file(&mut self.input);
         self.frame(session, frame);
     }
 

@@ -1,19 +1,40 @@
 //! Text: lines that become commands, and text from others that becomes output. What is put out is held against a terminal's own
 //! parser: it must end in its ground state and have obeyed nothing but the colours that the program chose.
 
+use std::path::{Component, Path};
+
 use common::limits::TEXT_MAX_BYTES;
 use common::message::MessageId;
 use jiff::tz::TimeZone;
+use peer::files::name;
 use peer::front::json;
 use peer::front::render::Render;
 use peer::front::safe_text::{LINES_MAX, SafeText, is_invisible};
 use peer::front::screen::{Form, Line};
 use peer_core::command::{Command, Console, Fed, To};
-use peer_core::event::{Event, MessageView, StateView};
-use peer_core::stored::{State, Via};
+use peer_core::event::{Answer, Event, FileView, MessageView, OfferedView, StateView};
+use peer_core::stored::{FileState, State, Via};
 use vte::{Params, Parser, Perform};
 
 use super::Input;
+
+/// What a stranger calls a file becomes one component of a path, harmless wherever it is carried to.
+pub(super) fn file_names(bytes: &[u8]) {
+    let raw = String::from_utf8_lossy(bytes);
+    let clean = name::clean(&raw);
+    assert!(!clean.is_empty() && clean.len() <= name::NAME_MAX_BYTES, "{clean:?}");
+    let mut components = Path::new(&clean).components();
+    assert_eq!((components.next(), components.next()), (Some(Component::Normal(clean.as_ref())), None));
+    assert!(
+        !clean.contains(['/', '\\', ':']) && !clean.chars().any(|c| c.is_control() || is_invisible(c)),
+        "{clean:?}"
+    );
+    assert!(!clean.starts_with(['.', '-', ' ']) && !clean.ends_with(['.', ' ']), "{clean:?}");
+    let stem = clean.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
+    assert!(!["CON", "PRN", "AUX", "NUL", "COM1", "COM9", "LPT1", "LPT9"].contains(&stem.as_str()), "{clean:?}");
+    assert_eq!(name::clean(&clean), clean, "what is clean stays as it is");
+    assert!(name::numbered(&clean, 9_999).len() <= 255);
+}
 
 /// Lines in order, as a prompt or a pipe gives them.
 pub(super) fn commands(bytes: &[u8]) {
@@ -185,11 +206,49 @@ pub(super) fn screen(bytes: &[u8]) {
     lines.extend(render.rest(now_ms));
     check_rows(&lines, form);
     told(&written(&lines));
-    for value in json::events(&Event::Message(Box::new(view))) {
+    files(&mut render, &view, form);
+    is_told(&Event::Message(Box::new(view)));
+}
+
+/// A script reads exactly what was meant, and nothing that cannot be seen.
+fn is_told(event: &Event) {
+    for value in json::events(event) {
         let line = json::line(&value);
         assert!(!line.chars().any(is_invisible));
         assert_eq!(serde_json::from_str::<serde_json::Value>(&line).ok(), Some(value));
     }
+}
+
+/// A file whose name is the text of this message.
+fn files(render: &mut Render, view: &MessageView, form: Form) {
+    let name = view.text.clone().unwrap_or_default();
+    let offered = OfferedView { name, size: view.n, sha256: [7; 32] };
+    let offer = Event::Message(Box::new(MessageView { text: None, file: Some(offered.clone()), ..view.clone() }));
+    let mut lines = render.event(&offer, view.sent_at_ms);
+    is_told(&offer);
+    for state in [FileState::Accepted, FileState::Progress, FileState::Done, FileState::Failed] {
+        let file = FileView {
+            n: view.n,
+            id: view.id,
+            from: view.from.clone(),
+            to: view.to.clone(),
+            mine: view.mine,
+            file: offered.clone(),
+            state,
+            bytes: view.n / 2,
+            rate: Some(view.n / 3),
+            via: view.via,
+            kept: view.late,
+            path: Some(std::path::Path::new("/downloads").join(&offered.name)),
+            reason: None,
+        };
+        lines.extend(render.answer(Ok(&Answer::Files(vec![file.clone()])), 0));
+        let event = Event::File(Box::new(file));
+        lines.extend(render.event(&event, 0));
+        is_told(&event);
+    }
+    check_rows(&lines, form);
+    lines.iter().for_each(|line| drop(told(&line.written(form))));
 }
 
 fn message(input: &mut Input<'_>, mine: bool) -> MessageView {
@@ -221,6 +280,7 @@ fn message(input: &mut Input<'_>, mine: bool) -> MessageView {
         reactions: Vec::new(),
         forwarded: None,
         vanishes_ms: None,
+        file: None,
         tally: None,
     }
 }

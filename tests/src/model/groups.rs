@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::group::{Change, GroupId, SignedStep};
+use common::group::{Change, GroupId, Membership, SignedStep};
 use common::message::MessageId;
 use peer_core::event::MessageView;
 use peer_core::stored::State;
@@ -22,6 +22,15 @@ pub(super) struct Groups {
     /// What is said in a group always reaches those who stay in it: no directory forgets or invents, no key changes.
     strict: bool,
     told: u64,
+    /// Steps that any member's disk ever held, or the directory's in the end, by version: two of one version are a fork, which
+    /// nobody mends. What only a directory held that was put back is lost, and nobody was told of it.
+    steps: BTreeMap<GroupId, BTreeMap<u64, BTreeSet<[u8; 32]>>>,
+    /// What was turned away in a group of whose members both were all the time, and by which machine.
+    turned_away: Vec<(MachineNo, MessageId, GroupId)>,
+    /// Chains that were compared at the end.
+    compared: u64,
+    /// Lines that were.
+    lines: u64,
 }
 
 /// Asserts a promise, saying what is broken otherwise.
@@ -56,6 +65,7 @@ impl Model {
                 return self.broken(format!("machine {machine} keeps a step that nobody signed"));
             };
             promise!(self, step.group == id, "machine {machine} keeps a step of one group in another");
+            self.step_kept(signed);
             let Some(by) = self.who(&step.by) else {
                 return self.broken(format!("machine {machine} keeps a step of somebody who does not exist"));
             };
@@ -76,6 +86,125 @@ impl Model {
                 Change::Invite { .. } => {}
             }
         }
+    }
+
+    /// See [`Groups::steps`].
+    fn step_kept(&mut self, signed: &SignedStep) {
+        if let Ok(step) = signed.verify() {
+            let versions = self.groups.steps.entry(step.group).or_default();
+            versions.entry(step.version).or_default().insert(signed.hash());
+        }
+    }
+
+    /// Somebody went on with a chain without knowing of all of it.
+    pub(crate) fn is_forked(&self, id: &GroupId) -> bool {
+        self.groups.steps.get(id).is_some_and(|versions| versions.values().any(|hashes| hashes.len() > 1))
+    }
+
+    /// The longest chain that any disk ever held of a group that has not forked.
+    fn longest(&self, id: &GroupId) -> u64 {
+        self.groups.steps.get(id).and_then(|versions| versions.keys().next_back().copied()).unwrap_or(0)
+    }
+
+    /// At the end: who is in a group by the longest chain holds it, and so does the directory. `chains`: what each machine
+    /// holds, with its user.
+    pub(crate) fn chains_agree(
+        &mut self,
+        id: &GroupId,
+        chains: &[(MachineNo, Who, Vec<SignedStep>)],
+        kept: &[SignedStep],
+    ) {
+        kept.iter().for_each(|step| self.step_kept(step));
+        if self.is_forked(id) {
+            return;
+        }
+        let longest = chains.iter().map(|(.., chain)| &chain[..]).chain([kept]).max_by_key(|chain| chain.len());
+        let Some(Ok(group)) = longest.map(Membership::of) else {
+            return self.broken(format!("there is no chain of {:02x?} that adds up", &id[..4]));
+        };
+        let lost = self.longest(id) != group.version();
+        let excused = lost && !self.forks.is_empty();
+        promise!(self, !lost || excused, "{}: steps up to {} are lost", group.name(), self.longest(id));
+        if group.members().is_empty() {
+            return;
+        }
+        self.groups.compared += 1;
+        let (name, version) = (group.name().clone(), group.version());
+        promise!(
+            self,
+            kept.len() as u64 == version,
+            "the directory holds {} steps of {name}, not {version}",
+            kept.len()
+        );
+        for (machine, who, chain) in chains {
+            let member = group.members().iter().any(|key| self.who(key) == Some(*who));
+            let excused = !member || self.forks.iter().any(|(of, _)| of == who);
+            let held = chain.len() as u64;
+            promise!(self, excused || held == version, "machine {machine} holds {held} steps of {name}, not {version}");
+        }
+    }
+
+    /// At the end: what was said in a group is in the histories of all who were in it all the time, in one order for each
+    /// who said it. `histories`: what each machine shows, with its user, in order.
+    pub(crate) fn lines_agree(&mut self, id: &GroupId, histories: &[(MachineNo, Who, Vec<MessageId>)]) {
+        let out = |who: &Who| self.groups.out.contains(&(*id, *who)) || self.forks.iter().any(|(of, _)| of == who);
+        let stays: Vec<_> = histories.iter().filter(|(_, who, _)| !out(who)).collect();
+        let mut missing = Vec::new();
+        let mut lines = 0;
+        for (sayer, from, said) in &stays {
+            let copies = &self.disks[*sayer].copies;
+            let own = self.disks[*sayer].own.iter().filter(|(_, (said_id, _))| said.contains(said_id));
+            for (n, (line, _)) in own.filter(|(_, (line, _))| self.is_line(line)) {
+                let reached = |who: &Who| matches!(copies.get(&(*n, *who)), Some(State::Delivered | State::Read));
+                for (machine, who, heard) in stays.iter().filter(|(_, who, _)| who != from && reached(who)) {
+                    lines += 1;
+                    if !heard.contains(line) {
+                        missing.push(format!("machine {machine} of {who} has no {line} of {from}"));
+                    }
+                }
+            }
+        }
+        let strict = self.groups.strict && !self.is_forked(id);
+        promise!(self, missing.is_empty() || !strict, "{}", missing.join("; "));
+        self.groups.lines += lines;
+        self.in_one_order(id, &stays.into_iter().cloned().collect::<Vec<_>>());
+    }
+
+    /// Of each who speaks, all show the ordered lines that they share in one order.
+    fn in_one_order(&mut self, id: &GroupId, histories: &[(MachineNo, Who, Vec<MessageId>)]) {
+        let of = |heard: &[MessageId], from: Who, shared: &[MessageId]| -> Vec<MessageId> {
+            let said = |line: &&MessageId| {
+                self.written.get(line).is_some_and(|line| line.sender == from && !line.urgent) && shared.contains(line)
+            };
+            heard.iter().filter(said).copied().collect()
+        };
+        let speakers: BTreeSet<Who> = histories.iter().map(|(_, who, _)| *who).collect();
+        let mut broken = None;
+        for pair in histories.windows(2) {
+            let [(one, _, first), (other, _, second)] = pair else { continue };
+            for from in &speakers {
+                if of(first, *from, second) != of(second, *from, first) {
+                    broken =
+                        Some(format!("machines {one} and {other} show what {from} said in {:02x?} apart", &id[..4]));
+                }
+            }
+        }
+        if let Some(broken) = broken {
+            self.broken(broken);
+        }
+    }
+
+    /// At the end: what was turned away in a group that has not forked.
+    pub(crate) fn nothing_turned_away(&mut self) {
+        for (machine, id, group) in self.groups.turned_away.clone() {
+            let excused = self.is_forked(&group);
+            promise!(self, excused, "machine {machine} turns {id} away, and both are in the group all the time");
+        }
+    }
+
+    /// Chains and lines of groups that were compared at the end.
+    pub(crate) fn compared(&self) -> (u64, u64) {
+        (self.groups.compared, self.groups.lines)
     }
 
     fn comes_in(&mut self, machine: MachineNo, id: GroupId, who: Who) {
@@ -137,8 +266,9 @@ impl Model {
             let Some(written) = self.written.get(&id).cloned() else { continue };
             let Some(group) = written.group.filter(|_| self.is_line(&id) && self.groups.strict) else { continue };
             let out = |of: Who| self.groups.out.contains(&(group, of)) || self.forks.iter().any(|(who, _)| *who == of);
-            let excused = out(who) || out(written.sender);
-            promise!(self, excused, "machine {machine} turns {id} away, and both are in the group all the time");
+            if !out(who) && !out(written.sender) {
+                self.groups.turned_away.push((machine, id, group));
+            }
         }
     }
 }

@@ -90,6 +90,9 @@ macro_rules! promise {
 impl Model {
     /// The sender's disk has committed a message: what it means for lines.
     pub(crate) fn means(&mut self, who: Who, row: &OutboxRow) {
+        if self.means_of_files(who, row) {
+            return;
+        }
         let body = Body::decode(row.kind, &row.body);
         let (author, target, done) = match &body {
             Body::Edit(edit) => (Some(who), edit.target, Done::Edit(edit.text.clone())),
@@ -121,7 +124,7 @@ impl Model {
 
     /// Whether a message is listed and put out as one.
     pub(super) fn is_line(&self, id: &MessageId) -> bool {
-        !self.lines.changes_or_durations(id)
+        !self.lines.changes_or_durations(id) && !self.files.is_word(id)
     }
 
     /// Whether nobody has done anything to a line.
@@ -197,6 +200,7 @@ impl Model {
         let holds = match (view.gone, view.text.as_deref()) {
             // It may have been edited before it went out, and says so when the edit comes.
             (None, Some(text)) => text == line.text || self.edits_of(&view.id).any(|edit| edit == text),
+            (None, None) => view.file.is_some(),
             (Some(Gone::Deleted), None) => done.iter().any(|change| change.done == Done::Delete),
             _ => false,
         };
@@ -311,7 +315,10 @@ impl Model {
             signs.retain(|_, sign| !sign.is_empty());
             let came = self.disks[machine].came.get(&id).cloned();
             let text = newest.clone().or(came).unwrap_or(line.text);
-            let stands = Body::decode(message.kind, &message.body).text().map(str::to_owned);
+            let body = Body::decode(message.kind, &message.body);
+            // A file has no words, and nobody can give it any.
+            let wordless = matches!(body, Body::File(_)).then_some("");
+            let stands = body.text().or(wordless).map(str::to_owned);
             let vanished = self.disks[machine].gone.contains(&id);
             let right = match message.gone {
                 None => !deleted && !vanished && stands.as_ref() == Some(&text) && message.edited == newest.is_some(),

@@ -8,6 +8,7 @@ use peer_core::stored::{Reason, State, Tally};
 
 use super::Who;
 use super::company::Manners;
+use super::files::FileMarks;
 use super::lines::Page;
 
 /// What one disk holds. Saved and put back with it.
@@ -33,6 +34,7 @@ pub(crate) struct DiskMarks {
     pub(super) came: BTreeMap<MessageId, String>,
     /// Texts that have vanished.
     pub(super) gone: BTreeSet<MessageId>,
+    pub(super) files: FileMarks,
     /// Whom its user blocks, and whether they are busy.
     pub(super) manners: Manners,
 }

@@ -1,9 +1,11 @@
 //! The reference notices what it is there to notice.
 
+use common::body::File;
 use common::message::Conversation;
 use common::wire::directory::Standing;
-use peer_core::event::{Event, PresenceView};
-use peer_core::stored::{OutboxRow, Via};
+use peer_core::command::Command;
+use peer_core::event::{Event, FileTarget, FileView, OfferedView, PresenceView};
+use peer_core::stored::{FileRow, FileState, OutboxRow, Via};
 
 use super::*;
 
@@ -82,6 +84,7 @@ fn view(n: u8) -> MessageView {
         reactions: Vec::new(),
         forwarded: None,
         vanishes_ms: None,
+        file: None,
         tally: None,
     }
 }
@@ -213,7 +216,10 @@ fn what_is_said_in_a_group_and_shown_to_the_wrong_one_or_in_the_wrong_place_is_n
         |model| model.shown(1, 1, 1, &view(1)),
         |model| model.shown(1, 1, 1, &MessageView { request: true, ..said_in_club() }),
         |model| model.shown(1, 2, 1, &said_in_club()),
-        |model| model.dismissed(1, 1, &[1]),
+        |model| {
+            model.dismissed(1, 1, &[1]);
+            model.nothing_turned_away();
+        },
     ];
     for (which, wrong) in wrong.into_iter().enumerate() {
         let mut model = club();
@@ -317,4 +323,134 @@ fn what_is_shown_of_things_said_to_everybody_twice_late_or_of_nobody_is_noticed(
         model.met(1, 1, 1, &noted("at sea"));
     };
     is_broken_by(away, |model| model.met(1, 1, 1, &noted("ashore")));
+}
+
+const FILE: File = File { name: String::new(), size: 5, sha256: [6; 32], blake3: [7; 32], key: [8; 32] };
+const OFFER: MessageId = MessageId([9; 16]);
+
+fn stands(mine: bool, state: FileState) -> FileRow {
+    FileRow {
+        n: 9,
+        author: ANNA,
+        offer: OFFER,
+        other: if mine { BERT } else { ANNA },
+        conversation: Conversation::Pair,
+        file: FILE,
+        path: None,
+        stamp: 1,
+        state,
+        reason: None,
+        via: None,
+        kept: false,
+    }
+}
+
+fn done(to: &str) -> FileView {
+    FileView {
+        n: 9,
+        id: OFFER,
+        from: "anna".to_owned(),
+        to: to.to_owned(),
+        mine: true,
+        file: OfferedView { name: String::new(), size: 5, sha256: [6; 32] },
+        state: FileState::Done,
+        bytes: 5,
+        rate: None,
+        via: None,
+        kept: false,
+        path: None,
+        reason: None,
+    }
+}
+
+/// Anna has offered a file to Bert, and he holds the offer.
+fn offered(model: &mut Model) {
+    let (kind, body) = Body::File(FILE).encode();
+    let row = OutboxRow { id: OFFER, kind, body: body.clone(), ..row(9) };
+    model.queued(0, 0, 9, &new(row.clone()), String::new());
+    model.means(0, &row);
+    model.held(1, 1, &Arrival { id: OFFER, kind, body, ..arrival(9) }, 9);
+    model.file_committed(0, 0, &stands(true, FileState::Offered), true);
+    model.file_committed(1, 1, &stands(false, FileState::Offered), true);
+    model.files_are_strict();
+}
+
+fn accepted_file(model: &mut Model) {
+    offered(model);
+    model.file_command(1, 1, &Command::Accept { n: 9, place: None });
+    model.file_committed(1, 1, &stands(false, FileState::Accepted), false);
+    model.file_committed(0, 0, &stands(true, FileState::Accepted), false);
+}
+
+fn had(model: &mut Model) {
+    accepted_file(model);
+    let target = FileTarget { file: FILE, offer: OFFER, place: None };
+    model.file_written(1, 1, OFFER);
+    model.file_whole(1, 1, &target, true);
+    model.file_committed(1, 1, &stands(false, FileState::Done), false);
+}
+
+const BOTH: [(MachineNo, Who); 2] = [(0, 0), (1, 1)];
+
+#[test]
+fn a_file_that_comes_unwanted_wrong_or_to_somebody_else_is_noticed() {
+    let target = || FileTarget { file: FILE, offer: OFFER, place: None };
+    is_broken_by(offered, |model| model.file_written(1, 1, OFFER));
+    is_broken_by(accepted_file, |model| model.file_whole(1, 1, &target(), false));
+    is_broken_by(accepted_file, |model| {
+        model.file_whole(1, 1, &FileTarget { file: File { size: 6, ..FILE }, ..target() }, true);
+    });
+    is_broken_by(offered, |model| model.file_served(0, 0, 2, OFFER, &[7; 32]));
+    is_broken_by(offered, |model| model.file_served(0, 0, 1, OFFER, &[1; 32]));
+    is_broken_by(offered, |model| model.file_served(1, 1, 0, OFFER, &[7; 32]));
+    let mut right = model();
+    had(&mut right);
+    right.file_served(0, 0, 1, OFFER, &[7; 32]);
+    assert_eq!(right.failure(), None);
+}
+
+#[test]
+fn a_state_of_a_file_that_is_false_or_leads_back_is_noticed() {
+    let says = |state: FileState, mine: bool| {
+        move |model: &mut Model| {
+            model.file_committed(usize::from(!mine), usize::from(!mine), &stands(mine, state), false)
+        }
+    };
+    is_broken_by(offered, says(FileState::Accepted, true));
+    is_broken_by(offered, says(FileState::Accepted, false));
+    is_broken_by(accepted_file, says(FileState::Done, true));
+    is_broken_by(accepted_file, says(FileState::Done, false));
+    is_broken_by(accepted_file, says(FileState::Offered, true));
+    is_broken_by(had, says(FileState::Accepted, false));
+    is_broken_by(had, says(FileState::Failed, false));
+    is_broken_by(had, |model| model.file_told(0, 1, &done("bert")));
+    let told = |model: &mut Model| {
+        had(model);
+        model.file_committed(0, 0, &stands(true, FileState::Done), false);
+        model.file_told(0, 1, &done("bert"));
+        model.file_told(0, 2, &done("bert"));
+        model.are_files_right(0, &BOTH);
+        model.are_files_right(1, &BOTH);
+    };
+    is_broken_by(told, |model| model.file_told(0, 2, &done("bert")));
+}
+
+#[test]
+fn a_file_that_was_accepted_and_has_not_come_is_noticed() {
+    is_broken_by(accepted_file, |model| model.are_files_right(0, &BOTH));
+    is_broken_by(accepted_file, |model| model.are_files_right(1, &BOTH));
+    let failed = |model: &mut Model| {
+        accepted_file(model);
+        model.file_committed(1, 1, &stands(false, FileState::Failed), false);
+    };
+    is_broken_by(failed, |model| model.are_files_right(1, &BOTH));
+    is_broken_by(had, |model| model.are_files_right(1, &BOTH));
+    let mut model = model();
+    accepted_file(&mut model);
+    assert_eq!((model.unsettled_files(0, &BOTH).len(), model.unsettled_files(1, &BOTH).len()), (1, 1));
+    model.file_spoilt([7; 32]);
+    model.file_committed(1, 1, &stands(false, FileState::Failed), false);
+    model.file_committed(0, 0, &stands(true, FileState::Failed), false);
+    (0..2).for_each(|machine| model.are_files_right(machine, &BOTH));
+    assert_eq!(model.failure(), None);
 }

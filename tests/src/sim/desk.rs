@@ -310,6 +310,8 @@ impl World {
                 self.model.receipts(who, meta.receipts);
                 self.model.stands_committed(number, meta.standing);
             }
+            (StoreOp::NewFile(row), _) => self.file_committed(number, row, true),
+            (StoreOp::PutFile(row), _) => self.file_committed(number, row, false),
             (StoreOp::PutContact(contact), _) => self.model.contact_committed(number, who, contact),
             (StoreOp::NewEpoch { epoch, .. }, _) => self.model.writes_in(epoch.id),
             (StoreOp::Readdress(moves), _) => {

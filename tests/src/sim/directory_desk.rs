@@ -1,6 +1,7 @@
 //! What the directory gives its store, and how that goes: batches, a disk that fails, fills up and loses power. Does what
 //! the store's thread does; what the disk holds then is told to the model.
 
+use directory_core::event::GroupResult;
 use directory_core::{Input, StoreOp, StoreResult, Ticket};
 use directory_server::store::Applied;
 use directory_server::store::writer::Batch;
@@ -129,6 +130,7 @@ impl World {
                 (StoreOp::Deregister { key }, _) => {
                     self.directory.mail.retain(|(from, place), _| from != key && place.recipient != *key);
                 }
+                (_, StoreResult::Group(GroupResult::Restored { steps, .. })) => self.restored += steps.len() as u64,
                 (StoreOp::Register { key, name, .. }, StoreResult::Registered { .. }) => {
                     if let Some(who) = self.model.who(key) {
                         self.model.named(name.as_str(), who);

@@ -279,7 +279,8 @@ impl World {
     fn save(&mut self, number: usize) {
         let image = self.machines[number].disk.copy();
         let marks = self.model.marks(number).clone();
-        self.machines[number].saved.push(Saved { image, marks });
+        let downloads = self.machines[number].beside_the_store(number);
+        self.machines[number].saved.push(Saved { image, marks, downloads });
     }
 
     fn put_back(&mut self, number: usize) {
@@ -294,6 +295,9 @@ impl World {
         let me = self.identities[who].public();
         let machine = &mut self.machines[number];
         machine.disk = Medium::of(saved.image, me);
+        if let Some(downloads) = saved.downloads {
+            machine.folder.downloads = downloads;
+        }
         machine.log.put_back();
         machine.user.forget();
         self.model.put_back(number, who, saved.marks);

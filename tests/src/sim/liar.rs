@@ -6,8 +6,8 @@ use common::identity::PublicKey;
 use common::name::Name;
 use common::record::{Binding, Bound};
 use common::wire::directory::{
-    Behind, DepositAnswer, Deposited, Done, Fate, FromDirectory, Item, NotOpened, Person, Presence, Refusal, Refused,
-    Standing, TakenOver, ToDirectory,
+    BeginFile, Behind, DepositAnswer, Deposited, Done, Fate, FileRoom, FromDirectory, Item, NotOpened, Person, Piece,
+    Presence, PutPiece, Refusal, Refused, Standing, TakenOver, ToDirectory,
 };
 
 use super::world::{BEGIN_MS, What, World};
@@ -107,6 +107,13 @@ impl World {
                 let refusal = if self.dice.one_in(2) { self.dice.pick(&REFUSALS).map(|make| make()) } else { None };
                 let answers = vec![DepositAnswer { place: deposit.place, refusal }];
                 self.push_frame_down(place, Deposited { answers }.into());
+                true
+            }
+            ToDirectory::BeginFile(BeginFile { recipient, offer, .. })
+            | ToDirectory::PutPiece(PutPiece { recipient, offer, .. }) => {
+                let room = FileRoom { recipient: *recipient, offer: *offer, next: 0, refusal: None };
+                let room = self.falsified_room(room);
+                self.push_frame_down(place, room.into());
                 true
             }
             ToDirectory::Ping(_) | ToDirectory::Hello(_) => false,
@@ -226,6 +233,8 @@ impl World {
                 had.into()
             }
             FromDirectory::Item(item) => self.falsified_item(item),
+            FromDirectory::FileRoom(room) => self.falsified_room(room).into(),
+            FromDirectory::Piece(piece) => self.falsified_piece(piece).into(),
             FromDirectory::Slot(mut slot) => {
                 match self.dice.below(3) {
                     0 => slot.from = self.any_key(),
@@ -260,6 +269,47 @@ impl World {
             }
         }
         item.into()
+    }
+
+    /// How far a file is: further than it is, or not as far; or it is not taken.
+    fn falsified_room(&mut self, mut room: FileRoom) -> FileRoom {
+        const REFUSALS: [fn() -> Refusal; 5] = [
+            || Refusal::TooLarge { limit: 1 },
+            || Refusal::NotAllowed,
+            || Refusal::MailboxFull,
+            || Refusal::Invalid,
+            || Refusal::NoSuchUser,
+        ];
+        match self.dice.below(4) {
+            0 => room.refusal = self.dice.pick(&REFUSALS).map(|make| make()),
+            1 => room.recipient = self.any_key(),
+            _ => room.next = u32::try_from(self.dice.below(8)).unwrap_or(0),
+        }
+        room
+    }
+
+    /// Nothing, another one, or another one's, in the place of a piece; or one that was changed.
+    fn falsified_piece(&mut self, mut piece: Piece) -> Piece {
+        let past = self.liar.past.iter().flatten().filter_map(|frame| match frame {
+            FromDirectory::Piece(piece) => piece.sealed.as_ref(),
+            _ => None,
+        });
+        let past: Vec<Vec<u8>> = past.cloned().collect();
+        match self.dice.below(5) {
+            0 => piece.sealed = None,
+            1 => piece.index = u32::try_from(self.dice.below(8)).unwrap_or(0),
+            2 => piece.submitter = self.any_key(),
+            3 => {
+                let at = usize::try_from(self.dice.below(past.len() as u64)).unwrap_or(0);
+                piece.sealed = past.get(at).cloned();
+            }
+            _ => {
+                if let Some(last) = piece.sealed.as_mut().and_then(|sealed| sealed.last_mut()) {
+                    *last ^= 1;
+                }
+            }
+        }
+        piece
     }
 
     fn old_prekey(&self, machine: usize) -> Option<common::record::PrekeyRecord> {

@@ -21,12 +21,29 @@ struct Side {
     coming_at: u64,
 }
 
+/// One side of a link, as others see it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct End {
+    pub(crate) machine: usize,
+    pub(crate) run: u32,
+    pub(crate) id: LinkId,
+    /// It is open, and what is sent on the link arrives.
+    pub(crate) open: bool,
+}
+
 /// A link: the dialling side first.
 #[derive(Debug)]
 pub(crate) struct Link {
     sides: [Side; 2],
     /// Everything on it is lost from now on.
     dead: bool,
+}
+
+impl Link {
+    pub(crate) fn end(&self, side: usize) -> End {
+        let Side { machine, run, id, open, .. } = self.sides[side];
+        End { machine, run, id, open: open && !self.dead }
+    }
 }
 
 impl World {
@@ -119,6 +136,7 @@ impl World {
         {
             let down = Input::LinkDown { link, end: LinkEnd::Closed };
             self.after(1, What::Input(machine, run, Box::new(down)));
+            self.streams_break(place, side);
         }
     }
 
@@ -150,6 +168,7 @@ impl World {
         let (machine, run, link) = (here.machine, here.run, here.id);
         let delay_ms = self.dice.between(1_000, 15_000);
         self.after(delay_ms, What::LinkGone(place, 1 - side));
+        self.streams_break(place, side);
         if self.machines[machine].run == run {
             self.machines[machine].links.remove(&link);
             self.machine_input(machine, run, Input::LinkDown { link, end: LinkEnd::Lost });
@@ -181,6 +200,7 @@ impl World {
     /// A program has gone, or its address: the other ends find out, sooner or later.
     pub(crate) fn drop_links(&mut self, machine: usize, power_lost: bool) {
         self.machines[machine].dials.clear();
+        self.streams_end(machine);
         for (_, (place, side)) in std::mem::take(&mut self.machines[machine].links) {
             self.links[place].sides[side].open = false;
             let delay_ms = if power_lost { self.dice.between(5_000, 15_000) } else { self.latency() };

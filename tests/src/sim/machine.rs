@@ -13,6 +13,7 @@ use peer_core::messenger::Messenger;
 
 use super::desk::{Desk, Job};
 use super::directory::Which;
+use super::folder::{Downloads, Folder};
 use super::logs::EventLog;
 use super::medium::Medium;
 use super::sealing::Seals;
@@ -28,6 +29,8 @@ const WAKES_MAX: u32 = 150;
 pub(crate) struct Saved {
     pub(crate) image: Image,
     pub(crate) marks: DiskMarks,
+    /// The folder for downloads, where it lies beside the store.
+    pub(crate) downloads: Option<Downloads>,
 }
 
 /// A machine.
@@ -38,6 +41,7 @@ pub(crate) struct Machine {
     pub(crate) directory: Which,
     pub(crate) user: User,
     pub(crate) disk: Medium<Store>,
+    pub(crate) folder: Folder,
     pub(crate) core: Option<Messenger>,
     /// Counts the starts and ends of the program.
     pub(crate) run: u32,
@@ -51,6 +55,8 @@ pub(crate) struct Machine {
     pub(crate) links: BTreeMap<LinkId, (usize, usize)>,
     pub(crate) dials: BTreeMap<LinkId, (common::identity::PublicKey, Vec<SocketAddr>)>,
     pub(crate) next_accepted: u64,
+    /// Numbers of askings for files.
+    pub(super) servings: u64,
     pub(super) desk: Desk,
     /// When the last answer of the disk, of the sealing thread and of the front comes.
     pub(super) answers_at: u64,
@@ -79,6 +85,7 @@ impl Machine {
             directory: Which::First,
             user: User::new(name),
             disk,
+            folder: Folder::default(),
             core: None,
             run: 0,
             started_ms: 0,
@@ -88,6 +95,7 @@ impl Machine {
             links: BTreeMap::new(),
             dials: BTreeMap::new(),
             next_accepted: 1,
+            servings: 0,
             desk: Desk::default(),
             answers_at: 0,
             sealed_at: 0,
@@ -102,6 +110,13 @@ impl Machine {
             told_full: false,
             retired: false,
         }
+    }
+
+    /// The folder for downloads, if it is in the data directory and goes with copies of that one. Every other machine, by its
+    /// number, has it elsewhere: there it stays as it is when the store is put back, and a copy begins without. Own files
+    /// never lie in the data directory.
+    pub(crate) fn beside_the_store(&self, number: usize) -> Option<Downloads> {
+        number.is_multiple_of(2).then(|| self.folder.downloads.clone())
     }
 
     pub(crate) fn clock(&self, now: u64) -> Now {
@@ -120,6 +135,9 @@ impl World {
         let number = self.machines.len();
         let name = name.parse().expect("a name");
         self.machines.push(Machine::new(who, number, name, disk, self.plan.real_seal));
+        if let Some(downloads) = copy_of.and_then(|from| self.machines[from].beside_the_store(from)) {
+            self.machines[number].folder.downloads = downloads;
+        }
         self.model.machine(who, me, copy_of);
         number
     }
@@ -152,6 +170,7 @@ impl World {
             candidates: vec![SocketAddr::from(([0, 0, 0, 0], machine.address.port()))],
             shows: true,
             version: "0".to_owned(),
+            accept_from: peer_core::event::AcceptFrom::Nobody,
         };
         let snapshot =
             machine.disk.open().expect("it is open").load(machine.directory.address()).expect("a disk loads");
@@ -176,6 +195,9 @@ impl World {
         self.machines[number].log.die(&mut self.log_dice);
         self.die_writing(number, power_lost);
         let machine = &mut self.machines[number];
+        if power_lost {
+            machine.folder.downloads.lose_power(&mut self.disk_dice);
+        }
         machine.run += 1;
         machine.user.end();
         self.drop_conn(number, power_lost);
@@ -322,6 +344,7 @@ impl World {
                 let at_ms = machine.sealed_at;
                 self.at(at_ms, What::Input(number, run, Box::new(input)));
             }
+            Output::File(job) => self.begin_file_job(number, run, job),
             Output::Dropped { .. } | Output::Exit(_) => {}
         }
     }
@@ -351,6 +374,16 @@ impl World {
                 );
                 self.model.told(number, run, who, view);
             }
+            Event::File(view) => {
+                self.trace.note(
+                    self.now,
+                    format_args!(
+                        "m{number}: file {} {} to {} is {:?} {:?} {} {:?} {}",
+                        view.n, view.id, view.to, view.state, view.reason, view.bytes, view.via, view.kept
+                    ),
+                );
+                self.model.file_told(number, run, view);
+            }
             other => {
                 self.trace.note(self.now, format_args!("m{number}: {other:?}"));
                 self.model.met(number, who, run, other);
@@ -370,6 +403,9 @@ impl World {
             );
             self.model.shown(number, who, run, view);
             self.machines[number].user.sees(view.n);
+            if view.file.is_some() && !view.mine {
+                self.machines[number].user.filing.is_offered(view.n);
+            }
         } else {
             self.trace.note(self.now, format_args!("m{number}: {event:?}"));
             self.model.changed(number, who, run, event);

@@ -21,6 +21,10 @@ pub struct Sum {
     pub messages: u64,
     /// Virtual time, milliseconds.
     pub virtual_ms: u64,
+    /// Chains, and lines of groups, that were compared at the end.
+    pub compared: (u64, u64),
+    /// Steps of groups that directories had lost and were given back.
+    pub restored: u64,
     /// Seeds that broke a promise, and how, with the end of the trace.
     pub failures: Vec<(u64, String)>,
 }
@@ -36,6 +40,8 @@ pub fn failure(seed: u64, watch: Watch, sum: &mut Sum) -> Option<String> {
             sum.events += outcome.events;
             sum.messages += outcome.messages as u64;
             sum.virtual_ms += outcome.ended_ms;
+            sum.compared = (sum.compared.0 + outcome.compared.0, sum.compared.1 + outcome.compared.1);
+            sum.restored += outcome.restored;
             let tail = outcome.tail[outcome.tail.len().saturating_sub(TAIL)..].join("\n");
             outcome.failure.map(|how| format!("{head}{tail}\n{how}"))
         }
@@ -71,6 +77,8 @@ pub fn many(seeds: Range<u64>, watch: Watch) -> Sum {
                 all.events += mine.events;
                 all.messages += mine.messages;
                 all.virtual_ms += mine.virtual_ms;
+                all.compared = (all.compared.0 + mine.compared.0, all.compared.1 + mine.compared.1);
+                all.restored += mine.restored;
                 all.failures.append(&mut mine.failures);
             });
         }

@@ -118,6 +118,8 @@ pub(crate) struct Plan {
     pub no_direct: bool,
     /// The directory lies until the storm is over.
     pub malicious: bool,
+    /// Users have files.
+    pub files: bool,
 }
 
 /// What the seed's storm is.
@@ -143,6 +145,7 @@ impl Plan {
             real_seal: seed % 47 == 7,
             no_direct: profile == Profile::NoDirect || (malicious && dice.one_in(2)),
             malicious,
+            files: true,
         };
         let fault_ms = dice.between(5_000, 25_000);
         calm.stormy(fault_ms)

@@ -7,6 +7,7 @@ use peer_core::command::{Command, ErrorCode, To, Verdict};
 use peer_core::event::{Answer, CommandId, Event, Input, Source};
 
 use super::company::CRIER;
+use super::filing::Filing;
 use super::world::{What, World};
 
 /// What a user wants and knows.
@@ -29,6 +30,7 @@ pub(crate) struct User {
     /// Names whose key has changed, or is said to have.
     rivals: BTreeSet<Name>,
     rounds: u64,
+    pub(super) filing: Filing,
 }
 
 impl User {
@@ -45,6 +47,7 @@ impl User {
             groups: BTreeSet::new(),
             rivals: BTreeSet::new(),
             rounds: 0,
+            filing: Filing::default(),
         }
     }
 
@@ -59,6 +62,7 @@ impl User {
     /// The program has started.
     pub(crate) fn begin(&mut self) {
         self.next = 0;
+        self.filing.begin();
     }
 
     /// The program has gone, and what it was asked for with it.
@@ -71,6 +75,7 @@ impl User {
     pub(crate) fn forget(&mut self) {
         self.own.clear();
         self.seen.clear();
+        self.filing = Filing::default();
     }
 
     /// A message of somebody else is on the screen.
@@ -100,7 +105,9 @@ impl World {
         let id = CommandId { source: Source(1), number: machine.user.next };
         machine.user.next += 1;
         machine.user.waiting.push_back(id.number);
-        let run = machine.run;
+        machine.user.filing.asks(id.number, &command);
+        let (run, who) = (machine.run, machine.who);
+        self.model.file_command(number, who, &command);
         self.trace.note(self.now, format_args!("m{number} user: {command:?}"));
         self.machine_input(number, run, Input::Command { id, command: Ok(command) });
         true
@@ -124,6 +131,9 @@ impl World {
         let user = &self.machines[number].user;
         let rival = user.rivals.first().cloned();
         let own = user.own.clone();
+        if self.plan.files && self.dice.one_in(3) {
+            return self.act_on_files(number);
+        }
         match self.dice.below(58) {
             0 => {
                 if let Some(n) = self.dice.pick(&own) {
@@ -231,8 +241,11 @@ impl World {
         self.command(number, command);
     }
 
-    /// After the storm the user does what is needed to be online, and answers questions about keys.
+    /// After the storm the user does what is needed to be online, and answers questions about keys and offers of files.
     fn heal_user(&mut self, number: usize) {
+        if self.plan.files {
+            self.heal_files(number);
+        }
         let rival = self.machines[number].user.rivals.first().cloned();
         self.decide(number, rival);
         if self.dice.one_in(4) && self.machines[number].user.waiting.is_empty() {
@@ -265,6 +278,7 @@ impl World {
                     self.model.broken(how);
                     return;
                 }
+                self.answered_on_files(number, id.number, answer.as_ref().ok().map(|answer| &**answer));
                 self.answered(number, answer.as_ref().map(|answer| &**answer).map_err(|error| error.code));
             }
             Event::Error(error) if error.code == ErrorCode::Suspended => user.online = false,

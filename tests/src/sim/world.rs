@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use common::identity::Identity;
-use peer_core::event::{Event, Input};
+use peer_core::event::{Event, FileJob, Input};
 
 use super::Watch;
 use super::dice::Dice;
@@ -15,6 +15,7 @@ use super::links::Link;
 use super::machine::Machine;
 use super::plan::Plan;
 use super::sessions::Conn;
+use super::streams::{Step, Streams};
 use super::trace::Trace;
 use crate::model::Model;
 
@@ -60,6 +61,10 @@ pub(crate) enum What {
     LinkGone(usize, usize),
     /// One side of a link has heard nothing for long.
     LinkIdle(usize, usize),
+    /// A machine's program does something with files.
+    File(usize, u32, Box<FileJob>),
+    /// Something happens on the stream of a file.
+    Stream(u64, Step),
     /// The directory's core is to be drained.
     DirectoryTurn(u32),
     /// The directory's deadline.
@@ -103,10 +108,13 @@ pub(crate) struct World {
     pub(crate) liar: Liar,
     pub(crate) conns: Vec<Conn>,
     pub(crate) links: Vec<Link>,
+    pub(crate) streams: Streams,
     /// Machines that do not reach the directory, with how many faults say so.
     pub(crate) cut_off: BTreeMap<usize, u32>,
     /// Pairs between which no datagram passes.
     pub(crate) blocked: BTreeMap<(usize, usize), u32>,
+    /// Steps of groups that a directory was given back.
+    pub(crate) restored: u64,
     /// The storm is over.
     pub(crate) healed: bool,
     /// Everything is switched off until then.
@@ -144,8 +152,10 @@ impl World {
             liar: Liar::default(),
             conns: Vec::new(),
             links: Vec::new(),
+            streams: Streams::default(),
             cut_off: BTreeMap::new(),
             blocked: BTreeMap::new(),
+            restored: 0,
             healed: false,
             dark_until: 0,
             storm_ends: 0,
@@ -209,6 +219,8 @@ impl World {
             What::Across(link, side) => self.frame_across(link, side),
             What::LinkGone(link, side) => self.link_gone(link, side),
             What::LinkIdle(link, side) => self.link_idle(link, side),
+            What::File(machine, run, job) => self.file_job(machine, run, *job),
+            What::Stream(stream, step) => self.stream_step(stream, step),
             What::DirectoryTurn(run) => self.face(Which::of(run)).directory_turn(run),
             What::DirectoryWake(run, at_ms) => self.face(Which::of(run)).directory_wake(run, at_ms),
             What::DirectoryDisk(run) => self.face(Which::of(run)).directory_disk(run),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BroadcastSent, GroupNews, GroupSteps, Groups, Notices, Place, RequestId, Shouted, Token};
+use super::{BroadcastSent, FileRoom, GroupNews, GroupSteps, Groups, Notices, Piece, Place, RequestId, Shouted, Token};
 use crate::identity::PublicKey;
 use crate::name::Name;
 use crate::record::{Binding, PrekeyRecord};
@@ -121,6 +121,24 @@ pub enum Refusal {
     GroupFull,
     /// The group has changed meanwhile: look it up and try again.
     GroupChanged,
+    /// Over a limit of groups; names it.
+    OverGroupLimit {
+        /// Which limit.
+        which: GroupLimit,
+        /// How much it allows.
+        limit: u64,
+    },
+}
+
+/// A limit of the groups at a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GroupLimit {
+    /// Groups that one key has founded, or brought back, and that still exist.
+    Founded,
+    /// Groups of everybody.
+    Groups,
+    /// Bytes of the chains of all groups.
+    Bytes,
 }
 
 /// The request was refused; nothing was changed.
@@ -381,5 +399,9 @@ frames! {
         Groups(Groups) = GROUPS,
         /// Who came and left.
         Notices(Notices) = NOTICES,
+        /// How far a file is.
+        FileRoom(FileRoom) = FILE_ROOM,
+        /// A piece of a file.
+        Piece(Piece) = PIECE,
     }
 }

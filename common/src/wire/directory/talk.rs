@@ -73,7 +73,7 @@ pub struct LookUpGroup {
     pub request: RequestId,
     /// Which.
     pub which: WhichGroup,
-    /// Only steps after this version.
+    /// Only steps after this version; of a chain that is shorter, its newest.
     pub after: u64,
 }
 
@@ -88,8 +88,10 @@ pub struct GroupSteps {
     pub more: bool,
 }
 
-/// Asks once for what was missed of the chains of groups: answered by a `GroupNews` for each that has newer steps. It
-/// subscribes to nothing: each new step is pushed to the members who are logged in, whether they asked or not.
+/// Asks once for what was missed of the chains of groups: answered by a `GroupNews` for each that has newer steps, or fewer
+/// than are known here (its newest step then; none if it is not there), and for groups that are not named here and have this
+/// session's key as a member. It subscribes to nothing: each new step is pushed to the members who are logged in, whether
+/// they asked or not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FollowGroups {
     /// Each group with the version known here, at most `limits::GROUPS_PAGE`.
@@ -101,7 +103,20 @@ pub struct FollowGroups {
 pub struct GroupNews {
     /// Which group.
     pub group: GroupId,
-    /// Steps in order, at most `limits::GROUP_STEPS_PAGE`; what is missing before or after them is to be looked up.
+    /// Steps in order, at most `limits::GROUP_STEPS_PAGE`; what is missing before or after them is to be looked up. None: the
+    /// group is not there, or closed to this session's key.
+    pub steps: Vec<SignedStep>,
+}
+
+/// Hands in steps of one group's chain that the directory does not have, or not any more: whoever made them, they carry their
+/// makers' signatures. Answered by `Done` once all of them are committed, or `Refused`; those before the one that is refused
+/// are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreGroup {
+    /// Pairs the answer.
+    pub request: RequestId,
+    /// Steps in order and without a gap, from 1 to `limits::GROUP_STEPS_PAGE` of them; those that the directory has are
+    /// passed over.
     pub steps: Vec<SignedStep>,
 }
 

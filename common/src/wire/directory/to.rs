@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Broadcast, ChangeGroup, FollowGroups, ListGroups, LookUpGroup, Place, RequestId, SetStanding, Standing, Token,
+    BeginFile, Broadcast, ChangeGroup, DropFile, FollowGroups, GetPiece, ListGroups, LookUpGroup, Place, PutPiece,
+    RequestId, RestoreGroup, SetStanding, Standing, Token,
 };
 use crate::identity::PublicKey;
 use crate::message::Epoch;
@@ -254,5 +255,15 @@ frames! {
         FollowGroups(FollowGroups) = FOLLOW_GROUPS,
         /// A page of groups.
         ListGroups(ListGroups) = LIST_GROUPS,
+        /// Room for a file.
+        BeginFile(BeginFile) = BEGIN_FILE,
+        /// Keep this piece of it.
+        PutPiece(PutPiece) = PUT_PIECE,
+        /// A piece of a file that waits.
+        GetPiece(GetPiece) = GET_PIECE,
+        /// Keep this file no longer.
+        DropFile(DropFile) = DROP_FILE,
+        /// Steps of a group's chain that the directory has lost.
+        RestoreGroup(RestoreGroup) = RESTORE_GROUP,
     }
 }

@@ -68,6 +68,11 @@ impl Request {
             ToDirectory::LookUpGroup(frame) => self.look_up_group(to, frame),
             ToDirectory::FollowGroups(frame) => self.follow_groups(to, frame),
             ToDirectory::ListGroups(frame) => self.list_groups(to, frame),
+            ToDirectory::BeginFile(frame) => self.begin_file(to, frame),
+            ToDirectory::PutPiece(frame) => self.put_piece(to, frame),
+            ToDirectory::GetPiece(frame) => self.get_piece(to, &frame),
+            ToDirectory::DropFile(frame) => self.drop_file(to, &frame),
+            ToDirectory::RestoreGroup(frame) => self.restore_group(to, frame),
         }
     }
 

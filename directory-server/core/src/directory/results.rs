@@ -11,8 +11,8 @@ use common::wire::directory::{
 
 use super::{Asked, Directory, Pending, talk};
 use crate::event::{
-    Account, DepositOp, GroupResult, Now, Origin, PutSlotOp, SessionId, StoreResult, StoredListed, StoredProfile,
-    Ticket, Waiting,
+    Account, DepositOp, FileResult, GroupResult, Now, Origin, PutSlotOp, SessionId, StoreResult, StoredListed,
+    StoredProfile, Ticket, Waiting,
 };
 use crate::presence::{Here, Look, visible};
 use crate::quota::Room;
@@ -49,6 +49,9 @@ impl Directory {
                 self.taken(*recipient, not_opened, prekey.as_ref());
             }
             (Asked::Group(_), StoreResult::Group(GroupResult::Stepped { op, members })) => self.stepped(*op, &members),
+            (Asked::Group(_), StoreResult::Group(GroupResult::Restored { group, steps, members, .. })) => {
+                self.restored(group, &steps, &members);
+            }
             _ => {}
         }
     }
@@ -148,6 +151,12 @@ impl Directory {
             }
             (Asked::Group(request), StoreResult::Group(result)) => self.group_answer(session, request, result),
             (Asked::GroupNews, StoreResult::Group(GroupResult::News(news))) => self.group_news(session, news),
+            (Asked::Room(file), StoreResult::File(FileResult::Room { next, refusal })) => {
+                self.file_room(session, &file, next, refusal);
+            }
+            (Asked::Piece(wanted), StoreResult::File(FileResult::Piece(sealed))) => {
+                self.piece(session, &wanted, sealed)
+            }
             // An answer to another question: this store cannot be believed.
             _ => self.fail(),
         }
@@ -166,6 +175,7 @@ impl Directory {
             Asked::Deposit(place) => {
                 self.mailboxes.answer(session, DepositAnswer { place, refusal: Some(reason) });
             }
+            Asked::Room(file) => self.file_room(session, &file, file.next, Some(reason)),
             // Without these the session is of no use to its peer; it may try again.
             Asked::Load
             | Asked::Offer
@@ -173,6 +183,7 @@ impl Directory {
             | Asked::Page(_)
             | Asked::Waiting(_)
             | Asked::SlotPage(_)
+            | Asked::Piece(_)
             | Asked::Take(_) => self.end(session, None, now),
             Asked::LastSeen(_) | Asked::PutSlot | Asked::GroupNews | Asked::Quiet | Asked::Expire => {}
         }

@@ -13,6 +13,7 @@ use crate::event::{Input, Now, Output, SessionId, StoreHead, StoreOp, Ticket};
 use crate::limits::Limits;
 use shelf::Shelf;
 
+mod files;
 mod groups;
 mod login;
 mod mail;

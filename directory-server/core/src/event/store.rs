@@ -12,6 +12,7 @@ use common::name::Name;
 use common::record::{Binding, PrekeyRecord};
 use common::wire::directory::{Deposit, Fate, Item, Place, PutSlot, Refusal, Slot, Taking, Token, Whom};
 
+use super::files::{FileOp, FileResult};
 use super::groups::{GroupOp, GroupResult};
 use crate::limits::{MailboxLimits, SlotLimits};
 
@@ -57,7 +58,7 @@ pub struct PutSlotOp {
 /// What is too old.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExpireOp {
-    /// Items deposited and slots filled before go, milliseconds since 1970; each item leaves a tombstone.
+    /// Items deposited, slots filled and files begun before go, milliseconds since 1970; each item leaves a tombstone.
     pub items_before_ms: i64,
     /// Tombstones made and empty lanes last used before go, milliseconds since 1970.
     pub tombstones_before_ms: i64,
@@ -282,6 +283,8 @@ pub enum StoreOp {
     Expire(ExpireOp),
     /// About groups. Result: `Group` or `Refused`.
     Group(GroupOp),
+    /// About files in pieces. Result: `File`, or `Done` for a drop.
+    File(FileOp),
 }
 
 /// What is known of a key.
@@ -436,4 +439,6 @@ pub enum StoreResult {
     },
     /// An answer about groups.
     Group(GroupResult),
+    /// An answer about files.
+    File(FileResult),
 }

@@ -1,16 +1,17 @@
 //! The counts that limits are checked against equal a recount, whatever was done.
 
-use common::wire::directory::PutSlot;
-use directory_core::event::PutSlotOp;
-use directory_core::limits::SlotLimits;
+use common::message::MessageId;
+use common::wire::directory::{BeginFile, PutPiece, PutSlot};
+use directory_core::event::{BeginFileOp, FileOp, PutPieceOp, PutSlotOp};
+use directory_core::limits::{FileLimits, SlotLimits};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
 
-fn recount(store: &Store) {
+pub(super) fn recount(store: &Store) {
     let all = include_str!("../recounts.sql").split(';').map(str::trim).filter(|sql| !sql.is_empty());
-    assert_eq!(all.clone().count(), 8);
+    assert_eq!(all.clone().count(), 13);
     for sql in all {
         assert!(!store.db.prepare(sql).unwrap().exists([]).unwrap(), "{sql}");
     }
@@ -32,6 +33,7 @@ fn op((sort, from, to, seq, extra): (u8, u8, u8, u64, u8)) -> StoreOp {
         }
         5 => StoreOp::TakeSlot { recipient, from: submitter, serial: seq },
         6 => StoreOp::Deregister { key: recipient },
+        14..=19 => StoreOp::File(file_op(sort, submitter, recipient, seq, extra)),
         7 => register(to, ["Alice", "Bob", "Carol"][usize::from(extra) % 3], seq),
         _ => {
             let (urgent, human) = (extra & 1 > 0, extra & 2 > 0);
@@ -43,12 +45,36 @@ fn op((sort, from, to, seq, extra): (u8, u8, u8, u64, u8)) -> StoreOp {
     }
 }
 
+fn file_op(sort: u8, submitter: PublicKey, recipient: PublicKey, seq: u64, extra: u8) -> FileOp {
+    let offer = MessageId([extra % 3; 16]);
+    let (index, now_ms) = (u32::try_from(seq % 4).unwrap(), seq as i64);
+    match sort {
+        14 | 15 => {
+            let limits = FileLimits {
+                mailbox_bytes: 300,
+                submitter_bytes: 400,
+                pair_files: 2,
+                stranger_bytes_all: 350,
+                ..FileLimits::default()
+            };
+            let begin = BeginFile { recipient, offer, bytes: 100 + u64::from(extra / 6), pieces: 3 };
+            FileOp::Begin(Box::new(BeginFileOp { submitter, begin, may_grow: seq != 7, now_ms, limits }))
+        }
+        16 | 17 => {
+            let put = PutPiece { recipient, offer, index, sealed: vec![extra; 30 + usize::from(extra)] };
+            FileOp::Put(Box::new(PutPieceOp { submitter, put, may_grow: extra != 7 }))
+        }
+        18 => FileOp::Get { recipient, submitter, offer, index },
+        _ => FileOp::Drop { key: [submitter, recipient, key(3)][usize::from(extra % 3)], submitter, recipient, offer },
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn counts_equal_a_recount_after_any_operations(
-        batches in vec(vec((0..14_u8, 1..5_u8, 1..4_u8, 1..8_u64, 0..12_u8), 1..20), 1..12)
+        batches in vec(vec((0..20_u8, 1..5_u8, 1..4_u8, 1..8_u64, 0..12_u8), 1..20), 1..12)
     ) {
         let mut bench = Bench::with_people();
         for batch in batches {

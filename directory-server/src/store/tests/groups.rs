@@ -14,7 +14,7 @@ const ID: [u8; 16] = [5; 16];
 
 fn op(step: Step, by: u8) -> StoreOp {
     let signed = SignedStep::sign(&identity(by), &step);
-    StoreOp::Group(GroupOp::Step(Box::new(StepOp { step, signed, limits: GroupLimits::default() })))
+    StoreOp::Group(GroupOp::Step(Box::new(StepOp { step, signed, limits: GroupLimits::default(), now_ms: 1_000 })))
 }
 
 fn founding(id: [u8; 16], by: u8, name: &str, private: bool) -> Step {
@@ -79,6 +79,17 @@ impl Bench {
         (groups, more)
     }
 
+    /// As they are kept: groups, bytes of their chains.
+    fn totals(&self) -> (i64, i64) {
+        let sql = "SELECT groups, bytes FROM group_totals";
+        self.store.db.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    }
+
+    fn bytes(&self) -> i64 {
+        let sql = "SELECT ifnull(sum(length(step)), 0) FROM group_steps";
+        self.store.db.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
     fn people_of_groups(&self) -> i64 {
         self.store.db.query_row("SELECT count(*) FROM group_people", [], |row| row.get(0)).unwrap()
     }
@@ -138,11 +149,32 @@ fn the_owner_leaving_hands_over_and_the_last_one_ends_it_and_frees_the_name() {
     assert_eq!(bench.change(&mut family, 2, Change::Remove { who: key(3) }), Err(Refusal::NotAllowed));
     bench.change(&mut family, 3, Change::Remove { who: key(2) }).unwrap();
     assert_eq!(bench.change(&mut family, 3, Change::Leave), Ok(vec![key(3)]));
-    assert_eq!(bench.steps(1, WhichGroup::Id(ID), 0), Err(Refusal::NoSuchGroup));
-    assert_eq!(bench.people_of_groups(), 0);
-    let left: i64 = bench.store.db.query_row("SELECT count(*) FROM group_steps", [], |row| row.get(0)).unwrap();
-    assert_eq!(left, 0);
+    assert_eq!(bench.steps(1, by_name("family"), 0), Err(Refusal::NoSuchGroup));
+    assert_eq!(bench.list(1, None, 10).0, []);
     bench.found([6; 16], 2, "Family", false);
+    assert_eq!(bench.list(1, None, 10).0.len(), 1);
+}
+
+#[test]
+fn what_is_over_is_there_for_those_who_missed_its_end_and_for_nobody_else_until_it_expires() {
+    let mut bench = Bench::with_people();
+    let mut family = bench.found(ID, 1, "family", false);
+    bench.change(&mut family, 2, Change::Join).unwrap();
+    bench.change(&mut family, 1, Change::Remove { who: key(2) }).unwrap();
+    bench.change(&mut family, 1, Change::Leave).unwrap();
+    assert_eq!(bench.news(2, &[(ID, 2)], 10), [(ID, vec![3, 4])]);
+    assert_eq!(bench.steps(2, WhichGroup::Id(ID), 2).unwrap().0.len(), 2);
+    assert_eq!(bench.steps(3, WhichGroup::Id(ID), 0), Err(Refusal::NoSuchGroup));
+    assert_eq!(bench.news(3, &[(ID, 2)], 10), [(ID, vec![])]);
+    let next = family.chain.next(key(2), 0, Change::Join);
+    assert_eq!(bench.step(next, 2), Err(Refusal::NoSuchGroup));
+    assert_eq!(bench.totals(), (1, bench.bytes()));
+    for (before_ms, people) in [(1_000, 2), (1_001, 0)] {
+        bench.ask(StoreOp::Expire(ExpireOp { tombstones_before_ms: before_ms, limit: 100, ..expire(0, 0) }));
+        assert_eq!(bench.people_of_groups(), people);
+    }
+    assert_eq!((bench.totals(), bench.bytes()), ((0, 0), 0));
+    assert_eq!(bench.news(2, &[(ID, 2)], 10), [(ID, vec![])]);
 }
 
 #[test]
@@ -167,8 +199,10 @@ fn a_private_group_is_there_for_its_members_and_those_invited() {
     assert_eq!(bench.list(2, None, 10), (vec![line(2, true, false)], false));
     bench.change(&mut club, 1, Change::Remove { who: key(2) }).unwrap();
     bench.change(&mut club, 1, Change::Invite { who: key(3) }).unwrap();
-    assert_eq!(bench.steps(2, WhichGroup::Id(ID), 0), Err(Refusal::NoSuchGroup));
-    assert_eq!(bench.news(2, &[(ID, 2)], 10), [(ID, vec![3, 4])], "up to their own end and no further");
+    assert_eq!(bench.steps(2, by_name("club"), 0), Err(Refusal::NoSuchGroup));
+    let (ending, more) = bench.steps(2, WhichGroup::Id(ID), 1).unwrap();
+    assert_eq!((ending.last().unwrap().verify().unwrap().version, more), (4, false), "up to their own end");
+    assert_eq!(bench.news(2, &[(ID, 2)], 10), [(ID, vec![3, 4])], "and no further");
     assert_eq!(bench.news(2, &[(ID, 4)], 10), []);
 }
 
@@ -201,7 +235,11 @@ fn news_of_many_groups_fit_and_tell_of_each() {
     let known = [([0; 16], 1), ([1; 16], 0), ([2; 16], 0), ([9; 16], 0)];
     let news = bench.news(2, &known, 2);
     assert_eq!(news, [([0; 16], vec![2, 3]), ([1; 16], vec![2, 3]), ([2; 16], vec![3])]);
-    assert_eq!(bench.news(2, &[([0; 16], 3), ([1; 16], 99)], 2), []);
+    // One is as long as it is known, one shorter, one gone; the last is not named, and has them as a member.
+    let known = [([0; 16], 3), ([1; 16], 99), ([9; 16], 1)];
+    assert_eq!(bench.news(2, &known, 2), [([1; 16], vec![3]), ([9; 16], vec![]), ([2; 16], vec![3])]);
+    assert_eq!(bench.steps(2, WhichGroup::Id([1; 16]), 99).unwrap().0.len(), 1, "the newest");
+    assert_eq!(bench.steps(2, WhichGroup::Id([1; 16]), 3).unwrap(), (vec![], false));
 }
 
 #[test]
@@ -245,10 +283,10 @@ fn private_groups_of_others_hide_nothing_from_a_list() {
 #[test]
 fn somebody_founds_and_joins_so_many_groups() {
     let mut bench = Bench::with_people();
-    let limits = GroupLimits { owned: 2, joined: 3 };
+    let limits = GroupLimits { owned: 2, joined: 3, ..GroupLimits::default() };
     let mut ask = |step: Step, by: u8| {
         let signed = SignedStep::sign(&identity(by), &step);
-        bench.group(GroupOp::Step(Box::new(StepOp { step, signed, limits }))).err()
+        bench.group(GroupOp::Step(Box::new(StepOp { step, signed, limits, now_ms: 0 }))).err()
     };
     let group = |n: u8, by| founding([n; 16], by, &format!("group{n}"), false);
     assert_eq!([1, 2, 3].map(|n| ask(group(n, 1), 1)), [None, None, Some(Refusal::GroupFull)]);
@@ -280,7 +318,7 @@ fn nobody_who_was_ever_of_a_group_is_forgotten_while_it_lives() {
     bench.change(&mut family, 1, Change::Invite { who: key(3) }).unwrap();
     bench.change(&mut family, 1, Change::Remove { who: key(2) }).unwrap();
     (1..=3).for_each(|who| drop(bench.ask(StoreOp::Deregister { key: key(who) })));
-    let late = ExpireOp { accounts_before_ms: i64::MAX, limit: 100, ..expire(0, 0) };
+    let late = ExpireOp { accounts_before_ms: i64::MAX, tombstones_before_ms: i64::MAX, limit: 100, ..expire(0, 0) };
     bench.ask(StoreOp::Expire(late));
     let accounts = |bench: &Bench| -> i64 {
         bench.store.db.query_row("SELECT count(*) FROM accounts", [], |row| row.get(0)).unwrap()
@@ -308,7 +346,7 @@ fn a_step_costs_the_same_in_a_long_chain_and_a_full_one_only_loses_members() {
     bench.change(&mut family, 1, Change::Remove { who: key(2) }).unwrap();
     assert_eq!(bench.change(&mut family, 2, Change::Join), Err(Refusal::GroupFull));
     bench.change(&mut family, 1, Change::Leave).unwrap();
-    assert_eq!(bench.people_of_groups(), 0);
+    assert_eq!(bench.list(1, None, 10).0, []);
 }
 
 fn counts(store: &Store) -> bool {
@@ -316,8 +354,11 @@ fn counts(store: &Store) -> bool {
         ((SELECT count(*) FROM group_people p WHERE p.number = g.number AND joined IS NOT NULL),
         (SELECT count(*) FROM group_people p WHERE p.number = g.number AND p.invited),
         (SELECT account FROM group_people p WHERE p.number = g.number AND joined IS NOT NULL ORDER BY joined LIMIT 1))
+        AND ended_ms IS NULL
         OR version IS NOT (SELECT max(version) FROM group_steps s WHERE s.number = g.number)
-        OR version IS NOT (SELECT count(*) FROM group_steps s WHERE s.number = g.number)";
+        OR version IS NOT (SELECT count(*) FROM group_steps s WHERE s.number = g.number)
+        OR (SELECT groups FROM group_totals) IS NOT (SELECT count(*) FROM groups)
+        OR (SELECT bytes FROM group_totals) IS NOT (SELECT sum(length(step)) FROM group_steps)";
     !store.db.prepare(sql).unwrap().exists([]).unwrap()
 }
 

@@ -1,5 +1,6 @@
 //! One line to one command. Knows no state: what a line means in a conversation is the console's to say.
 
+mod files;
 mod talk;
 
 use common::name::{Name, NameError};
@@ -36,7 +37,6 @@ pub(super) fn line(line: &str) -> Parsed<'_> {
     match verb::look_up(word) {
         Known::Verb(Verb::Send) => send(rest),
         Known::Verb(verb) => Parsed::Command(command(verb, rest)),
-        Known::Reserved => Parsed::Command(Err(unsupported(word))),
         Known::Unknown { nearest } => Parsed::Command(Err(unknown(word, nearest))),
     }
 }
@@ -47,11 +47,6 @@ fn split_word(text: &str) -> (&str, &str) {
         Some((word, rest)) => (word, rest),
         None => (text, ""),
     }
-}
-
-fn unsupported(word: &str) -> CommandError {
-    let message = format!("'!{}' is not available in this version; '!help' lists what is", word.to_lowercase());
-    CommandError::new(ErrorCode::Unsupported, message)
 }
 
 fn unknown(word: &str, nearest: Verb) -> CommandError {
@@ -99,6 +94,7 @@ fn command(verb: Verb, rest: &str) -> Result<Command, CommandError> {
         Verb::Cancel => Ok(Command::Cancel(number(verb, only(verb, &words, "the message number is missing")?)?)),
         Verb::Contacts => done(Command::Contacts),
         Verb::Verify => verify(&words),
+        Verb::File | Verb::Files | Verb::Accept | Verb::Decline => files::command(verb, rest),
         Verb::Quit => done(Command::Quit),
         // Its text is raw, so the line is split by `send`.
         Verb::Send => Err(bad_argument(verb, "whom the message is for is missing")),
@@ -126,7 +122,6 @@ fn help(words: &[&str]) -> Result<Command, CommandError> {
     };
     match verb::look_up(topic) {
         Known::Verb(verb) => Ok(Command::Help(Some(verb.name().to_owned()))),
-        Known::Reserved => Err(unsupported(topic)),
         Known::Unknown { nearest } => Err(unknown(topic, nearest)),
     }
 }

@@ -87,6 +87,47 @@ fn wrong_arguments_are_refused_with_a_code_and_what_is_accepted() {
 }
 
 #[test]
+fn a_path_is_the_rest_of_the_line_with_or_without_quotes_around_it() {
+    let file = |to: To, path: &str| Command::File { to, path: path.to_owned(), key: None };
+    let accept = |n, place: Option<&str>| Command::Accept { n, place: place.map(str::to_owned) };
+    let cases = [
+        ("!file bob report.pdf", file(person("bob"), "report.pdf")),
+        ("/s bob /srv/a b  c.txt ", file(person("bob"), "/srv/a b  c.txt")),
+        ("!SendFile @family \"my report.pdf\"", file(To::Group(name("family")), "my report.pdf")),
+        ("!file bob  ' x '", file(person("bob"), " x ")),
+        ("!file bob it's", file(person("bob"), "it's")),
+        ("!file bob \"half", file(person("bob"), "\"half")),
+        ("!file bob a\" b\"", file(person("bob"), "a\" b\"")),
+        ("!file bob \"", file(person("bob"), "\"")),
+        ("!files", Command::Files),
+        ("!accept 12", accept(12, None)),
+        ("!accept [12]  ", accept(12, None)),
+        ("!accept 12 /srv/my files", accept(12, Some("/srv/my files"))),
+        ("!accept 12 \"/srv/my files/\"", accept(12, Some("/srv/my files/"))),
+        ("!decline [3]", Command::Decline(3)),
+    ];
+    for (line, command) in cases {
+        assert_eq!(parsed(line), Ok(command), "{line}");
+    }
+    let wrong = [
+        "!file",
+        "!file bob",
+        "!file bob  ",
+        "!file bob \"\"",
+        "!file bob#x y",
+        "!files all",
+        "!accept",
+        "!accept x y",
+    ];
+    for line in wrong.into_iter().chain(["!accept 0", "!accept 3 ''", "!decline", "!decline x", "!decline 1 2"]) {
+        let error = parsed(line).unwrap_err();
+        assert_eq!(error.code, ErrorCode::BadArgument, "{line}");
+        assert!(error.message.contains("usage: !"), "{line}: {error}");
+    }
+    assert_eq!(code("!file b x"), ErrorCode::BadName);
+}
+
+#[test]
 fn a_fingerprint_may_be_demanded_behind_the_name() {
     let fingerprint = common::identity::PublicKey([7; 32]).fingerprint();
     let to = To::Person { name: name("bob"), fingerprint: Some(fingerprint) };
@@ -101,7 +142,6 @@ fn an_unknown_command_names_the_nearest_and_is_never_sent() {
     let error = command.unwrap_err();
     assert_eq!((word.as_str(), error.code), ("!sedn", ErrorCode::UnknownCommand));
     assert!(error.message.contains("!send"));
-    assert_eq!(code("!accept 3"), ErrorCode::Unsupported);
     assert_eq!(code("!"), ErrorCode::UnknownCommand);
 }
 

@@ -1,5 +1,4 @@
-//! The command words: one entry for each command of this version, with its aliases and its usage, and the words that
-//! are reserved for later. Parses no arguments.
+//! The command words: one entry for each command of this version, with its aliases and its usage. Parses no arguments.
 
 /// A command word of this version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -86,20 +85,23 @@ pub enum Verb {
     Members,
     /// `!broadcast`
     Broadcast,
+    /// `!file`
+    File,
+    /// `!files`
+    Files,
+    /// `!accept`
+    Accept,
+    /// `!decline`
+    Decline,
     /// `!quit`
     Quit,
 }
-
-/// Words that the grammar reserves and this version does not carry out: never sent, never mistaken for a typing error.
-const RESERVED: &[&str] = &["accept", "decline", "file", "files", "s", "sendfile"];
 
 /// What a word at the beginning of a line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Known {
     /// A command of this version.
     Verb(Verb),
-    /// A command that another version has.
-    Reserved,
     /// No command; this one is spelled most alike.
     Unknown {
         /// The command to propose.
@@ -109,7 +111,7 @@ pub enum Known {
 
 impl Verb {
     /// All commands, in the order of the help text.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 46] = [
         Self::Help,
         Self::Register,
         Self::Deregister,
@@ -151,6 +153,10 @@ impl Verb {
         Self::Groups,
         Self::Members,
         Self::Broadcast,
+        Self::File,
+        Self::Files,
+        Self::Accept,
+        Self::Decline,
         Self::Quit,
     ];
 
@@ -199,6 +205,10 @@ impl Verb {
             Self::Groups => "groups",
             Self::Members => "members",
             Self::Broadcast => "broadcast",
+            Self::File => "file",
+            Self::Files => "files",
+            Self::Accept => "accept",
+            Self::Decline => "decline",
             Self::Quit => "quit",
         }
     }
@@ -217,6 +227,7 @@ impl Verb {
             Self::Quit => &["exit"],
             Self::Block => &["ignore"],
             Self::Leave => &["part"],
+            Self::File => &["sendfile", "s"],
             _ => &[],
         }
     }
@@ -266,6 +277,10 @@ impl Verb {
             Self::Groups => "!groups",
             Self::Members => "!members GROUP",
             Self::Broadcast => "!broadcast TEXT",
+            Self::File => "!file TO PATH",
+            Self::Files => "!files",
+            Self::Accept => "!accept N [PATH]",
+            Self::Decline => "!decline N",
             Self::Quit => "!quit",
         }
     }
@@ -278,9 +293,6 @@ pub fn look_up(word: &str) -> Known {
     let named = |verb: &Verb| verb.name() == word || verb.aliases().contains(&word.as_str());
     if let Some(verb) = Verb::ALL.into_iter().find(named) {
         return Known::Verb(verb);
-    }
-    if RESERVED.contains(&word.as_str()) {
-        return Known::Reserved;
     }
     Known::Unknown { nearest: nearest(&word) }
 }
@@ -329,7 +341,6 @@ mod tests {
         for verb in Verb::ALL {
             for word in std::iter::once(&verb.name()).chain(verb.aliases()) {
                 assert_eq!(look_up(&word.to_uppercase()), Known::Verb(verb));
-                assert!(!RESERVED.contains(word), "{word} is both offered and reserved");
             }
         }
     }
@@ -349,8 +360,10 @@ mod tests {
     }
 
     #[test]
-    fn reserved_words_are_known_and_not_offered() {
-        assert_eq!(look_up("ACCEPT"), Known::Reserved);
-        assert_eq!(look_up("s"), Known::Reserved);
+    fn no_word_means_two_commands() {
+        let words = Verb::ALL.into_iter().flat_map(|verb| std::iter::once(verb.name()).chain(verb.aliases().to_vec()));
+        let mut words: Vec<&str> = words.collect();
+        words.sort_unstable();
+        assert!(words.windows(2).all(|pair| pair[0] != pair[1]), "{words:?}");
     }
 }

@@ -1,8 +1,13 @@
 //! What a front end may see of changed lines, presence and groups. Texts are raw.
 
+use std::path::PathBuf;
+
+use common::body::FileFault;
 use common::message::MessageId;
 use common::name::Name;
 use common::wire::directory::Standing;
+
+use crate::stored::{FileState, Via};
 
 /// Somebody's presence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,4 +91,46 @@ pub struct MemberView {
     pub owner: bool,
     /// Presence, when known.
     pub standing: Option<Standing>,
+}
+
+/// A file as its offer describes it. Name and size are the sender's claims.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferedView {
+    /// Its raw name.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256.
+    pub sha256: [u8; 32],
+}
+
+/// A file on its way from or to somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileView {
+    /// Number of the message that offers it.
+    pub n: u64,
+    /// Identifier of that message.
+    pub id: MessageId,
+    /// Who offers it.
+    pub from: String,
+    /// To whom.
+    pub to: String,
+    /// This peer offers it.
+    pub mine: bool,
+    /// What is offered.
+    pub file: OfferedView,
+    /// How it stands.
+    pub state: FileState,
+    /// Bytes from its beginning that are there.
+    pub bytes: u64,
+    /// Bytes a second of late, while it flows.
+    pub rate: Option<u64>,
+    /// It flows, or came, or waits there.
+    pub via: Option<Via>,
+    /// Whole and sealed at the directory (an own one).
+    pub kept: bool,
+    /// Where it lies.
+    pub path: Option<PathBuf>,
+    /// Why it is as it is.
+    pub reason: Option<FileFault>,
 }

@@ -9,7 +9,7 @@ use common::name::Name;
 use common::wire::directory::Standing;
 
 use super::CommandId;
-use super::talk::{ChangeView, GroupChange, GroupView, MemberView, PresenceView, QuoteView};
+use super::talk::{ChangeView, FileView, GroupChange, GroupView, MemberView, OfferedView, PresenceView, QuoteView};
 use crate::command::CommandError;
 use crate::stored::{Gone, Reason, State, Tally, TraceStep, Via};
 
@@ -84,6 +84,8 @@ pub enum Event {
         /// For `Input::Shown`, when it came as a message.
         mark: Option<u64>,
     },
+    /// A file is further, or has ended. That one is offered comes as a message.
+    File(Box<FileView>),
     /// So many messages were waiting.
     Pending(u64),
     /// Earlier messages are missing.
@@ -142,6 +144,7 @@ impl Event {
             | Self::Deregistered(_)
             | Self::State(_)
             | Self::Presence(_)
+            | Self::File(_)
             | Self::Pending(_)
             | Self::Gap { .. }
             | Self::KeyChanged { .. }
@@ -203,6 +206,8 @@ pub struct MessageView {
     pub forwarded: Option<String>,
     /// Its text goes so long after it was read, milliseconds.
     pub vanishes_ms: Option<u64>,
+    /// The file that it offers.
+    pub file: Option<OfferedView>,
     /// How far an own message to a group is with each member.
     pub tally: Option<Tally>,
 }
@@ -444,6 +449,10 @@ pub enum Answer {
         /// Others online.
         count: u64,
     },
+    /// `!accept`, `!decline`, and `!cancel` of a file: how it is now.
+    File(Box<FileView>),
+    /// `!files`: the newest last.
+    Files(Vec<FileView>),
     /// `!quit`: flushed as far as it went.
     Bye,
 }

@@ -65,7 +65,7 @@ impl Messenger {
         // A message is answered when it is committed; what comes behind it need not wait for that.
         self.answers.unblock(id);
         let print = match &*command {
-            Command::Send { to, .. } | Command::Chat(to) => to.fingerprint(),
+            Command::Send { to, .. } | Command::File { to, .. } | Command::Chat(to) => to.fingerprint(),
             // Looked at when the line is read, or with the key.
             _ => None,
         };
@@ -76,6 +76,7 @@ impl Messenger {
                 self.fail(id, ErrorCode::NoSuchUser, format!("the directory's word about {name} cannot be believed"));
             }
             (Some(key), command @ Command::Send { .. }) => self.send_to(id, key, print, command),
+            (Some(key), command @ Command::File { .. }) => self.file_to(id, key, print, command),
             (Some(_), command @ (Command::Invite { .. } | Command::Kick { .. })) => self.run_on_groups(id, command),
             (Some(_), command @ Command::Forward { n, .. }) => self.ask_line(id, Which::Number(n), command),
             (Some(_), Command::Expire { with, after_ms }) => {
@@ -135,6 +136,9 @@ impl Messenger {
 
     pub(super) fn cancel(&mut self, id: CommandId, n: u64) {
         let places = self.outbox.places(n);
+        if places.is_empty() && self.cancel_file(id, n) {
+            return;
+        }
         if places.is_empty() {
             let message = format!("message {n} is none of yours that still waits");
             self.fail(id, ErrorCode::NoSuchMessage, message);
@@ -144,12 +148,16 @@ impl Messenger {
             self.outbox.at(key, *seq).is_some_and(|message| !message.ending && message.committed)
         };
         let waiting: Vec<(PublicKey, u64)> = places.into_iter().filter(waits).collect();
+        if waiting.is_empty() && self.cancel_file(id, n) {
+            return;
+        }
         if waiting.is_empty() || self.cancels.contains_key(&n) {
             self.fail(id, ErrorCode::NoSuchMessage, format!("message {n} has just ended otherwise"));
             return;
         }
         // Answered after the commit: until then a crash would let it go out after all.
         self.cancels.insert(n, id);
+        self.take_back_files(n);
         for (key, seq) in waiting {
             self.set_state(key, seq, State::Cancelled, None, Some(crate::stored::Reason::User));
         }

@@ -124,6 +124,7 @@ impl Messenger {
                 self.fail(id, ErrorCode::NoSuchMessage, "there is no message of that number");
             }
             (Some(Asked::Line { id, command }), QueryResult::Message(line)) => self.on_line(id, *command, line),
+            (Some(Asked::Files { id }), QueryResult::Files(rows)) => self.on_files_listed(id, &rows),
             (Some(Asked::Search { id, words }), QueryResult::History(messages)) => {
                 let messages = messages.iter().map(|message| self.view(message, false)).collect();
                 self.done(id, Answer::Found { words, messages });
@@ -134,6 +135,8 @@ impl Messenger {
             (Some(Asked::Change { message }), QueryResult::Message(line)) => {
                 self.on_line_of_change(*message, line.as_deref());
             }
+            (Some(Asked::Steps { group }), QueryResult::Steps(steps)) => self.hand_in(group, steps),
+            (Some(Asked::Steps { group }), _) => self.hand_in(group, Vec::new()),
             (Some(asked), result) => {
                 let Some(id) = asked.id() else { return };
                 let why = match result {

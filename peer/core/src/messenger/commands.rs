@@ -1,5 +1,6 @@
 //! What the user wants: each command is checked, carried out or begun, and answered exactly once.
 
+use common::group::GroupId;
 use common::identity::Fingerprint;
 use common::message::MessageId;
 use common::name::Name;
@@ -81,6 +82,9 @@ pub(super) enum Asked {
         id: CommandId,
         command: Box<Command>,
     },
+    Files {
+        id: CommandId,
+    },
     Search {
         id: CommandId,
         words: Vec<String>,
@@ -95,16 +99,22 @@ pub(super) enum Asked {
     Change {
         message: Box<StoredMessage>,
     },
+    /// Steps of a group that the directory has lost.
+    Steps {
+        group: GroupId,
+    },
 }
 
 impl Asked {
     /// The command that waits for it, if it is one.
     pub(super) fn id(&self) -> Option<CommandId> {
         match self {
-            Self::History { id, .. } | Self::Trace { id } | Self::Line { id, .. } | Self::Search { id, .. } => {
-                Some(*id)
-            }
-            Self::Read { .. } | Self::Change { .. } => None,
+            Self::History { id, .. }
+            | Self::Trace { id }
+            | Self::Line { id, .. }
+            | Self::Files { id }
+            | Self::Search { id, .. } => Some(*id),
+            Self::Read { .. } | Self::Change { .. } | Self::Steps { .. } => None,
         }
     }
 }
@@ -231,6 +241,9 @@ impl Messenger {
             | Command::Unblock(_)
             | Command::Stand { .. }
             | Command::Broadcast(_) => self.run_in_company(id, command),
+            Command::File { .. } | Command::Files | Command::Accept { .. } | Command::Decline(_) => {
+                self.run_on_files(id, command);
+            }
             Command::Format(how) => self.done(id, Answer::Format(how)),
         }
     }
@@ -394,7 +407,7 @@ impl Messenger {
 
     /// The directory has done what a command asked for.
     pub(super) fn command_done(&mut self, request: u32) {
-        if self.step_taken(request) {
+        if self.step_taken(request) || self.steps_restored(request) {
             return;
         }
         let waiting = self

@@ -191,6 +191,7 @@ impl Messenger {
             | Refusal::NotAllowed
             | Refusal::GroupFull
             | Refusal::GroupChanged
+            | Refusal::OverGroupLimit { .. }
             | Refusal::Invalid => Reason::Quota,
         };
         self.set_state(place.recipient, place.seq, State::Held, None, Some(reason));

@@ -180,6 +180,7 @@ impl Messenger {
         self.opened(link, key);
         self.apply(key, greeting.state, Via::Direct);
         self.tend(key);
+        self.files_linked(&key);
     }
 
     fn opened(&mut self, link: LinkId, key: PublicKey) {
@@ -244,6 +245,11 @@ impl Messenger {
             }
         }
         self.tend(key);
+    }
+
+    /// What somebody sent is not taken.
+    pub(super) fn dropped(&mut self, from: PublicKey, why: Dropped) {
+        self.out.push_back(Output::Dropped { from, why });
     }
 
     /// A link that nobody greeted on, or a stranger's, has been silent too long.

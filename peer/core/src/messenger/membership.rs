@@ -2,7 +2,7 @@
 //!
 //! Submodules: `tasks` (commands on groups, from the question to the answer), `changing` (one step: made, signed, submitted),
 //! `chains` (looking chains up, following them, committing steps), `hearing` (whose message counts as said in a group),
-//! `inviting` (invitations, both ways), `listing` (who and what there is), `speaking` (messages to all), `telling` (events),
+//! `restoring` (what the directory has lost), `inviting` (invitations, both ways), `listing` (who and what there is), `speaking` (messages to all), `telling` (events),
 //! `words` (what such a command wants, and how far it is).
 
 mod chains;
@@ -10,11 +10,12 @@ mod changing;
 mod hearing;
 mod inviting;
 mod listing;
+mod restoring;
 mod speaking;
 mod tasks;
 mod telling;
 #[cfg(test)]
-mod tests;
+pub(in crate::messenger) mod tests;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -33,6 +34,7 @@ use chains::LookingUp;
 use changing::{Making, Submitted};
 use hearing::Care;
 use inviting::Invitations;
+use restoring::Lost;
 use telling::Untold;
 
 /// Why something is being signed.
@@ -51,6 +53,8 @@ pub(super) struct Chains {
     look_ups: BTreeMap<u32, LookingUp>,
     /// Own steps that the directory has not answered, by request.
     submitted: BTreeMap<u32, Submitted>,
+    /// Chains of which the directory holds less than this store.
+    lost: BTreeMap<GroupId, Lost>,
     /// Hashes of the steps of this run: whoever made them knows of them.
     mine: BTreeSet<[u8; 32]>,
     /// Groups whose chain is wanted.
@@ -94,6 +98,7 @@ impl Messenger {
             // It may have been taken: the chain tells, with the next session.
             self.want_chain(submitted.group());
         }
+        self.restoring_offline();
         self.tasks_offline();
     }
 }

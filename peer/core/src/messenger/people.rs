@@ -394,6 +394,9 @@ impl Messenger {
             message = crate::outbox::Outgoing::new(message.row, false);
             message.row.recipient = new;
             message.row.seq = seq;
+            if message.row.kind == common::body::Body::FILE {
+                self.offer_moves(message.row.id, pinned, new);
+            }
             let talk = message.row.conversation;
             self.last_sent.insert((new, talk.stable()), message.row.id);
             self.outbox.put(message);

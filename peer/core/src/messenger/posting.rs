@@ -99,6 +99,7 @@ impl Messenger {
         match result {
             StoreResult::Queued { n } => self.on_numbered(&places, waiting, n),
             StoreResult::QueuedBefore(message) => {
+                self.tell_files(&places, None);
                 for (recipient, seq) in places {
                     self.forget_unused(recipient, seq);
                 }
@@ -121,6 +122,7 @@ impl Messenger {
             }
         }
         let Some(row) = first else { return };
+        self.tell_files(places, Some(n));
         match waiting {
             Waiting::Nobody => {}
             Waiting::Sent(command) => {
@@ -140,6 +142,16 @@ impl Messenger {
                 None => self.offer(*recipient, *seq),
             }
         }
+    }
+
+    /// What was queued may offer a file.
+    fn tell_files(&mut self, places: &[(PublicKey, u64)], n: Option<u64>) {
+        let first = places.first().and_then(|(recipient, seq)| self.outbox.at(recipient, *seq));
+        let Some(offer) = first.filter(|message| message.row.kind == Body::FILE).map(|message| message.row.id) else {
+            return;
+        };
+        let others: Vec<PublicKey> = places.iter().map(|(recipient, _)| *recipient).collect();
+        self.file_numbered(offer, &others, n);
     }
 
     /// A place that was given to a message which had been queued before.

@@ -182,10 +182,24 @@ impl Messenger {
             self.hold(sender, held, message.id);
             self.owe_ack(sender, via, waited);
         }
+        self.store_arrival(arrival, message, held, item);
+    }
+
+    fn store_arrival(
+        &mut self,
+        arrival: Arrival,
+        message: StoredMessage,
+        held: Option<(Epoch, u64)>,
+        item: Option<u64>,
+    ) {
         if planted::is(Bug::ShownBeforeCommit) {
             self.bring_in(message.clone(), true);
         }
+        let file = self.file_arrives(&message);
         self.store(StoreOp::Receive(Box::new(arrival)), Then::Arrived { message: Box::new(message), held, item });
+        if let Some(file) = file {
+            self.store(file, Then::Nothing);
+        }
     }
 
     /// What comes through the directory although a link stands is a sign that nothing gets through on the link, so
@@ -234,6 +248,7 @@ impl Messenger {
         let whole = self.hold(sender, held, id);
         if let Some((n, line, settled)) = new {
             message.n = n;
+            self.file_arrived(&message);
             if !settled.is_empty() {
                 // They are put out with the line they changed.
                 self.store(StoreOp::Shown(settled), Then::Nothing);
@@ -317,36 +332,7 @@ impl Messenger {
         }
     }
 
-    /// Patience may have ended: not while a drain is under way that makes progress.
-    pub(super) fn gap_due(&mut self, sender: PublicKey) {
-        let Some(ends_ms) = self.inbox.patience_ends_ms(sender) else { return };
-        if ends_ms > self.now.mono_ms {
-            self.timers.set(Timer::Gap(sender), ends_ms);
-            return;
-        }
-        self.show_gap(sender);
-    }
-
-    fn show_gap(&mut self, sender: PublicKey) {
-        for (conversation, first) in self.inbox.held_back(sender) {
-            let missing = self
-                .received
-                .get(&sender)
-                .map_or(1, |lane| lane.seq_of(&first.id).map_or(1, |seq| lane.missing_below(seq).max(1)));
-            if let Some(name) = self.book.name_of(&sender).cloned() {
-                let conversation = match conversation {
-                    Conversation::Pair => name.to_string(),
-                    Conversation::Group { id, .. } => self.groups.called(&id),
-                };
-                self.tell(Event::Gap { from: name, conversation, missing });
-            }
-        }
-        let shown = self.inbox.give_up(sender);
-        self.show(shown);
-        self.timers.clear(Timer::Gap(sender));
-    }
-
-    fn show(&mut self, shown: Vec<Showing>) {
+    pub(super) fn show(&mut self, shown: Vec<Showing>) {
         if !self.config.shows {
             return;
         }
@@ -354,6 +340,7 @@ impl Messenger {
             let view = self.view(&message, late);
             self.lines.tells(&message, &view);
             self.tell(Event::Message(Box::new(view)));
+            self.file_told(&message);
         }
     }
 

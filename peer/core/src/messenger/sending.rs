@@ -1,5 +1,6 @@
 //! The way of own messages: which way each takes now, deposits and their fates, states, lifetimes.
 
+use common::body::Body;
 use common::identity::PublicKey;
 use common::limits::{HOUR_MS, MESSAGE_LIFETIME_MS, UNDELIVERED_WARNING_MS};
 use common::message::{Envelope, Header};
@@ -389,6 +390,9 @@ impl Messenger {
             return;
         }
         let Some(message) = self.outbox.remove(&key, seq) else { return };
+        if message.row.kind == Body::FILE {
+            self.offer_settled(key, message.row.id, state);
+        }
         if message.deposit == Deposit::Sent || (message.deposit == Deposit::Kept && via != Some(Via::Directory)) {
             self.owed.withdrawals.push(self.place_of(&message.row));
         }

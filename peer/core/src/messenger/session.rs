@@ -201,6 +201,8 @@ impl Messenger {
             FromDirectory::GroupSteps(steps) => self.on_group_steps(steps),
             FromDirectory::GroupNews(news) => self.on_group_news(news),
             FromDirectory::Groups(page) => self.on_groups(page),
+            FromDirectory::FileRoom(room) => self.on_file_room(&room),
+            FromDirectory::Piece(piece) => self.on_piece(piece),
             FromDirectory::Pong(_) | FromDirectory::Unsupported(_) => {}
         }
     }
@@ -342,6 +344,7 @@ impl Messenger {
             }
             self.watch_all();
             self.groups_online();
+            self.files_online();
             self.repeat_acks();
             self.send_takes();
             self.commands_after_online();

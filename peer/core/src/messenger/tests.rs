@@ -1,6 +1,7 @@
 //! The messenger from within: what it decides about acknowledgements, epochs and arrivals, each decision at its bounds.
 //! Conversations, crashes and storms are the simulation's.
 
+use crate::event::Dropped;
 use common::identity::Identity;
 use common::limits::PREKEY_BYTES;
 use common::message::{Envelope, EpochId, Header, PairState};
@@ -147,6 +148,7 @@ impl Bench {
             candidates: vec![bind],
             shows: true,
             version: "0".to_owned(),
+            accept_from: crate::event::AcceptFrom::Nobody,
         };
         let contacts = vec![contact(BOB, "bob", true), contact(EVE, "eve", false)];
         let core = Messenger::new(config, Snapshot { contacts, ..snapshot }, now);

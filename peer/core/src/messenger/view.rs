@@ -1,6 +1,6 @@
 //! What fronts see of messages, states and people. Reads, changes nothing.
 
-use common::body::Body;
+use common::body::{Body, File};
 use common::identity::PublicKey;
 use common::message::Conversation;
 
@@ -8,7 +8,7 @@ use common::name::Name;
 use common::record::Binding;
 
 use super::{Messenger, StateChange};
-use crate::event::{Event, MessageView, QuoteView, StateView};
+use crate::event::{Event, MessageView, OfferedView, QuoteView, StateView};
 use crate::stored::{OutboxRow, Quote, Reason, State, StoreResult, StoredMessage, Tally, Via};
 
 impl Messenger {
@@ -43,6 +43,10 @@ impl Messenger {
         let group = message.conversation != Conversation::Pair;
         let from = if message.mine { me.clone() } else { self.called(&message.sender) };
         let to = if message.mine || group { conversation.clone() } else { me };
+        let file = match &body {
+            Body::File(file) => Some(offered(file)),
+            _ => None,
+        };
         let (forwarded, vanishes_ms) = match &body {
             Body::Forward(forward) => (Some(forward.author.clone()), None),
             Body::Vanishing(vanishing) => (None, Some(vanishing.after_ms)),
@@ -72,12 +76,16 @@ impl Messenger {
             reactions: message.reactions.iter().map(|(who, sign)| (self.called(who), sign.clone())).collect(),
             forwarded,
             vanishes_ms,
+            file,
             tally: message.tally,
         }
     }
 
     fn quote_view(&self, quote: &Quote) -> QuoteView {
-        let text = Body::decode(quote.kind, &quote.body).text().map(str::to_owned);
+        let text = match Body::decode(quote.kind, &quote.body) {
+            Body::File(file) => Some(file.name),
+            body => body.text().map(str::to_owned),
+        };
         QuoteView { n: quote.n, from: self.called(&quote.sender), text }
     }
 
@@ -153,4 +161,9 @@ fn together(tally: &Tally, last: State) -> State {
         Tally { delivered: 1.., .. } => State::Delivered,
         Tally { .. } => last,
     }
+}
+
+/// What is offered, as people see it.
+pub(super) fn offered(file: &File) -> OfferedView {
+    OfferedView { name: file.name.clone(), size: file.size, sha256: file.sha256 }
 }

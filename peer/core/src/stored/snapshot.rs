@@ -4,7 +4,7 @@ use common::group::{GroupId, SignedStep};
 use common::identity::PublicKey;
 use common::message::{Conversation, Epoch, MessageId};
 
-use super::{Contact, DirectoryRecord, Meta, OutboxRow, OwnPrekey, Pin, StoredMessage, Talk};
+use super::{Contact, DirectoryRecord, FileRow, Meta, OutboxRow, OwnPrekey, Pin, StoredMessage, Talk};
 
 /// Everything a messenger needs to go on after a start: what was committed.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +39,10 @@ pub struct Snapshot {
     pub durations: Vec<(Talk, MessageId, Option<u64>)>,
     /// The chain of each group, whole.
     pub groups: Vec<(GroupId, Vec<SignedStep>)>,
+    /// Files that are neither done nor cancelled nor declined.
+    pub files: Vec<FileRow>,
+    /// The directory at which each group was seen last.
+    pub homes: Vec<(GroupId, PublicKey)>,
     /// When the next countdown of a text is over, on the age clock, milliseconds.
     pub next_vanish_ms: Option<u64>,
     /// Own prekeys, by counter.

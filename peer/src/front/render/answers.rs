@@ -8,7 +8,7 @@ use peer_core::stored::{Reason, State, TraceStep, Via};
 use super::super::safe_text::SafeText;
 use super::super::screen::{Line, Look};
 use super::super::{help, times, words};
-use super::{ASIDE_MAX, Render, error, now_called, state_words};
+use super::{ASIDE_MAX, Render, error, files, now_called, state_words};
 
 impl Render {
     /// What an answer puts on the screen; `now_ms` is the wall clock, milliseconds since 1970.
@@ -54,6 +54,8 @@ impl Render {
             | Answer::Groups(_)
             | Answer::Members { .. }
             | Answer::Broadcast { .. } => super::talk::answer(answer),
+            Answer::File(view) => vec![files::answered(view)],
+            Answer::Files(views) => files::table(views),
             Answer::Bye => vec![plain("Bye.")],
         }
     }

@@ -1,43 +1,13 @@
 //! What a person sees, line by line.
 
 use super::super::screen::Form;
+use super::samples::{NOW_MS, message};
 use super::*;
 use common::identity::PublicKey;
 use common::message::MessageId;
 use common::name::Name;
 use common::wire::directory::Standing;
 use peer_core::event::{Answer, ChangeView, ContactView, PersonView, PresenceView, Reachable};
-
-const NOW_MS: i64 = 1_700_049_600_000;
-
-fn message(n: u64, from: &str, text: &str) -> MessageView {
-    MessageView {
-        n,
-        id: MessageId([1; 16]),
-        request: false,
-        from: from.to_owned(),
-        to: "me".to_owned(),
-        conversation: from.to_owned(),
-        text: Some(text.to_owned()),
-        sent_at_ms: NOW_MS + 127_000,
-        received_at_ms: NOW_MS + 128_000,
-        via: Some(Via::Direct),
-        reply_to: None,
-        urgent: false,
-        offline: false,
-        late: false,
-        mine: false,
-        state: None,
-        verified: true,
-        quote: None,
-        edited: false,
-        gone: None,
-        reactions: Vec::new(),
-        forwarded: None,
-        vanishes_ms: None,
-        tally: None,
-    }
-}
 
 fn state(n: u64, state: State, elapsed_ms: u64) -> Event {
     let (via, text) = (Some(Via::Direct), "ok".to_owned());

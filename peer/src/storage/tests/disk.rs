@@ -170,9 +170,9 @@ fn a_reader_beside_us_delays_the_destruction_and_does_not_prevent_it() {
 fn a_newer_or_foreign_file_is_refused_and_left_alone() {
     let (_folder, path) = place();
     Store::open(&path, ME).unwrap().close().unwrap();
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 3).unwrap();
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 4).unwrap();
     let error = Store::open(&path, ME).unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 3, known: 2 }) && !error.is_damage(), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 4, known: 3 }) && !error.is_damage(), "{error}");
 
     let (_folder, path) = place();
     Connection::open(&path).unwrap().execute_batch("CREATE TABLE songs (title TEXT)").unwrap();

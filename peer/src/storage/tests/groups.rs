@@ -211,11 +211,23 @@ fn a_chain_grows_at_its_end_and_is_given_whole() {
     let put = |first, steps| StoreOp::PutSteps { group: FAMILY, first, steps };
     apply(&mut store, vec![put(1, vec![first.clone()]), put(1, vec![second.clone(), second.clone()])]);
     assert_eq!(load(&mut store).groups, [(FAMILY, vec![first.clone(), second.clone()])], "what is there stays");
+    let part = |after, count| Query::Steps { group: FAMILY, after, count };
+    for (after, count, steps) in
+        [(0, 9, vec![&first, &second]), (0, 1, vec![&first]), (1, 9, vec![&second]), (2, 9, vec![])]
+    {
+        let steps = steps.into_iter().cloned().collect();
+        assert_eq!(store.query(part(after, count)), QueryResult::Steps(steps), "{count} after {after}");
+    }
     // Nothing is given out beyond a gap.
     apply(
         &mut store,
         vec![put(4, vec![second.clone()]), StoreOp::PutSteps { group: [1; 16], first: 2, steps: vec![second] }],
     );
     assert_eq!(load(&mut store).groups.len(), 1);
+    let home = |directory| StoreOp::PutGroupHome { group: FAMILY, directory };
+    apply(&mut store, vec![home(BOB), home(ME)]);
+    assert_eq!(load(&mut store).homes, [(FAMILY, ME)], "the last counts");
+    let QueryResult::Steps(steps) = store.query(part(0, 9)) else { panic!() };
+    assert_eq!((steps.len(), store.query(part(2, 9))), (2, QueryResult::Steps(vec![])));
     assert_eq!(common::group::Membership::of(&load(&mut store).groups[0].1), Ok(group));
 }

@@ -6,6 +6,7 @@ use common::wire::peer::{Close, CloseReason, Unsupported};
 use tokio::sync::mpsc;
 
 use super::super::batch::BATCHES_MAX;
+use super::super::bulk::{ACCEPTED_MAX, Accepted};
 use super::super::config::client_config;
 use super::*;
 
@@ -17,6 +18,7 @@ struct Peer {
     key: PublicKey,
     address: SocketAddr,
     batches: mpsc::Receiver<Batch>,
+    _accepted: mpsc::Receiver<Accepted>,
     pending: std::collections::VecDeque<Input>,
 }
 
@@ -25,9 +27,10 @@ impl Peer {
         let me = Identity::from_seed(&[seed; 32]);
         let bound = socket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let (inputs, batches) = mpsc::channel(BATCHES_MAX);
+        let (accepting, accepted) = mpsc::channel(ACCEPTED_MAX);
         let (key, address) = (me.public(), bound.address);
-        let quic = Quic::start(bound.socket, me, inputs).unwrap();
-        Self { quic, key, address, batches, pending: std::collections::VecDeque::new() }
+        let quic = Quic::start(bound.socket, me, inputs, accepting).unwrap();
+        Self { quic, key, address, batches, _accepted: accepted, pending: std::collections::VecDeque::new() }
     }
 
     async fn next(&mut self) -> Input {

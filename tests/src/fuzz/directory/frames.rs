@@ -79,6 +79,7 @@ pub(super) fn asks(frame: &ToDirectory) -> Option<u32> {
         ToDirectory::ChangeGroup(frame) => Some(frame.request),
         ToDirectory::LookUpGroup(frame) => Some(frame.request),
         ToDirectory::ListGroups(frame) => Some(frame.request),
+        ToDirectory::RestoreGroup(frame) => Some(frame.request),
         _ => None,
     }
 }

@@ -3,14 +3,14 @@
 
 use std::net::SocketAddr;
 
-use common::body::{Body, Text};
+use common::body::{Body, File, FileFault, FileSaying, FileWord, Text};
 use common::identity::PublicKey;
 use common::message::{Conversation, Envelope, Epoch, EpochId, Header, Held, MessageId, PairState, digest_of};
 use common::name::Name;
 use common::record::{Binding, Prekey, PrekeyRecord};
 use common::wire::codec;
 use common::wire::directory::{self as wire, Fate, FromDirectory, Refusal, Rejection, Standing};
-use common::wire::peer::{self, Greeting, Parcel, PeerFrame};
+use common::wire::peer::{self, CloseReason, Greeting, Parcel, PeerFrame};
 use peer_core::event::{Input as Told, Output, SealedKind, Ticket};
 
 use super::World;
@@ -257,13 +257,18 @@ pub(super) fn between(world: &mut World<'_>) -> PeerFrame {
     match world.input.below(8) {
         0..=2 => envelope(world).into(),
         3..=5 => state(world).into(),
-        6 => peer::Close { reason: world.close_reason() }.into(),
+        6 => peer::Close { reason: close_reason(world) }.into(),
         _ if world.input.flag() => {
             let answers = world.input.flag();
             greeting(world, answers)
         }
         _ => peer::Unsupported { kind: u16::from(world.input.byte()) }.into(),
     }
+}
+
+fn close_reason(world: &mut World<'_>) -> CloseReason {
+    use CloseReason::{Blocked, Busy, Duplicate, Leaving, Protocol, Unnamed, Version};
+    world.input.pick(&[Version, Duplicate, Leaving, Blocked, Unnamed, Protocol, Busy])
 }
 
 /// One of mallory's epochs, or alice's own as her deposits name it.
@@ -309,7 +314,30 @@ fn envelope(world: &mut World<'_>) -> Envelope {
         sent_at_ms: i64::from_be_bytes(world.input.array()),
         kind: if world.input.below(4) == 3 { u16::from(world.input.byte()) } else { Body::TEXT },
     };
+    let body = match header.kind {
+        Body::FILE | Body::FILE_WORD => of_file(world, header.kind),
+        _ => body,
+    };
     Envelope { header, body }
+}
+
+/// An offer of a file, or a word about one.
+fn of_file(world: &mut World<'_>, kind: u16) -> Vec<u8> {
+    if kind == Body::FILE {
+        let name = String::from_utf8_lossy(world.input.blob(20)).into_owned();
+        let size = world.input.number();
+        return codec::encode(&File { name, size, sha256: [2; 32], blake3: [1; 32], key: [3; 32] });
+    }
+    let (author, back) = (party(world, ALICE.public()), world.input.below(8));
+    let offer = world.offered(back).unwrap_or_else(|| id(world));
+    let saying = match world.input.below(5) {
+        0 => FileSaying::Accepted,
+        1 => FileSaying::Declined,
+        2 => FileSaying::Cancelled,
+        3 => FileSaying::Done,
+        _ => FileSaying::Failed(FileFault::DiskFull),
+    };
+    codec::encode(&FileWord { author, offer, saying })
 }
 
 fn state(world: &mut World<'_>) -> PairState {

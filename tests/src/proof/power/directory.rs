@@ -1,14 +1,15 @@
-//! The directory's store under the script: people, deposits, pages and takings, withdrawals, slots, tokens, in batches as
+//! The directory's store under the script: people, deposits, pages and takings, withdrawals, slots, tokens, files, in batches as
 //! the writer makes them.
 
 use anyhow::{Result, ensure};
 use common::identity::{Identity, PublicKey};
-use common::message::EpochId;
+use common::message::{EpochId, MessageId};
 use common::name::Name;
+use common::piece::sealed_bytes;
 use common::record::{Binding, Bound};
-use common::wire::directory::{Deposit, Place, PutSlot, Taking};
+use common::wire::directory::{BeginFile, Deposit, Place, PutPiece, PutSlot, Taking};
 use crash_vfs::{Disk, NAME};
-use directory_core::event::{CheckedPrekey, DepositOp, PutSlotOp};
+use directory_core::event::{BeginFileOp, CheckedPrekey, DepositOp, FileOp, FileResult, PutPieceOp, PutSlotOp};
 use directory_core::limits::Limits;
 use directory_core::{StoreOp, StoreResult, Ticket};
 use directory_server::store::Store;
@@ -87,7 +88,34 @@ fn ops(number: u64, dice: &mut ChaCha8Rng) -> Vec<StoreOp> {
     if number % 25 == 1 {
         ops.push(StoreOp::OfferToken { key: submitter, token: [number as u8; 16], proven: None, now_ms: 2_000 });
     }
+    ops.extend(files(number).into_iter().map(StoreOp::File));
     ops
+}
+
+/// The part of a file of three pieces that belongs to this number: begun, handed over, half taken, ended in one of three ways.
+fn files(number: u64) -> Vec<FileOp> {
+    let file = number / 5;
+    let (submitter, recipient) = (stranger(0).public(), stranger(1 + file % 3).public());
+    let offer = MessageId(u128::from(file).to_be_bytes());
+    let begin = || {
+        let begin = BeginFile { recipient, offer, bytes: sealed_bytes(70_000), pieces: 3 };
+        let limits = Limits::default().files;
+        FileOp::Begin(Box::new(BeginFileOp { submitter, begin, may_grow: true, now_ms: 2_000, limits }))
+    };
+    let put = |index: u32| {
+        let put = PutPiece { recipient, offer, index, sealed: vec![number as u8; 300] };
+        FileOp::Put(Box::new(PutPieceOp { submitter, put, may_grow: true }))
+    };
+    let get = |index| FileOp::Get { recipient, submitter, offer, index };
+    match (number % 5, file % 4) {
+        (0, _) => vec![begin(), put(0)],
+        (1, _) => vec![put(1), put(2)],
+        (2, _) => vec![get(1)],
+        (3, 0) => vec![get(3)],
+        (3, 1) => vec![FileOp::Drop { key: submitter, submitter, recipient, offer }],
+        (3, 2) => vec![FileOp::Drop { key: recipient, submitter, recipient, offer }],
+        _ => vec![],
+    }
 }
 
 fn script(disk: &Disk, seed: u64, answered: OnAnswer<'_>) -> Result<()> {
@@ -104,7 +132,12 @@ fn script(disk: &Disk, seed: u64, answered: OnAnswer<'_>) -> Result<()> {
         let end = MESSAGES.min(number + count);
         let ops = (number..end).flat_map(|number| ops(number, &mut dice)).collect();
         for result in apply(&mut store, ops)? {
-            ensure!(!matches!(result, StoreResult::Deposited { kept: Err(_), .. }), "the store refuses: {result:?}");
+            let refused = matches!(
+                result,
+                StoreResult::Deposited { kept: Err(_), .. }
+                    | StoreResult::File(FileResult::Room { refusal: Some(_), .. })
+            );
+            ensure!(!refused, "the store refuses: {result:?}");
         }
         answered()?;
         number = end;

@@ -68,3 +68,43 @@ fn following_more_groups_than_a_frame_may_name_ends_the_session() {
     assert_eq!(world.hear(alice), [Rejected { reason: Rejection::Protocol }.into()]);
     assert!(world.closed.contains(&alice));
 }
+
+#[test]
+fn anybodys_steps_may_be_handed_in_as_one_piece_of_a_chain_and_nothing_else() {
+    let mut world = World::new();
+    let alice = world.come(1, "alice");
+    let mut hand_in = |steps: Vec<SignedStep>| {
+        world.stalled = true;
+        world.asked.clear();
+        world.send(alice, RestoreGroup { request: 3, steps });
+        world.stalled = false;
+        let asked = std::mem::take(&mut world.asked).len();
+        match &world.hear(alice)[..] {
+            [] if asked == 1 => None,
+            [FromDirectory::Refused(refused)] if asked == 0 => Some(refused.reason.clone()),
+            other => panic!("{other:?}"),
+        }
+    };
+    let first = SignedStep::sign(&identity(2), &founding(2));
+    let next = |by: u8, after: &SignedStep| {
+        let version = after.verify().unwrap().version + 1;
+        SignedStep::sign(&identity(by), &Step { version, previous: after.hash(), ..joining(by) })
+    };
+    let second = next(3, &first);
+    assert_eq!(hand_in(vec![first.clone(), second.clone()]), None, "all of them of others");
+    assert_eq!(hand_in(vec![second.clone()]), None);
+    assert_eq!(hand_in(vec![]), Some(Refusal::Invalid));
+    assert_eq!(hand_in(vec![first.clone(), next(3, &second)]), Some(Refusal::Invalid), "a gap");
+    assert_eq!(hand_in(vec![second.clone(), first.clone()]), Some(Refusal::Invalid), "another order");
+    let forged = SignedStep::sign(&identity(4), &second.verify().unwrap());
+    assert_eq!(hand_in(vec![first.clone(), forged]), Some(Refusal::Invalid), "not signed by its maker");
+    let other = Step { group: [6; 16], ..second.verify().unwrap() };
+    assert_eq!(hand_in(vec![first.clone(), SignedStep::sign(&identity(3), &other)]), Some(Refusal::Invalid));
+    let absurd = Step { version: u64::MAX, ..joining(2) };
+    assert_eq!(hand_in(vec![SignedStep::sign(&identity(2), &absurd)]), Some(Refusal::Invalid));
+    assert_eq!(hand_in(vec![first; 101]), Some(Refusal::TooLarge { limit: 100 }));
+    world.input(Input::DiskFree { free_bytes: 400 << 20, total_bytes: 1 << 40 });
+    world.send(alice, RestoreGroup { request: 4, steps: vec![second] });
+    let [FromDirectory::Refused(refused)] = &world.hear(alice)[..] else { panic!() };
+    assert_eq!(refused.reason, Refusal::DiskFull);
+}

@@ -93,7 +93,8 @@ impl Messenger {
             }
             Body::Expiry(expiry) => self.expiry_arrived(&message, expiry.after_ms),
             Body::Invitation(_) => self.check_invitation(message),
-            Body::Text(_) | Body::Forward(_) | Body::Vanishing(_) | Body::Unknown(_) => {
+            Body::FileWord(word) => self.file_word_arrived(&message, &word),
+            Body::Text(_) | Body::Forward(_) | Body::Vanishing(_) | Body::File(_) | Body::Unknown(_) => {
                 self.store(StoreOp::Dismiss(vec![message.n]), Then::Nothing);
             }
         }
@@ -228,6 +229,8 @@ fn amendment(sender: PublicKey, body: &Body) -> Option<Amendment> {
         | Body::Vanishing(_)
         | Body::Expiry(_)
         | Body::Invitation(_)
+        | Body::File(_)
+        | Body::FileWord(_)
         | Body::Unknown(_) => return None,
     };
     Some(Amendment { author, target, what })
@@ -260,8 +263,8 @@ fn is_within_limits(body: &Body) -> bool {
         }
         Body::Vanishing(vanishing) => stays(vanishing.after_ms),
         Body::Expiry(expiry) => expiry.after_ms.is_none_or(stays),
-        Body::Text(_) | Body::Delete(_) | Body::Invitation(_) => true,
+        Body::Text(_) | Body::Delete(_) | Body::Invitation(_) | Body::File(_) | Body::FileWord(_) => true,
         // A kind that is known, in bytes that are not: kept as nothing. One that is not known is kept as it came.
-        Body::Unknown(kind) => !(Body::TEXT..=Body::INVITATION).contains(kind),
+        Body::Unknown(kind) => !(Body::TEXT..=Body::FILE_WORD).contains(kind),
     }
 }

@@ -163,6 +163,7 @@ impl Messenger {
         if !self.change(id, line, Body::Delete(Delete { target: line.id }), Amended::Delete) {
             return;
         }
+        self.take_back_files(line.n);
         // In the same transaction. What arrived all the same, the deletion finds.
         for (key, seq) in self.outbox.places(line.n) {
             self.set_state(key, seq, State::Cancelled, None, Some(Reason::User));
@@ -250,7 +251,12 @@ impl Messenger {
 
     /// Who gets what is said in a conversation, if it may be said and there is room for it; otherwise the command is
     /// answered.
-    fn audience(&mut self, id: CommandId, talk: Talk, body: &Body) -> Option<(Conversation, Vec<PublicKey>)> {
+    pub(in crate::messenger) fn audience(
+        &mut self,
+        id: CommandId,
+        talk: Talk,
+        body: &Body,
+    ) -> Option<(Conversation, Vec<PublicKey>)> {
         let (conversation, recipients) = match self.present(talk) {
             Talk::Pair(key) => {
                 if let Some(blocked) = self.blocked_either_way(&key) {

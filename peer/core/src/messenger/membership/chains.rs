@@ -171,6 +171,10 @@ impl Messenger {
             return;
         }
         let version = looking.draft.version();
+        if let (Took::All, false, Some(id)) = (took, page.more, looking.draft.id) {
+            let end = page.steps.last().and_then(|step| step.verify().ok()).map(|step| step.version);
+            self.directory_holds(id, end.unwrap_or(looking.after));
+        }
         if let (Took::All, true, true, Some(id)) = (took, page.more, version > looking.after, looking.draft.id) {
             looking.after = version;
             let request = self.ask_for_steps(WhichGroup::Id(id), looking);
@@ -188,6 +192,9 @@ impl Messenger {
     }
 
     fn looked_up_group(&mut self, looking: LookingUp, outcome: Result<(), Refusal>) {
+        if let (Err(Refusal::NoSuchGroup), Some(id)) = (&outcome, looking.draft.id) {
+            self.directory_holds(id, 0);
+        }
         let LookingUp { why, draft, .. } = looking;
         let mine = |group: &Membership| group.is_member(&self.config.me) || self.chain(&group.id()).is_some();
         if let Some(id) = draft.group.as_ref().filter(|group| mine(group)).map(Membership::id) {
@@ -215,7 +222,10 @@ impl Messenger {
             return;
         }
         match self.take_steps(news.group, &news.steps) {
-            Took::All => {}
+            Took::All => {
+                let end = news.steps.last().and_then(|step| step.verify().ok());
+                self.directory_holds(news.group, end.map_or(0, |step| step.version));
+            }
             Took::Gap => self.want_chain(news.group),
             Took::Bad | Took::Another => {
                 self.step_dropped();
@@ -257,6 +267,7 @@ impl Messenger {
         }
         let name = group.name().clone();
         self.groups.put(group, founding);
+        self.seen_at_home(id);
         let new: Vec<PublicKey> = self.groups.fellows().filter(|key| !before.contains(key)).copied().collect();
         let vouched: Vec<PublicKey> = self.vouched_for().difference(&vouched).copied().collect();
         self.meet(&new, &vouched);
@@ -310,17 +321,13 @@ impl Messenger {
         let me = self.config.me;
         let mine = self.groups.all().filter(|group| group.is_member(&me));
         let groups: Vec<(GroupId, u64)> = mine.map(|group| (group.id(), group.version())).collect();
-        for page in groups.chunks(GROUPS_PAGE) {
+        let mut pages = groups.chunks(GROUPS_PAGE);
+        // Asked also by who has none: the directory may know better, or not know yet that they have left.
+        let first = pages.next().unwrap_or_default();
+        for page in std::iter::once(first).chain(pages) {
             self.send_directory(ToDirectory::FollowGroups(FollowGroups { groups: page.to_vec() }));
         }
         let fellows: Vec<PublicKey> = self.groups.fellows().copied().collect();
         self.get_to_know(&fellows);
-    }
-
-    /// A group this peer has come into: what was done there meanwhile was told to nobody here.
-    pub(super) fn follow_group(&mut self, id: GroupId) {
-        if let Some(version) = self.chain(&id).map(Membership::version) {
-            self.send_directory(ToDirectory::FollowGroups(FollowGroups { groups: vec![(id, version)] }));
-        }
     }
 }

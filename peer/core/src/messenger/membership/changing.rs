@@ -2,7 +2,7 @@
 
 use common::group::{Change, GroupId, Membership, SignedStep, Step, StepError};
 use common::identity::{Context, Signature};
-use common::wire::directory::{ChangeGroup, Refusal, ToDirectory};
+use common::wire::directory::{ChangeGroup, GroupLimit, Refusal, ToDirectory};
 
 use super::super::Messenger;
 use super::super::commands::Pending;
@@ -82,7 +82,10 @@ impl Messenger {
 
     /// The directory refuses something about groups. False: it was nothing about groups.
     pub(in super::super) fn group_refused(&mut self, request: u32, reason: &Refusal) -> bool {
-        if self.look_up_refused(request, reason) || self.list_refused(request, reason) {
+        if self.look_up_refused(request, reason)
+            || self.list_refused(request, reason)
+            || self.restore_refused(request, reason)
+        {
             return true;
         }
         let Some(submitted) = self.chains.submitted.remove(&request) else { return false };
@@ -155,6 +158,16 @@ pub(super) fn refusal(name: &str, reason: &Refusal) -> CommandError {
         Refusal::QuotaExceeded => (ErrorCode::Quota, "you have as many groups as one may have".to_owned()),
         Refusal::GroupChanged => {
             (ErrorCode::RateLimited, format!("@{name} is being changed by others all the time; try again"))
+        }
+        Refusal::OverGroupLimit { which: GroupLimit::Founded, limit } => (
+            ErrorCode::Quota,
+            format!("@{name}: you have founded {limit} groups that still exist, and one may no more"),
+        ),
+        Refusal::OverGroupLimit { which: GroupLimit::Groups, limit } => {
+            (ErrorCode::Quota, format!("@{name}: the directory keeps {limit} groups, and no more"))
+        }
+        Refusal::OverGroupLimit { which: GroupLimit::Bytes, limit } => {
+            (ErrorCode::Quota, format!("@{name}: the directory keeps {limit} bytes about groups, and no more"))
         }
         Refusal::NotRegistered => (ErrorCode::NotRegistered, "register first: !register NAME".to_owned()),
         Refusal::NoSuchUser => (ErrorCode::NoSuchUser, "nobody of that name is registered at the directory".to_owned()),

@@ -77,6 +77,7 @@ impl Messenger {
             Command::Send { text, key, urgent, reply_to: None, .. } => {
                 self.say(id, Saying { talk: Talk::Group(group), text, reply_to: None, urgent, key });
             }
+            Command::File { .. } => self.measure_file(id, Talk::Group(group), command),
             _ => {}
         }
     }

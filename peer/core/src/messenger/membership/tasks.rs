@@ -177,12 +177,22 @@ impl Messenger {
         }
         let Some(task) = self.task(command) else { return };
         let name = task.group.clone();
+        let steps = matches!(task.want, Want::Leave | Want::Invite { .. } | Want::Kick { .. });
+        let mine = self.groups.named(&name).filter(|group| group.is_member(&self.config.me)).map(Membership::id);
+        let lost = mine.filter(|_| matches!(outcome, Ok(_) | Err(Refusal::NoSuchGroup)));
+        if let Some(id) = lost.filter(|_| steps)
+            && self.restores_first(command, id)
+        {
+            return;
+        }
+        let Some(task) = self.task(command) else { return };
         let grows = match &task.want {
             Want::Invite { key, partner: Some(partner), .. } => Some((*partner, *key)),
             _ => None,
         };
         let draft = match (outcome, grows) {
             (Ok(draft), _) => draft,
+            (Err(Refusal::NoSuchGroup), _) if lost.is_some() => Draft::after(None, lost),
             (Err(Refusal::NoSuchGroup), Some((partner, key))) => {
                 task.guests = if partner == key { VecDeque::from([key]) } else { VecDeque::from([partner, key]) };
                 self.found(command, name, true);
@@ -198,7 +208,7 @@ impl Messenger {
                 return;
             }
         };
-        let id = draft.group().map(Membership::id);
+        let id = draft.group().map(Membership::id).or(lost);
         let kept = id.and_then(|id| self.chain(&id).cloned());
         let unsaved = if kept.is_some() { Vec::new() } else { draft.fresh().to_vec() };
         match kept.or_else(|| draft.group().cloned()).filter(|group| !group.members().is_empty()) {
@@ -311,7 +321,8 @@ impl Messenger {
         let (change, name) = match task.want {
             Want::Create { .. } => (GroupChange::Created, mine),
             Want::Join => {
-                self.follow_group(id);
+                // What was done there meanwhile was told to nobody here.
+                self.want_chain(id);
                 (GroupChange::Joined, mine)
             }
             Want::Leave => (GroupChange::Left, mine),
@@ -346,7 +357,7 @@ impl Messenger {
             let Pending::Group(task) = pending else { continue };
             match task.stage {
                 Stage::Submitted(_) => unsure.push(*source),
-                Stage::Asked(_) => {
+                Stage::Asked(_) | Stage::Restoring(_) => {
                     task.stage = Stage::Waiting;
                     if let Want::List { groups } = &mut task.want {
                         groups.clear();

@@ -1,8 +1,10 @@
 //! Groups of several messengers: what each of them sees.
 
-mod asked;
+pub(in crate::messenger) mod asked;
+mod disk;
 mod hostile;
 mod registry;
+mod restored;
 mod together;
-mod town;
+pub(in crate::messenger) mod town;
 mod wrong;

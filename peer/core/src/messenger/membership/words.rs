@@ -31,6 +31,8 @@ pub(super) enum Stage {
     Waiting,
     /// For an answer to this request.
     Asked(u32),
+    /// For the directory to keep what it has lost of a chain.
+    Restoring(GroupId),
     /// For a signature.
     Signing,
     /// For the directory to take a step.

@@ -139,6 +139,7 @@ impl Bench {
             candidates: Vec::new(),
             shows: true,
             version: "0".to_owned(),
+            accept_from: crate::event::AcceptFrom::Nobody,
         };
         let core = Messenger::new(config, snapshot, now);
         let mut bench = Self {

@@ -113,11 +113,11 @@ impl Town {
     }
 }
 
-pub(super) fn say(group: &str, text: &str) -> Command {
+pub(in crate::messenger) fn say(group: &str, text: &str) -> Command {
     Command::Send { to: To::Group(name(group)), text: text.to_owned(), key: None, urgent: false, reply_to: None }
 }
 
-pub(super) fn write(person: &str, text: &str) -> Command {
+pub(in crate::messenger) fn write(person: &str, text: &str) -> Command {
     let to = To::Person { name: name(person), fingerprint: None };
     Command::Send { to, text: text.to_owned(), key: None, urgent: false, reply_to: None }
 }

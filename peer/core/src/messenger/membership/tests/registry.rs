@@ -12,7 +12,7 @@ use common::wire::directory::{
     WhichGroup, Whom,
 };
 
-pub(super) struct Registry {
+pub(in crate::messenger) struct Registry {
     pub identity: Identity,
     pub people: BTreeMap<PublicKey, (Name, Option<PrekeyRecord>)>,
     online: BTreeSet<PublicKey>,
@@ -25,11 +25,15 @@ pub(super) struct Registry {
     pub taken_for: BTreeMap<String, GroupId>,
     /// Look-ups by identity, by whom.
     pub looked_up: Vec<(PublicKey, GroupId)>,
+    /// Who handed in how many steps.
+    pub restored: Vec<(PublicKey, usize)>,
     /// Nobody is told what is new.
     pub silent: bool,
     mail: Vec<(PublicKey, Item)>,
     items: u64,
     pub outbox: Vec<(PublicKey, FromDirectory)>,
+    /// What is for the keeper of files.
+    pub files: Vec<(PublicKey, ToDirectory)>,
     /// Steps after which a page ends.
     pub page: usize,
 }
@@ -46,10 +50,12 @@ impl Registry {
             lies: BTreeMap::new(),
             taken_for: BTreeMap::new(),
             looked_up: Vec::new(),
+            restored: Vec::new(),
             silent: false,
             mail: Vec::new(),
             items: 0,
             outbox: Vec::new(),
+            files: Vec::new(),
             page: 2,
         }
     }
@@ -182,6 +188,14 @@ impl Registry {
                 Ok(()) => self.say(from, Done { request: change.request }),
                 Err(reason) => self.say(from, Refused { request: change.request, reason }),
             },
+            ToDirectory::RestoreGroup(restore) => {
+                self.restored.push((from, restore.steps.len()));
+                let request = restore.request;
+                match restore.steps.iter().try_for_each(|step| self.bring(step)) {
+                    Ok(()) => self.say(from, Done { request }),
+                    Err(reason) => self.say(from, Refused { request, reason }),
+                }
+            }
             ToDirectory::LookUpGroup(look) => {
                 let id = match &look.which {
                     WhichGroup::Id(id) => {
@@ -194,23 +208,15 @@ impl Registry {
                 match shown {
                     None => self.say(from, Refused { request: look.request, reason: Refusal::NoSuchGroup }),
                     Some(steps) => {
-                        let after = usize::try_from(look.after).expect("few").min(steps.len());
+                        let after = usize::try_from(look.after).expect("few");
+                        let after = if after > steps.len() { steps.len() - 1 } else { after };
                         let end = (after + self.page).min(steps.len());
                         let (page, more) = (steps[after..end].to_vec(), end < steps.len());
                         self.say(from, GroupSteps { request: look.request, steps: page, more });
                     }
                 }
             }
-            ToDirectory::FollowGroups(follow) => {
-                for (group, after) in follow.groups {
-                    let steps = self.shown(from, group).unwrap_or_default();
-                    let after = usize::try_from(after).expect("few");
-                    if steps.len() > after {
-                        let end = (after + self.page).min(steps.len());
-                        self.say(from, GroupNews { group, steps: steps[after..end].to_vec() });
-                    }
-                }
-            }
+            ToDirectory::FollowGroups(follow) => self.follow(from, follow.groups),
             ToDirectory::ListGroups(list) => {
                 let groups = self.groups.values().filter_map(|steps| Membership::of(steps).ok());
                 let mut listed: Vec<ListedGroup> = groups
@@ -231,7 +237,29 @@ impl Registry {
                 listed.truncate(self.page);
                 self.say(from, Groups { request: list.request, groups: listed, more });
             }
-            _ => {}
+            other => self.files.push((from, other)),
+        }
+    }
+
+    fn follow(&mut self, from: PublicKey, groups: Vec<(GroupId, u64)>) {
+        let member = |steps: &Vec<SignedStep>| Membership::of(steps).expect("a chain").is_member(&from);
+        let mine = self.groups.iter().filter(|(_, steps)| member(steps)).map(|(id, _)| *id);
+        let unnamed = mine.filter(|id| !groups.iter().any(|(named, _)| named == id));
+        let unnamed: Vec<GroupId> = unnamed.collect();
+        for group in unnamed {
+            let newest = self.groups[&group].last().cloned();
+            self.say(from, GroupNews { group, steps: newest.into_iter().collect() });
+        }
+        for (group, after) in groups {
+            let steps = self.shown(from, group).unwrap_or_default();
+            let after = usize::try_from(after).expect("few");
+            if steps.len() < after {
+                let newest = steps.last().cloned();
+                self.say(from, GroupNews { group, steps: newest.into_iter().collect() });
+            } else if steps.len() > after {
+                let end = (after + self.page).min(steps.len());
+                self.say(from, GroupNews { group, steps: steps[after..end].to_vec() });
+            }
         }
     }
 
@@ -251,9 +279,24 @@ impl Registry {
         groups.filter(|group| group.name() == name && !group.members().is_empty()).map(|group| group.id()).next()
     }
 
-    fn change(&mut self, from: PublicKey, signed: &SignedStep) -> Result<(), Refusal> {
+    /// A step that somebody hands in: it is here already, or follows.
+    fn bring(&mut self, signed: &SignedStep) -> Result<(), Refusal> {
         let step = signed.verify().expect("a step");
-        assert_eq!(step.by, from, "one makes one's own steps");
+        let at = usize::try_from(step.version - 1).expect("few");
+        match self.groups.get(&step.group).and_then(|steps| steps.get(at)) {
+            Some(kept) if kept == signed => Ok(()),
+            Some(_) => Err(Refusal::GroupChanged),
+            None => self.keep(signed),
+        }
+    }
+
+    fn change(&mut self, from: PublicKey, signed: &SignedStep) -> Result<(), Refusal> {
+        assert_eq!(signed.verify().expect("a step").by, from, "one makes one's own steps");
+        self.keep(signed)
+    }
+
+    fn keep(&mut self, signed: &SignedStep) -> Result<(), Refusal> {
+        let step = signed.verify().expect("a step");
         let before = self.groups.get(&step.group).map(|steps| Membership::of(steps).expect("a chain"));
         let group = match (before, &step.change) {
             (None, Change::Found { name, .. }) if self.living(name).is_some() => return Err(Refusal::GroupExists),

@@ -5,45 +5,46 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 use common::identity::{Identity, PublicKey};
-use common::message::{Epoch, EpochId, MessageId};
+use common::message::{Epoch, EpochId};
 use common::name::Name;
 use common::record::{Binding, Bound, Prekey, PrekeyRecord};
 use common::seal::PrekeySecret;
 use common::wire::directory::Standing;
 
+use super::disk::{Disk, keep_file, tally};
 use super::registry::Registry;
-use crate::event::{Config, DirectoryEnd, Dropped, Event, Input, LinkEnd, LinkId, Now, Output};
+use crate::event::{AcceptFrom, Config, DirectoryEnd, Dropped, Event, FileJob, Input, LinkEnd, LinkId, Now, Output};
 use crate::messenger::Messenger;
 use crate::stored::{
-    Arrived, DirectoryRecord, Meta, OwnPrekey, QueryResult, Snapshot, State, StoreOp, StoreResult, StoredMessage, Tally,
+    Arrived, DirectoryRecord, Meta, OwnPrekey, Query, QueryResult, Snapshot, State, StoreOp, StoreResult, StoredMessage,
 };
 
 const START_MS: i64 = 1_700_000_000_000;
 
-pub(super) fn name(text: &str) -> Name {
+pub(in crate::messenger) fn name(text: &str) -> Name {
     text.parse().expect("a name")
 }
 
-/// What a disk keeps, as far as these tests start again from it.
-#[derive(Default)]
-struct Disk {
-    snapshot: Snapshot,
-    next: u64,
-    known: BTreeMap<(PublicKey, MessageId), u64>,
-    copies: BTreeMap<u64, BTreeMap<PublicKey, State>>,
-}
-
-pub(super) struct Person {
+pub(in crate::messenger) struct Person {
     pub identity: Identity,
     core: Option<Messenger>,
     disk: Disk,
     pub events: Vec<Event>,
     pub dropped: Vec<(PublicKey, Dropped)>,
     pub dismissed: Vec<u64>,
+    pub jobs: Vec<FileJob>,
+    pub accept_from: AcceptFrom,
     pub next: u64,
 }
 
-pub(super) struct Town {
+impl Person {
+    /// Another directory was the last to show them their groups.
+    pub fn seen_groups_at(&mut self, directory: PublicKey) {
+        self.disk.snapshot.homes.iter_mut().for_each(|(_, home)| *home = directory);
+    }
+}
+
+pub(in crate::messenger) struct Town {
     pub people: Vec<Person>,
     pub registry: Registry,
     pub now: Now,
@@ -86,8 +87,17 @@ impl Town {
         let (key, name) = (identity.public(), name(text));
         self.registry.people.insert(key, (name.clone(), None));
         let disk = Disk { snapshot: new_snapshot(&self.registry, key, &name), ..Disk::default() };
-        let (events, dropped, dismissed) = (Vec::new(), Vec::new(), Vec::new());
-        self.people.push(Person { identity, core: None, disk, events, dropped, dismissed, next: 0 });
+        self.people.push(Person {
+            identity,
+            core: None,
+            disk,
+            events: Vec::new(),
+            dropped: Vec::new(),
+            dismissed: Vec::new(),
+            jobs: Vec::new(),
+            accept_from: AcceptFrom::Nobody,
+            next: 0,
+        });
         self.start(number);
     }
 
@@ -104,6 +114,7 @@ impl Town {
             candidates: vec![address(who)],
             shows: true,
             version: "0".to_owned(),
+            accept_from: person.accept_from.clone(),
         };
         person.core = Some(Messenger::new(config, person.disk.snapshot.clone(), self.now));
     }
@@ -120,6 +131,13 @@ impl Town {
         let key = self.key(who);
         self.registry.offline(&key);
         self.settle();
+    }
+
+    /// Does something with somebody's messenger that no user could.
+    pub fn with(&mut self, who: usize, what: impl FnOnce(&mut Messenger)) {
+        if let Some(core) = self.people[who].core.as_mut() {
+            what(core);
+        }
     }
 
     pub fn key(&self, who: usize) -> PublicKey {
@@ -240,8 +258,11 @@ impl Town {
                 let results = ops.into_iter().map(|op| self.commit(who, op)).collect();
                 self.inputs.push_back((who, Input::Stored { ticket, results }));
             }
-            Output::Query { ticket, .. } => {
-                let result = QueryResult::History(Vec::new());
+            Output::Query { ticket, query } => {
+                let result = match query {
+                    Query::Steps { group, after, count } => QueryResult::Steps(person.disk.steps(group, after, count)),
+                    _ => QueryResult::History(Vec::new()),
+                };
                 self.inputs.push_back((who, Input::Answered { ticket, result }));
             }
             Output::DirectoryConnect if self.away => {
@@ -279,6 +300,7 @@ impl Town {
                 let secret = PrekeySecret::from_bytes(&[2; 32]).expect("32 bytes");
                 self.inputs.push_back((who, Input::PrekeyMade { record, secret }));
             }
+            Output::File(job) => person.jobs.push(job),
             Output::Dropped { from, why } => person.dropped.push((from, why)),
             Output::DirectorySend(_) | Output::DirectoryClose | Output::Exit(_) => {}
         }
@@ -315,6 +337,7 @@ impl Town {
         match op {
             StoreOp::Queue(new) => {
                 disk.next += 1;
+                disk.known.insert((person.identity.public(), new.row.id), disk.next);
                 let others = new.copies.iter().map(|copy| copy.recipient);
                 let all = std::iter::once(new.row.recipient).chain(others).map(|key| (key, State::Queued));
                 disk.copies.insert(disk.next, all.collect());
@@ -341,6 +364,10 @@ impl Town {
                 snapshot.unshown.retain(|message| !numbers.contains(&message.n));
                 dismissed.extend(numbers);
             }
+            StoreOp::PutGroupHome { group, directory } => {
+                snapshot.homes.retain(|(id, _)| *id != group);
+                snapshot.homes.push((group, directory));
+            }
             StoreOp::PutSteps { group, first, steps } => {
                 let at = snapshot.groups.iter().position(|(id, _)| *id == group);
                 let at = at.unwrap_or_else(|| {
@@ -351,6 +378,8 @@ impl Town {
                 assert_eq!(chain.len() as u64 + 1, first, "steps are put after those that are there");
                 chain.extend(steps);
             }
+            StoreOp::NewFile(row) => keep_file(disk, *row, false),
+            StoreOp::PutFile(row) => keep_file(disk, *row, true),
             StoreOp::PutContact(contact) => {
                 snapshot.contacts.retain(|known| known.key != contact.key);
                 snapshot.contacts.push(*contact);
@@ -374,19 +403,6 @@ impl Town {
 fn keep_prekey(snapshot: &mut Snapshot, key: OwnPrekey) {
     snapshot.prekeys.retain(|known| known.counter != key.counter);
     snapshot.prekeys.push(key);
-}
-
-fn tally(copies: &BTreeMap<PublicKey, State>) -> Tally {
-    let mut tally = Tally { total: copies.len() as u64, ..Tally::default() };
-    for state in copies.values() {
-        match state {
-            State::Queued | State::Held => tally.waiting += 1,
-            State::Kept => tally.kept += 1,
-            State::Delivered | State::Read => tally.delivered += 1,
-            State::Expired | State::Refused | State::Cancelled => tally.ended += 1,
-        }
-    }
-    tally
 }
 
 fn stored(n: u64, arrival: &crate::stored::Arrival) -> StoredMessage {
