@@ -11,7 +11,7 @@ use super::*;
 
 pub(super) fn recount(store: &Store) {
     let all = include_str!("../recounts.sql").split(';').map(str::trim).filter(|sql| !sql.is_empty());
-    assert_eq!(all.clone().count(), 13);
+    assert_eq!(all.clone().count(), 14);
     for sql in all {
         assert!(!store.db.prepare(sql).unwrap().exists([]).unwrap(), "{sql}");
     }
