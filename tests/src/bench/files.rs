@@ -11,11 +11,13 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::table::{Samples, Target, row, say};
-use crate::programs::{PATIENCE, World, eventually};
+use crate::programs::World;
 
 const BYTES: u64 = 1024 * 1024 * 1024;
 const BLOCK: usize = 1024 * 1024;
 const ARRIVAL: Duration = Duration::from_secs(300);
+/// Tenths of a second that `sshd` has to listen.
+const LISTENS_AFTER: u32 = 50;
 
 /// Measures so many rounds, in each all one after the other.
 ///
@@ -105,8 +107,13 @@ impl Sshd {
         serve.arg("-o").arg(format!("AuthorizedKeysFile={}", folder.join("authorized").display()));
         let child = serve.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let sshd = Self { child, folder, port };
-        eventually("sshd listens", PATIENCE, || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Ok(sshd)
+        for _ in 0..LISTENS_AFTER {
+            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return Ok(sshd);
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        bail!("sshd does not listen")
     }
 
     /// MB/s, from the start of `scp` to the end of an fsync.
