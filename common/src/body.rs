@@ -166,6 +166,23 @@ pub enum FileFault {
     TooMany,
 }
 
+impl FileFault {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Missing,
+        Self::NoFile,
+        Self::Unreadable,
+        Self::NoName,
+        Self::TooLarge,
+        Self::Changed,
+        Self::DiskFull,
+        Self::HashWrong,
+        Self::NoPlace,
+        Self::Withdrawn,
+        Self::TooMany,
+    ];
+}
+
 /// What becomes of a file that was offered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileWord {

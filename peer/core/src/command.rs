@@ -299,8 +299,6 @@ pub enum ErrorCode {
     FileTooLarge,
     /// `file-changed`
     FileChanged,
-    /// `file-ended`
-    FileEnded,
     /// `file-too-many`
     FileTooMany,
 }
@@ -341,7 +339,6 @@ impl ErrorCode {
             Self::FileNoName => "file-no-name",
             Self::FileTooLarge => "file-too-large",
             Self::FileChanged => "file-changed",
-            Self::FileEnded => "file-ended",
             Self::FileTooMany => "file-too-many",
         }
     }

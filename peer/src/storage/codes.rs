@@ -150,19 +150,7 @@ fn fault_code(fault: FileFault) -> i64 {
     }
 }
 
-const FAULTS: [FileFault; 11] = [
-    FileFault::Missing,
-    FileFault::NoFile,
-    FileFault::Unreadable,
-    FileFault::NoName,
-    FileFault::TooLarge,
-    FileFault::Changed,
-    FileFault::DiskFull,
-    FileFault::HashWrong,
-    FileFault::NoPlace,
-    FileFault::Withdrawn,
-    FileFault::TooMany,
-];
+const FAULTS: [FileFault; 11] = FileFault::ALL;
 
 const VIAS: [Via; 2] = [Via::Direct, Via::Directory];
 

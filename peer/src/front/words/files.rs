@@ -3,21 +3,6 @@
 use common::body::FileFault;
 use peer_core::stored::FileState;
 
-/// All reasons.
-const FAULTS: [FileFault; 11] = [
-    FileFault::Missing,
-    FileFault::NoFile,
-    FileFault::Unreadable,
-    FileFault::NoName,
-    FileFault::TooLarge,
-    FileFault::Changed,
-    FileFault::DiskFull,
-    FileFault::HashWrong,
-    FileFault::NoPlace,
-    FileFault::Withdrawn,
-    FileFault::TooMany,
-];
-
 /// How a file stands, for scripts and people alike.
 #[must_use]
 pub fn file_state(state: FileState) -> &'static str {
@@ -53,7 +38,7 @@ pub fn fault(fault: FileFault) -> &'static str {
 /// The reason that scripts know by this word.
 #[must_use]
 pub fn fault_of(word: &str) -> Option<FileFault> {
-    FAULTS.into_iter().find(|known| fault(*known) == word)
+    FileFault::ALL.into_iter().find(|known| fault(*known) == word)
 }
 
 /// Why a file has ended, for people: one's own (`mine`), or one that comes.
@@ -175,7 +160,7 @@ mod tests {
 
     #[test]
     fn each_reason_is_found_by_its_word() {
-        for known in FAULTS {
+        for known in FileFault::ALL {
             assert_eq!(fault_of(fault(known)), Some(known));
             assert!([true, false].into_iter().all(|mine| fault_because(known, mine).len() > 10));
         }

@@ -17,6 +17,8 @@ use crate::stored::{FileRow, FileState, Query, StoreOp, StoredMessage};
 
 /// Files of one person that may wait for an answer; what is offered beyond that cannot be accepted.
 pub(super) const OFFERED_MAX: usize = 100;
+/// While so many messages wait for somebody, their words about files are answered with none: they could fill the outbox.
+const ANSWERS_WAITING_MAX: usize = 100;
 /// Files that `!files` lists.
 const LISTED_MAX: u32 = 100;
 
@@ -211,7 +213,8 @@ impl Messenger {
         self.store(StoreOp::Dismiss(vec![message.n]), crate::messenger::Then::Nothing);
         let key = FileKey { author: word.author, offer: word.offer, other: message.sender };
         let Some(open) = self.files.open.get_mut(&key) else {
-            if word.author == self.config.me && word.saying == FileSaying::Accepted {
+            if word.author == self.config.me && word.saying == FileSaying::Accepted && self.may_answer(&message.sender)
+            {
                 self.say_it_is_over(message, word);
             }
             return;
@@ -221,7 +224,7 @@ impl Messenger {
             return;
         }
         open.row.heard = Some(message.id);
-        let state = open.row.state;
+        let (state, reason) = (open.row.state, open.row.reason);
         let mine = key.author == self.config.me;
         match (word.saying, mine) {
             (FileSaying::Accepted, true) if state != FileState::Accepted => {
@@ -230,9 +233,11 @@ impl Messenger {
             (FileSaying::Declined, true) => self.ended_there(key, FileState::Declined),
             (FileSaying::Done, true) => self.ended_there(key, FileState::Done),
             (FileSaying::Cancelled, _) => self.ended_there(key, FileState::Cancelled),
+            // Both ends may have found it out by themselves: it is told once.
+            (FileSaying::Failed(fault), _) if (state, reason) == (FileState::Failed, Some(fault)) => {}
             (FileSaying::Failed(fault), _) => {
                 self.stop_file(key);
-                if !mine {
+                if !mine && self.may_answer(&key.other) {
                     // An acceptance that was on its way would have the last word there.
                     self.say_of_file(key, FileSaying::Failed(fault));
                 }
@@ -241,6 +246,11 @@ impl Messenger {
             // Nobody accepts, declines or has their own file.
             (FileSaying::Accepted | FileSaying::Declined | FileSaying::Done, _) => {}
         }
+    }
+
+    /// Whether a word is answered with a word: not without a bound.
+    fn may_answer(&self, other: &PublicKey) -> bool {
+        self.outbox.waiting_for(other) < ANSWERS_WAITING_MAX
     }
 
     /// Somebody wants an own file that is not offered any more: what was said of it may have come before the offer.
